@@ -1,0 +1,3 @@
+//! `cvmmap_streamer`: a cv-mmap producer's frames as RTP and RTMP.
+
+fn main() {}

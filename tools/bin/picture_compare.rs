@@ -1,0 +1,3 @@
+//! `picture_compare`.
+
+fn main() {}

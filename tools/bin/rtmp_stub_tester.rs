@@ -1,0 +1,3 @@
+//! `rtmp_stub_tester`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `rtp_receiver_tester`.
+
+fn main() {}

@@ -1,0 +1,59 @@
+//! How a program fails: one kind for each documented exit code.
+
+use std::process::ExitCode;
+
+/// A failure, with the sentence that is told on stderr.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line is not understood, or contradicts itself.
+    #[error("{0}")]
+    Usage(String),
+    /// The command line is understood, but what it asks for cannot be set up: a label too long, a port in use.
+    #[error("{0}")]
+    Configuration(String),
+    /// RTP packets of another payload type than expected.
+    #[error("{0}")]
+    PayloadType(String),
+    /// Fewer packets or frames than asked for.
+    #[error("{0}")]
+    Threshold(String),
+    /// The pipeline could not start, or broke: a missing encoder, a server that refuses.
+    #[error("{0}")]
+    Pipeline(String),
+    /// The publisher sends another RTMP packaging than expected.
+    #[error("{0}")]
+    RtmpMode(String),
+    /// What was received breaks its protocol.
+    #[error("{0}")]
+    Protocol(String),
+    /// Nothing came in time.
+    #[error("{0}")]
+    Timeout(String),
+}
+
+impl Failure {
+    /// The process exit code. Source: the specification's exit code table.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 1,
+            Self::Configuration(_) => 2,
+            Self::PayloadType(_) => 3,
+            Self::Threshold(_) => 4,
+            Self::Pipeline(_) => 5,
+            Self::RtmpMode(_) => 6,
+            Self::Protocol(_) => 7,
+            Self::Timeout(_) => 124,
+        }
+    }
+}
+
+/// Ends a program: silence and 0 for success, else one line on stderr and the failure's code.
+pub fn exit_with(program: &str, outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{program}: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

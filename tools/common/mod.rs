@@ -1,0 +1,4 @@
+//! What every program shares: the command line's manners and the exit codes.
+
+pub mod cli;
+pub mod failure;
