@@ -1,5 +1,7 @@
 //! The cv-mmap protocol: how frames of a producer are named, found, read and published.
 
+#![warn(missing_docs)]
+
 pub mod address;
 pub mod pixel;
 pub mod sync;
