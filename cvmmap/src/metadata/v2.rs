@@ -186,11 +186,18 @@ fn parse_plane(
     check(plane.height > 0, "height", plane.height, "more than 0 expected")?;
     match kind {
         PlaneKind::Left => {}
-        PlaneKind::Depth | PlaneKind::Confidence => check(
+        PlaneKind::Depth => check(
             (pixel_format, depth) == (PixelFormat::Gray, Depth::F32),
             "depth",
             descriptor.depth.into(),
             "GRAY of f32 expected",
+        )?,
+        // The contract's text says f32; its fixture holds u8.
+        PlaneKind::Confidence => check(
+            pixel_format == PixelFormat::Gray && matches!(depth, Depth::F32 | Depth::U8),
+            "depth",
+            descriptor.depth.into(),
+            "GRAY of f32 or u8 expected",
         )?,
         PlaneKind::Encoded => {
             check(
