@@ -36,17 +36,9 @@ impl Address {
     ///
     /// # Errors
     /// When a part cannot name a segment, an endpoint or a label.
-    pub fn new(
-        shm_name: &str,
-        zmq_endpoint: &str,
-        label: Option<&str>,
-    ) -> Result<Self, AddressError> {
+    pub fn new(shm_name: &str, zmq_endpoint: &str, label: Option<&str>) -> Result<Self, AddressError> {
         let name = shm_name.strip_prefix('/').unwrap_or(shm_name);
-        if name.is_empty()
-            || name.len() > 255
-            || name.contains(['/', '\0'])
-            || matches!(name, "." | "..")
-        {
+        if name.is_empty() || name.len() > 255 || name.contains(['/', '\0']) || matches!(name, "." | "..") {
             return Err(AddressError::ShmName(shm_name.to_owned()));
         }
         match zmq_endpoint.split_once("://") {
@@ -61,11 +53,7 @@ impl Address {
         {
             return Err(AddressError::Label(label.to_owned()));
         }
-        Ok(Self {
-            shm_name: name.to_owned(),
-            zmq_endpoint: zmq_endpoint.to_owned(),
-            label: label.map(str::to_owned),
-        })
+        Ok(Self { shm_name: name.to_owned(), zmq_endpoint: zmq_endpoint.to_owned(), label: label.map(str::to_owned) })
     }
 
     /// POSIX shared memory name, without a leading `/`.
@@ -85,9 +73,7 @@ impl Address {
 
     /// Path of the endpoint's socket, when it is a Unix socket in the file system.
     pub fn socket_path(&self) -> Option<&str> {
-        self.zmq_endpoint
-            .strip_prefix("ipc://")
-            .filter(|path| !path.starts_with('@'))
+        self.zmq_endpoint.strip_prefix("ipc://").filter(|path| !path.starts_with('@'))
     }
 }
 
@@ -108,33 +94,19 @@ mod tests {
     #[test]
     fn parts_that_name_nothing_are_refused() {
         for name in ["", "/", "a/b", "..", "//a"] {
-            assert!(
-                matches!(
-                    Address::new(name, "ipc:///tmp/x", None),
-                    Err(AddressError::ShmName(_))
-                ),
-                "{name}"
-            );
+            assert!(matches!(Address::new(name, "ipc:///tmp/x", None), Err(AddressError::ShmName(_))), "{name}");
         }
         for endpoint in ["", "ipc://", "/tmp/x", "udp://1.2.3.4:5", "tcp://"] {
             assert!(Address::new("a", endpoint, None).is_err(), "{endpoint}");
         }
         for label in ["", "1234567890123456789012345", "a\0b"] {
-            assert!(matches!(
-                Address::new("a", "ipc:///tmp/x", Some(label)),
-                Err(AddressError::Label(_))
-            ));
+            assert!(matches!(Address::new("a", "ipc:///tmp/x", Some(label)), Err(AddressError::Label(_))));
         }
     }
 
     #[test]
     fn the_posix_spelling_of_a_segment_is_taken() {
-        let address = Address::new(
-            "/seg",
-            "tcp://127.0.0.1:5555",
-            Some("123456789012345678901234"),
-        )
-        .unwrap();
+        let address = Address::new("/seg", "tcp://127.0.0.1:5555", Some("123456789012345678901234")).unwrap();
         assert_eq!(address.shm_name(), "seg");
         assert_eq!(address.socket_path(), None);
     }

@@ -1,12 +1,49 @@
 //! The cv-mmap protocol: how frames of a producer are named, found, read and published.
+//!
+//! A producer writes one frame at a time into POSIX shared memory and announces each by a ZeroMQ message.
+//! [`Subscriber`] waits for announcements, [`SnapshotReader`] copies the announced frame out, and [`Publisher`] is the
+//! other side.
+//!
+//! ```no_run
+//! use cvmmap::{Address, Event, PlaneKind, SnapshotReader, Subscriber, Target};
+//!
+//! let target: Target = "cvmmap://cam0".parse()?;
+//! let address = Address::from(&target);
+//! let mut subscriber = Subscriber::connect(&address)?;
+//! let mut reader = SnapshotReader::new(&address);
+//! while let Event::Frame(announced) = subscriber.wait(None)? {
+//!     let snapshot = reader.begin(&announced)?;
+//!     let plane = *snapshot.metadata().plane(PlaneKind::Left).expect("every frame has one");
+//!     let mut picture = vec![0; plane.size as usize];
+//!     snapshot.read_plane(&plane, &mut picture, plane.stride as usize)?;
+//!     snapshot.finish()?;
+//!     println!("frame {}: {}x{}", announced.frame_id, plane.width, plane.height);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Source of every format fact: the cv-mmap IPC contract.
 
 #![warn(missing_docs)]
 
-pub mod address;
-pub mod pixel;
-pub mod sync;
-pub mod target;
+mod address;
+mod metadata;
+mod pixel;
+mod publisher;
+mod reader;
+mod segment;
+mod subscriber;
+mod sync;
+mod target;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, IPC_PATH_MAX};
+pub use metadata::{
+    Abi, Codec, DepthUnit, Encoded, MAGIC, METADATA_SIZE, Metadata, MetadataBytes, MetadataError, PLANES, Plane,
+    PlaneKind,
+};
 pub use pixel::{Depth, PixelFormat};
-pub use target::{Target, TargetError};
+pub use publisher::{Frame, PlaneImage, PublishError, Publisher};
+pub use reader::{Snapshot, SnapshotError, SnapshotReader};
+pub use subscriber::{Event, Foreign, Subscriber, Waker};
+pub use sync::{LABEL_SIZE, SYNC_SIZE, SyncError, SyncMessage};
+pub use target::{DEFAULT_NAMESPACE, DEFAULT_PREFIX, INSTANCE_MAX, NAMESPACE_MAX, SCHEME, Target, TargetError};

@@ -56,11 +56,7 @@ impl SyncMessage {
         let mut padded = [0; LABEL_SIZE];
         let length = label.len().min(LABEL_SIZE);
         padded[..length].copy_from_slice(&label.as_bytes()[..length]);
-        Self {
-            frame_id,
-            timestamp_ns,
-            label: padded,
-        }
+        Self { frame_id, timestamp_ns, label: padded }
     }
 
     /// Reads a message as it came from the socket; bytes past 48 are ignored.
@@ -75,11 +71,7 @@ impl SyncMessage {
         if wire.version_major != VERSION_MAJOR {
             return Err(SyncError::Version(wire.version_major));
         }
-        Ok(Self {
-            frame_id: wire.frame_id.get(),
-            timestamp_ns: wire.timestamp_ns.get(),
-            label: wire.label,
-        })
+        Ok(Self { frame_id: wire.frame_id.get(), timestamp_ns: wire.timestamp_ns.get(), label: wire.label })
     }
 
     /// The message as it goes to the socket.
@@ -113,10 +105,7 @@ mod tests {
         assert_eq!(bytes[..4], [0x7D, 0, 1, 0]);
         assert_eq!(bytes[4..8], [1, 2, 3, 4]);
         assert_eq!(bytes[8..16], [0; 8]);
-        assert_eq!(
-            bytes[16..24],
-            [0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18]
-        );
+        assert_eq!(bytes[16..24], [0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18]);
         assert_eq!(&bytes[24..30], b"cam0\0\0");
     }
 
@@ -127,10 +116,7 @@ mod tests {
             let mut bytes = message.to_bytes().to_vec();
             assert_eq!(SyncMessage::parse(&bytes), Ok(message));
             bytes.push(9);
-            assert_eq!(
-                SyncMessage::parse(&bytes).unwrap().label(),
-                label.as_bytes()
-            );
+            assert_eq!(SyncMessage::parse(&bytes).unwrap().label(), label.as_bytes());
         }
     }
 

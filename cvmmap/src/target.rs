@@ -36,17 +36,13 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// A plain name holds a URI delimiter.
-    #[error(
-        "'{0}': plain cvmmap instance names hold no '@', '?' or '/'; write cvmmap://NAME@/PREFIX?namespace=NS"
-    )]
+    #[error("'{0}': plain cvmmap instance names hold no '@', '?' or '/'; write cvmmap://NAME@/PREFIX?namespace=NS")]
     PlainDelimiter(String),
     /// Another scheme than `cvmmap`.
     #[error("'{0}' is not a cvmmap:// URI")]
     Scheme(String),
     /// Not an instance name.
-    #[error(
-        "instance name '{0}' must be 1 to 23 of [A-Za-z0-9._-] and start with a letter or a digit"
-    )]
+    #[error("instance name '{0}' must be 1 to 23 of [A-Za-z0-9._-] and start with a letter or a digit")]
     Instance(String),
     /// Not a namespace.
     #[error("namespace '{0}' must be 1 to 32 of [A-Za-z0-9._-] and start with a letter or a digit")]
@@ -91,11 +87,7 @@ impl Target {
     ///
     /// # Errors
     /// When a part breaks the rules of the contract.
-    pub fn new(
-        instance: &str,
-        namespace: Option<&str>,
-        prefix: Option<&str>,
-    ) -> Result<Self, TargetError> {
+    pub fn new(instance: &str, namespace: Option<&str>, prefix: Option<&str>) -> Result<Self, TargetError> {
         if !is_name(instance, INSTANCE_MAX) {
             return Err(TargetError::Instance(instance.to_owned()));
         }
@@ -166,9 +158,7 @@ impl FromStr for Target {
         let Some(rest) = text.strip_prefix("cvmmap://") else {
             return match text {
                 _ if text.contains("://") => Err(TargetError::Scheme(text.to_owned())),
-                _ if text.contains(['@', '?', '/']) => {
-                    Err(TargetError::PlainDelimiter(text.to_owned()))
-                }
+                _ if text.contains(['@', '?', '/']) => Err(TargetError::PlainDelimiter(text.to_owned())),
                 _ => Self::new(text, None, None),
             };
         };
@@ -237,10 +227,8 @@ fn checked_prefix(prefix: &str) -> Result<String, TargetError> {
         return Ok("/".to_owned());
     }
     let relative = relative.strip_suffix('/').unwrap_or(relative);
-    let sound = !relative.contains(['\\', '\0'])
-        && relative
-            .split('/')
-            .all(|segment| !matches!(segment, "" | "." | ".."));
+    let sound =
+        !relative.contains(['\\', '\0']) && relative.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
     if !sound {
         return Err(TargetError::PrefixSegment(prefix.to_owned()));
     }
@@ -251,9 +239,7 @@ fn checked_prefix(prefix: &str) -> Result<String, TargetError> {
 fn is_name(name: &str, max: usize) -> bool {
     name.len() <= max
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
 #[cfg(test)]
@@ -274,34 +260,19 @@ mod tests {
         assert_eq!(refused(&long), Instance(long.clone()));
         assert_eq!(refused("cam@/tmp"), PlainDelimiter("cam@/tmp".into()));
         assert_eq!(refused("http://cam"), Scheme("http://cam".into()));
-        assert_eq!(
-            refused("cvmmap://c@/a@/b"),
-            ManyAt("cvmmap://c@/a@/b".into())
-        );
+        assert_eq!(refused("cvmmap://c@/a@/b"), ManyAt("cvmmap://c@/a@/b".into()));
         assert_eq!(refused("cvmmap://c@"), EmptyPrefix);
         assert_eq!(refused("cvmmap://c@tmp"), RelativePrefix("tmp".into()));
         for prefix in ["/a//b", "/a/../b", "/./a", "/a\\b", "//"] {
-            assert_eq!(
-                refused(&format!("cvmmap://c@{prefix}")),
-                PrefixSegment(prefix.into())
-            );
+            assert_eq!(refused(&format!("cvmmap://c@{prefix}")), PrefixSegment(prefix.into()));
         }
         assert_eq!(refused("cvmmap://c?"), EmptyQuery);
-        assert_eq!(
-            refused("cvmmap://c?namespace=a&&namespace=b"),
-            EmptyQueryPart("namespace=a&&namespace=b".into())
-        );
-        assert_eq!(
-            refused("cvmmap://c?namespace"),
-            QueryPart("namespace".into())
-        );
+        assert_eq!(refused("cvmmap://c?namespace=a&&namespace=b"), EmptyQueryPart("namespace=a&&namespace=b".into()));
+        assert_eq!(refused("cvmmap://c?namespace"), QueryPart("namespace".into()));
         assert_eq!(refused("cvmmap://c?name=a"), QueryKey("name".into()));
         assert_eq!(refused("cvmmap://c?namespace="), EmptyNamespace);
         assert_eq!(refused("cvmmap://c?namespace=_a"), Namespace("_a".into()));
-        assert_eq!(
-            refused("cvmmap://c?namespace=a&namespace=b"),
-            RepeatedKey("namespace".into())
-        );
+        assert_eq!(refused("cvmmap://c?namespace=a&namespace=b"), RepeatedKey("namespace".into()));
         assert!(matches!(refused(&deep), PathTooLong(_)));
     }
 
@@ -309,10 +280,7 @@ mod tests {
     fn one_trailing_slash_of_the_prefix_is_dropped() {
         let target: Target = "cvmmap://cam0@/run/cams/".parse().unwrap();
         assert_eq!(target.prefix(), "/run/cams");
-        assert_eq!(
-            "cvmmap://c@/".parse::<Target>().unwrap().zmq_endpoint(),
-            "ipc:///cvmmap_c"
-        );
+        assert_eq!("cvmmap://c@/".parse::<Target>().unwrap().zmq_endpoint(), "ipc:///cvmmap_c");
     }
 
     #[test]
@@ -324,11 +292,7 @@ mod tests {
 
     #[test]
     fn the_displayed_uri_parses_back() {
-        for text in [
-            "cvmmap://cam0",
-            "cvmmap://cam0@/run/cams",
-            "cvmmap://c@/r?namespace=zed",
-        ] {
+        for text in ["cvmmap://cam0", "cvmmap://cam0@/run/cams", "cvmmap://c@/r?namespace=zed"] {
             let target: Target = text.parse().unwrap();
             assert_eq!(target.to_string(), text);
         }

@@ -1,7 +1,16 @@
-//! Placeholder while the workspace is laid out.
+//! `libgstcvmmap.so`: GStreamer elements that read from and act as cv-mmap producers.
 
-fn plugin_init(_plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
-    Ok(())
+mod address;
+mod cvmmapsink;
+mod cvmmapsrc;
+mod picture;
+
+pub use cvmmapsink::CvmmapSink;
+pub use cvmmapsrc::CvmmapSrc;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    cvmmapsrc::register(plugin)?;
+    cvmmapsink::register(plugin)
 }
 
 gst::plugin_define!(

@@ -14,12 +14,7 @@ pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CVMMAP_
 pub fn parse<A: Parser>() -> Result<Option<A>, Failure> {
     match A::try_parse() {
         Ok(arguments) => Ok(Some(arguments)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             // A reader that closed its end early has seen what it wanted.
             let _ = error.print();
             Ok(None)

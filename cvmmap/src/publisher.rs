@@ -1,0 +1,375 @@
+//! Being a producer: a segment, an endpoint, and frames in them.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FlockOperation, Mode, OFlags},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
+
+use crate::{
+    address::Address,
+    metadata::{Abi, DepthUnit, Encoded, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind},
+    pixel::{Depth, PixelFormat},
+    segment::shm_path,
+    sync::SyncMessage,
+};
+
+/// How long a closed endpoint may still deliver the last announcements, milliseconds.
+const LINGER: i32 = 50;
+/// Announcements kept for a consumer that does not read; it wants the newest anyway.
+const QUEUED_MAX: i32 = 64;
+/// Rows written by one system call (the kernel's limit on slices).
+const ROWS_PER_WRITE: usize = 1024;
+
+/// Publishes frames at an address, in an order that no coherent reader can misread: the header is given the new frame
+/// id first, then the payload is written, then the whole metadata, then the frame is announced.
+pub struct Publisher {
+    // Before `segment`: consumers lose the endpoint first, then the segment.
+    endpoint: Endpoint,
+    segment: OwnedSegment,
+    label: String,
+    abi: Abi,
+    publish_seq: u64,
+    next_frame_id: u32,
+    last_metadata: Option<MetadataBytes>,
+}
+
+/// One plane of a frame to publish.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaneImage<'a> {
+    /// What the plane holds.
+    pub kind: PlaneKind,
+    /// Channel order.
+    pub pixel_format: PixelFormat,
+    /// Sample type.
+    pub depth: Depth,
+    /// Pixels a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Bytes from one row to the next in `data`.
+    pub stride: u32,
+    /// The rows; the last one needs no padding.
+    pub data: &'a [u8],
+}
+
+/// A frame to publish.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// Capture time in nanoseconds, by convention since the Unix epoch.
+    pub timestamp_ns: u64,
+    /// The planes, in slot order, the left one first.
+    pub planes: &'a [PlaneImage<'a>],
+    /// Unit of the depth plane.
+    pub depth_unit: DepthUnit,
+    /// What is known of the encoded plane, when there is one.
+    pub encoded: Option<Encoded>,
+}
+
+/// Why a frame is not published, or a producer not made.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Somebody publishes there.
+    #[error("{0} belongs to a live producer; stop it, or take another name")]
+    Busy(String),
+    /// The address has no label, and a producer needs one.
+    #[error("a producer needs a label")]
+    NoLabel,
+    /// The segment cannot be made or written.
+    #[error("segment {path}: {source}")]
+    Segment {
+        /// Path of the segment.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The endpoint cannot be made or written.
+    #[error("endpoint {endpoint}: {source}")]
+    Endpoint {
+        /// The endpoint.
+        endpoint: String,
+        /// What ZeroMQ says.
+        source: io::Error,
+    },
+    /// The frame cannot be described by the layout.
+    #[error("{0}")]
+    Frame(&'static str),
+}
+
+impl Publisher {
+    /// Makes the segment and the endpoint of an address; both are removed when the publisher is dropped. What a dead
+    /// producer left behind is replaced.
+    ///
+    /// # Errors
+    /// [`PublishError::Busy`] when a live producer has the name or the endpoint.
+    pub fn create(address: &Address, abi: Abi) -> Result<Self, PublishError> {
+        let label = address.label().ok_or(PublishError::NoLabel)?.to_owned();
+        if let Some(path) = address.socket_path()
+            && is_listened_on(path)
+        {
+            return Err(PublishError::Busy(address.zmq_endpoint().to_owned()));
+        }
+        // The segment's lock decides between two that start at once; only its holder may bind.
+        let segment = OwnedSegment::create(&shm_path(address.shm_name()))?;
+        let endpoint = Endpoint::bind(address)?;
+        Ok(Self { endpoint, segment, label, abi, publish_seq: 0, next_frame_id: 0, last_metadata: None })
+    }
+
+    /// Publishes one frame and returns its frame id.
+    ///
+    /// # Errors
+    /// When the frame does not fit the layout, or the segment (no space left in `/dev/shm`) or the endpoint fails.
+    pub fn publish(&mut self, frame: &Frame<'_>) -> Result<u32, PublishError> {
+        let metadata = self.describe(frame)?;
+        if let Some(last) = &mut self.last_metadata {
+            // The old frame's header under the new id: no reader that knows either frame takes it.
+            let frame_id = metadata.frame_id.to_le_bytes();
+            last[0x0C..0x10].copy_from_slice(&frame_id);
+            self.segment.write(last, 0)?;
+        }
+        for (image, plane) in frame.planes.iter().zip(metadata.planes.iter().flatten()) {
+            self.segment.write_plane(image, plane)?;
+        }
+        let bytes = metadata.to_bytes();
+        // A plane may end in row padding that the image did not have.
+        self.segment.grow(METADATA_SIZE as u64 + u64::from(metadata.payload_size))?;
+        self.segment.write(&bytes, 0)?;
+        self.last_metadata = Some(bytes);
+        self.publish_seq += 1;
+        self.next_frame_id = metadata.frame_id.wrapping_add(1);
+        self.endpoint.send(&SyncMessage::new(metadata.frame_id, metadata.timestamp_ns, &self.label))?;
+        Ok(metadata.frame_id)
+    }
+
+    fn describe(&self, frame: &Frame<'_>) -> Result<Metadata, PublishError> {
+        if frame.planes.first().map(|plane| plane.kind) != Some(PlaneKind::Left) {
+            return Err(PublishError::Frame("a frame needs a left plane"));
+        }
+        if self.abi == Abi::V1 && frame.planes.len() > 1 {
+            return Err(PublishError::Frame("ABI v1 holds the left plane alone"));
+        }
+        let mut planes = [None; PLANES];
+        let mut offset: u32 = 0;
+        for image in frame.planes {
+            let plane = describe_plane(image, offset, self.abi)?;
+            offset =
+                plane.offset.checked_add(plane.size).ok_or(PublishError::Frame("the frame is larger than 4 GiB"))?;
+            planes[image.kind as usize] = Some(plane);
+        }
+        Ok(Metadata {
+            abi: self.abi,
+            frame_id: self.next_frame_id,
+            timestamp_ns: frame.timestamp_ns,
+            publish_seq: self.publish_seq,
+            payload_size: offset,
+            depth_unit: frame.depth_unit,
+            encoded: frame.encoded,
+            planes,
+        })
+    }
+}
+
+fn describe_plane(image: &PlaneImage<'_>, offset: u32, abi: Abi) -> Result<Plane, PublishError> {
+    let encoded = image.kind == PlaneKind::Encoded;
+    let side = if encoded { u32::MAX } else { u16::MAX.into() };
+    if image.width == 0 || image.height == 0 || image.width > side || image.height > side {
+        return Err(PublishError::Frame("a picture is 1 to 65535 pixels wide and high"));
+    }
+    let row = u64::from(image.width) * u64::from(image.pixel_format.channels()) * u64::from(image.depth.size());
+    let rows = u64::from(image.height);
+    let stride = u64::from(image.stride);
+    if stride < row || (image.data.len() as u64) < (rows - 1) * stride + row {
+        return Err(PublishError::Frame("the plane's data are too short"));
+    }
+    // v1 has no stride: its rows are packed.
+    let stride = if abi == Abi::V1 { row } else { stride };
+    let size = u32::try_from(stride * rows).map_err(|_| PublishError::Frame("the plane is larger than 4 GiB"))?;
+    Ok(Plane {
+        pixel_format: image.pixel_format,
+        depth: image.depth,
+        width: image.width,
+        height: image.height,
+        stride: stride as u32,
+        offset,
+        size,
+    })
+}
+
+/// The segment, held with a lock that another publisher of ours sees, and unlinked at the end.
+struct OwnedSegment {
+    fd: OwnedFd,
+    path: PathBuf,
+    size: u64,
+}
+
+impl OwnedSegment {
+    fn create(path: &Path) -> Result<Self, PublishError> {
+        let failed = |source: Errno| PublishError::Segment { path: path.to_owned(), source: source.into() };
+        let busy = || PublishError::Busy(path.display().to_string());
+        match open_locked(path, OFlags::empty()) {
+            // The endpoint is silent and nobody holds the lock: what a dead producer left. Its readers may still map
+            // it, so it is not written again but replaced.
+            Ok(_stale) => rustix::fs::unlink(path).map_err(failed)?,
+            Err(Errno::NOENT) => {}
+            Err(Errno::WOULDBLOCK) => return Err(busy()),
+            Err(error) => return Err(failed(error)),
+        }
+        let fd = match open_locked(path, OFlags::CREATE | OFlags::EXCL) {
+            Ok(fd) => fd,
+            Err(Errno::EXIST | Errno::WOULDBLOCK) => return Err(busy()),
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Self { fd, path: path.to_owned(), size: 0 })
+    }
+
+    fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), PublishError> {
+        while !bytes.is_empty() {
+            match rustix::io::pwrite(&self.fd, bytes, offset) {
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    offset += count as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(source) => return Err(self.failed(source)),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_plane(&self, image: &PlaneImage<'_>, plane: &Plane) -> Result<(), PublishError> {
+        let offset = METADATA_SIZE as u64 + u64::from(plane.offset);
+        let row = plane.row_bytes() as usize;
+        let rows = plane.height as usize;
+        let source_stride = image.stride as usize;
+        if image.stride == plane.stride {
+            return self.write(&image.data[..(rows - 1) * source_stride + row], offset);
+        }
+        let lines = image.data.chunks(source_stride).take(rows);
+        let mut lines = lines.map(|line| IoSlice::new(&line[..row])).collect::<Vec<_>>();
+        let mut offset = offset;
+        for batch in lines.chunks_mut(ROWS_PER_WRITE) {
+            self.write_slices(batch, offset)?;
+            offset += (batch.len() * row) as u64;
+        }
+        Ok(())
+    }
+
+    fn write_slices(&self, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> Result<(), PublishError> {
+        while !slices.is_empty() {
+            match rustix::io::pwritev(&self.fd, slices, offset) {
+                Ok(count) => {
+                    offset += count as u64;
+                    IoSlice::advance_slices(&mut slices, count);
+                }
+                Err(Errno::INTR) => {}
+                Err(source) => return Err(self.failed(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the segment at least this large. It is never made smaller: a reader may have mapped all of it.
+    fn grow(&mut self, size: u64) -> Result<(), PublishError> {
+        if size > self.size {
+            rustix::fs::ftruncate(&self.fd, size).map_err(|source| self.failed(source))?;
+            self.size = size;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: Errno) -> PublishError {
+        PublishError::Segment { path: self.path.clone(), source: source.into() }
+    }
+}
+
+impl Drop for OwnedSegment {
+    fn drop(&mut self) {
+        // Only what is ours: somebody may have replaced it.
+        let ours = rustix::fs::fstat(&self.fd).ok().zip(rustix::fs::stat(&self.path).ok());
+        if ours.is_some_and(|(mine, there)| (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)) {
+            let _ = rustix::fs::unlink(&self.path);
+        }
+    }
+}
+
+/// Whether a live process has the Unix socket; what a dead one left refuses.
+fn is_listened_on(path: &str) -> bool {
+    let connect = || {
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    // AGAIN: its queue of connections is full, so there is somebody to fill it.
+    matches!(connect(), Ok(()) | Err(Errno::AGAIN))
+}
+
+/// Opens a segment for writing and locks it for the life of the descriptor.
+fn open_locked(path: &Path, more: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
+    let fd = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))?;
+    rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(fd)
+}
+
+/// The PUB socket. It has a context of its own: ending that waits until the socket is closed.
+struct Endpoint {
+    socket: Option<zmq::Socket>,
+    context: zmq::Context,
+    name: String,
+    socket_path: Option<PathBuf>,
+}
+
+impl Endpoint {
+    fn bind(address: &Address) -> Result<Self, PublishError> {
+        let name = address.zmq_endpoint();
+        let context = zmq::Context::new();
+        let bound = context.socket(zmq::PUB).and_then(|socket| {
+            socket.set_linger(LINGER)?;
+            socket.set_sndhwm(QUEUED_MAX)?;
+            socket.bind(name)?;
+            Ok(socket)
+        });
+        match bound {
+            Ok(socket) => Ok(Self {
+                socket: Some(socket),
+                context,
+                name: name.to_owned(),
+                socket_path: address.socket_path().map(PathBuf::from),
+            }),
+            Err(zmq::Error::EADDRINUSE) => Err(PublishError::Busy(name.to_owned())),
+            Err(source) => Err(PublishError::Endpoint { endpoint: name.to_owned(), source: source.into() }),
+        }
+    }
+
+    fn send(&self, message: &SyncMessage) -> Result<(), PublishError> {
+        let Some(socket) = &self.socket else {
+            return Ok(());
+        };
+        // A PUB socket drops for a slow consumer instead of waiting.
+        socket
+            .send(message.to_bytes().as_slice(), zmq::DONTWAIT)
+            .map_err(|source| PublishError::Endpoint { endpoint: self.name.clone(), source: source.into() })
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.socket = None;
+        // Waits for the socket to be gone, at most LINGER.
+        let _ = self.context.destroy();
+        // ZeroMQ leaves the file. The segment's lock is still held: no successor of ours can have made its own yet.
+        if let Some(path) = &self.socket_path {
+            let _ = rustix::fs::unlink(path);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Coherent snapshots of a producer's frames.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    address::Address,
+    metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane},
+    segment::{Segment, shm_path},
+    sync::SyncMessage,
+};
+
+/// Reads frames of one producer, following it through restarts.
+pub struct SnapshotReader {
+    path: PathBuf,
+    segment: Option<Segment>,
+}
+
+/// Why there is no snapshot of an announced frame.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// No segment of that name: the producer is not there, or left.
+    #[error("segment {path}: {source}")]
+    Unavailable {
+        /// Path of the segment.
+        path: PathBuf,
+        /// What opening it says.
+        source: io::Error,
+    },
+    /// The segment ended before the bytes that its metadata promise.
+    #[error("the segment is shorter than its metadata say")]
+    Truncated,
+    /// The segment could not be read.
+    #[error("reading the segment: {0}")]
+    Read(io::Error),
+    /// The metadata region describes no frame.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The segment holds another frame than the announced one.
+    #[error("frame {announced} was announced, frame {found} stands in the segment, or its capture time differs")]
+    Superseded {
+        /// Frame id of the sync message.
+        announced: u32,
+        /// Frame id of the metadata.
+        found: u32,
+    },
+    /// The metadata changed while the payload was copied.
+    #[error("the frame changed while it was copied")]
+    Torn,
+}
+
+impl SnapshotError {
+    /// Whether the producer was writing while the frame was read; the next frame may be whole.
+    pub fn is_torn(&self) -> bool {
+        matches!(self, Self::Superseded { .. } | Self::Torn)
+    }
+}
+
+impl From<io::Error> for SnapshotError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Truncated,
+            _ => Self::Read(error),
+        }
+    }
+}
+
+impl SnapshotReader {
+    /// A reader of the segment at an address. The segment need not be there yet.
+    pub fn new(address: &Address) -> Self {
+        Self { path: shm_path(address.shm_name()), segment: None }
+    }
+
+    /// Begins the snapshot of an announced frame: its metadata are read and have to be those of the message.
+    ///
+    /// # Errors
+    /// When there is no such frame in the segment now.
+    pub fn begin(&mut self, announced: &SyncMessage) -> Result<Snapshot<'_>, SnapshotError> {
+        if !self.segment.as_ref().is_some_and(Segment::is_current) {
+            self.segment = None;
+        }
+        let segment = match &mut self.segment {
+            Some(segment) => segment,
+            slot => slot.insert(
+                Segment::open(&self.path)
+                    .map_err(|source| SnapshotError::Unavailable { path: self.path.clone(), source })?,
+            ),
+        };
+        let bytes = read_metadata(segment)?;
+        let capacity = segment.size()?.saturating_sub(METADATA_SIZE as u64);
+        let metadata = Metadata::parse(&bytes, capacity)?;
+        if (metadata.frame_id, metadata.timestamp_ns) != (announced.frame_id, announced.timestamp_ns) {
+            return Err(SnapshotError::Superseded { announced: announced.frame_id, found: metadata.frame_id });
+        }
+        Ok(Snapshot { segment, bytes, metadata })
+    }
+}
+
+/// A snapshot under way: copy the planes that are wanted, then [`finish`](Snapshot::finish).
+#[must_use = "what was copied counts only after finish()"]
+pub struct Snapshot<'a> {
+    segment: &'a Segment,
+    bytes: MetadataBytes,
+    metadata: Metadata,
+}
+
+impl Snapshot<'_> {
+    /// What the producer says of the frame.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Copies one plane of this frame's metadata to rows `target_stride` bytes apart; padding is left as it is.
+    ///
+    /// # Errors
+    /// When the segment is too short by now.
+    ///
+    /// # Panics
+    /// When `target` does not hold the plane's rows.
+    pub fn read_plane(&self, plane: &Plane, target: &mut [u8], target_stride: usize) -> Result<(), SnapshotError> {
+        let row_bytes = plane.row_bytes() as usize;
+        assert!(target_stride >= row_bytes, "rows overlap");
+        self.segment.read_rows_at(
+            target,
+            target_stride,
+            row_bytes,
+            plane.stride as usize,
+            plane.height as usize,
+            METADATA_SIZE as u64 + u64::from(plane.offset),
+        )?;
+        Ok(())
+    }
+
+    /// Ends the snapshot: what was copied is the frame, unless its metadata changed meanwhile.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Torn`] when they did; what was copied is to be thrown away.
+    pub fn finish(self) -> Result<Metadata, SnapshotError> {
+        if read_metadata(self.segment)? == self.bytes { Ok(self.metadata) } else { Err(SnapshotError::Torn) }
+    }
+}
+
+fn read_metadata(segment: &Segment) -> io::Result<MetadataBytes> {
+    let mut bytes = [0; METADATA_SIZE];
+    segment.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}

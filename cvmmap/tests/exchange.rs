@@ -1,0 +1,216 @@
+//! A publisher, a subscriber and a reader over real shared memory and real ZeroMQ.
+
+use std::{fs, process, time::Duration};
+
+use cvmmap::{
+    Abi, Address, Depth, DepthUnit, Event, Foreign, Frame, METADATA_SIZE, Metadata, PixelFormat, Plane, PlaneImage,
+    PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, Subscriber, SyncMessage,
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const V2: Abi = Abi::V2 { minor: 1 };
+
+/// An address of this test's own, with a folder for its socket.
+struct Place {
+    address: Address,
+    _folder: tempfile::TempDir,
+}
+
+fn place(name: &str) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/sync", folder.path().display());
+    let shm_name = format!("cvmmap_test_{}_{name}", process::id());
+    Place { address: Address::new(&shm_name, &endpoint, Some(name)).unwrap(), _folder: folder }
+}
+
+fn picture(width: u32, height: u32, stride: u32, data: &[u8]) -> PlaneImage<'_> {
+    PlaneImage { kind: PlaneKind::Left, pixel_format: PixelFormat::Bgr, depth: Depth::U8, width, height, stride, data }
+}
+
+fn frame<'a>(timestamp_ns: u64, planes: &'a [PlaneImage<'a>]) -> Frame<'a> {
+    Frame { timestamp_ns, planes, depth_unit: DepthUnit::Unknown, encoded: None }
+}
+
+/// Publishes until the subscription stands, and gives the announcement.
+fn announced(publisher: &mut Publisher, subscriber: &mut Subscriber, frame: &Frame<'_>) -> SyncMessage {
+    for _ in 0..500 {
+        publisher.publish(frame).unwrap();
+        if let Event::Frame(message) = subscriber.wait(Some(Duration::from_millis(20))).unwrap() {
+            return message;
+        }
+    }
+    panic!("no announcement came through");
+}
+
+fn left(metadata: &Metadata) -> Plane {
+    *metadata.plane(PlaneKind::Left).unwrap()
+}
+
+#[test]
+fn a_frame_arrives_whole_in_any_stride() {
+    let place = place("stride");
+    let mut subscriber = Subscriber::connect(&place.address).unwrap();
+    let mut reader = SnapshotReader::new(&place.address);
+    let data = (0..7 * 24).map(|byte| byte as u8).collect::<Vec<_>>();
+    for (abi, stride) in [(V2, 24), (V2, 15), (Abi::V1, 24), (Abi::V1, 15)] {
+        let mut publisher = Publisher::create(&place.address, abi).unwrap();
+        let planes = [picture(5, 7, stride, &data)];
+        for target_stride in [15, 16, 24, 40] {
+            let message = announced(&mut publisher, &mut subscriber, &frame(1_000, &planes));
+            let snapshot = reader.begin(&message).unwrap();
+            let plane = left(snapshot.metadata());
+            let mut copy = vec![0xEE; target_stride * 6 + 15];
+            snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
+            let metadata = snapshot.finish().unwrap();
+            assert_eq!(metadata.abi, abi);
+            assert_eq!(metadata.timestamp_ns, 1_000);
+            for row in 0..7 {
+                let source = &data[row * stride as usize..][..15];
+                assert_eq!(
+                    &copy[row * target_stride..][..15],
+                    source,
+                    "{abi:?} {stride} -> {target_stride}, row {row}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn more_rows_than_one_system_call_takes() {
+    let place = place("tall");
+    let mut subscriber = Subscriber::connect(&place.address).unwrap();
+    let mut reader = SnapshotReader::new(&place.address);
+    let (height, stride) = (5_000, 8);
+    let data = (0..height * stride).map(|byte| (byte % 251) as u8).collect::<Vec<_>>();
+    for abi in [V2, Abi::V1] {
+        let mut publisher = Publisher::create(&place.address, abi).unwrap();
+        let planes = [picture(1, height, stride, &data)];
+        let message = announced(&mut publisher, &mut subscriber, &frame(1, &planes));
+        for target_stride in [3, 4, 9] {
+            let snapshot = reader.begin(&message).unwrap();
+            let plane = left(snapshot.metadata());
+            let mut copy = vec![0; target_stride * height as usize];
+            snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
+            snapshot.finish().unwrap();
+            for row in 0..height as usize {
+                assert_eq!(copy[row * target_stride..][..3], data[row * stride as usize..][..3], "{abi:?}, row {row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_is_gone_is_told_from_a_torn_one() {
+    let place = place("torn");
+    let mut subscriber = Subscriber::connect(&place.address).unwrap();
+    let mut reader = SnapshotReader::new(&place.address);
+    let mut publisher = Publisher::create(&place.address, V2).unwrap();
+    let data = [7; 12];
+    let planes = [picture(2, 2, 6, &data)];
+    let message = announced(&mut publisher, &mut subscriber, &frame(5, &planes));
+
+    let snapshot = reader.begin(&message).unwrap();
+    let next = publisher.publish(&frame(6, &planes)).unwrap();
+    assert!(matches!(snapshot.finish(), Err(SnapshotError::Torn)));
+
+    let error = reader.begin(&message).err().unwrap();
+    assert!(matches!(error, SnapshotError::Superseded { found, .. } if found == next), "{error}");
+    assert!(error.is_torn());
+}
+
+#[test]
+fn a_segment_cut_short_is_an_error() {
+    let place = place("short");
+    let mut subscriber = Subscriber::connect(&place.address).unwrap();
+    let mut reader = SnapshotReader::new(&place.address);
+    let mut publisher = Publisher::create(&place.address, V2).unwrap();
+    let data = [7; 3 * 64 * 64];
+    let planes = [picture(64, 64, 192, &data)];
+    let message = announced(&mut publisher, &mut subscriber, &frame(5, &planes));
+    let segment = fs::OpenOptions::new().write(true).open(format!("/dev/shm/{}", place.address.shm_name())).unwrap();
+
+    let snapshot = reader.begin(&message).unwrap();
+    segment.set_len(METADATA_SIZE as u64 + 100).unwrap();
+    let plane = left(snapshot.metadata());
+    let mut copy = vec![0; 2 * plane.size as usize];
+    for stride in [192, 193] {
+        assert!(matches!(snapshot.read_plane(&plane, &mut copy, stride), Err(SnapshotError::Truncated)));
+    }
+    drop(snapshot);
+    assert!(matches!(reader.begin(&message), Err(SnapshotError::Metadata(_))));
+    segment.set_len(0).unwrap();
+    assert!(matches!(reader.begin(&message), Err(SnapshotError::Truncated)));
+}
+
+#[test]
+fn a_restarted_producer_is_followed() {
+    let place = place("restart");
+    let mut subscriber = Subscriber::connect(&place.address).unwrap();
+    let mut reader = SnapshotReader::new(&place.address);
+    assert!(matches!(reader.begin(&SyncMessage::new(0, 0, "")), Err(SnapshotError::Unavailable { .. })));
+    for (run, size) in [(1u64, 4u32), (2, 8), (3, 2)] {
+        let mut publisher = Publisher::create(&place.address, V2).unwrap();
+        let data = vec![run as u8; (size * size * 3) as usize];
+        let planes = [picture(size, size, size * 3, &data)];
+        let message = announced(&mut publisher, &mut subscriber, &frame(run, &planes));
+        let metadata = reader.begin(&message).unwrap().finish().unwrap();
+        assert_eq!((left(&metadata).width, metadata.timestamp_ns), (size, run));
+    }
+    assert!(!fs::exists(format!("/dev/shm/{}", place.address.shm_name())).unwrap(), "the segment stays behind");
+    assert!(!fs::exists(place.address.socket_path().unwrap()).unwrap(), "the socket stays behind");
+}
+
+#[test]
+fn a_live_producer_is_not_robbed() {
+    let place = place("busy");
+    let mut subscriber = Subscriber::connect(&place.address).unwrap();
+    let mut publisher = Publisher::create(&place.address, V2).unwrap();
+    assert!(matches!(Publisher::create(&place.address, V2), Err(PublishError::Busy(_))));
+
+    // The same segment by way of another endpoint.
+    let elsewhere = format!("{}2", place.address.zmq_endpoint());
+    let other = Address::new(place.address.shm_name(), &elsewhere, Some("busy")).unwrap();
+    assert!(matches!(Publisher::create(&other, V2), Err(PublishError::Busy(_))));
+
+    let data = [1; 12];
+    announced(&mut publisher, &mut subscriber, &frame(1, &[picture(2, 2, 6, &data)]));
+}
+
+#[test]
+fn what_a_dead_producer_left_is_replaced() {
+    let place = place("stale");
+    let segment = format!("/dev/shm/{}", place.address.shm_name());
+    fs::write(&segment, b"left behind").unwrap();
+    drop(std::os::unix::net::UnixListener::bind(place.address.socket_path().unwrap()).unwrap());
+    let mut publisher = Publisher::create(&place.address, V2).unwrap();
+    publisher.publish(&frame(1, &[picture(1, 1, 3, &[1, 2, 3])])).unwrap();
+    assert_eq!(fs::read(&segment).unwrap()[..8], cvmmap::MAGIC);
+}
+
+#[test]
+fn foreign_messages_are_told_and_the_newest_announcement_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/sync", folder.path().display());
+    let context = zmq::Context::new();
+    let socket = context.socket(zmq::XPUB).unwrap();
+    socket.bind(&endpoint).unwrap();
+    let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, Some("mine")).unwrap()).unwrap();
+    // The subscription has arrived.
+    socket.set_rcvtimeo(10_000).unwrap();
+    socket.recv_bytes(0).unwrap();
+
+    socket.send(&b"short"[..], 0).unwrap();
+    assert!(matches!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Foreign(Foreign::Malformed(_))));
+    socket.send(&SyncMessage::new(1, 1, "theirs").to_bytes()[..], 0).unwrap();
+    assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Foreign(Foreign::Label("theirs".into())));
+
+    let newest = SyncMessage::new(3, 3, "mine");
+    for message in [SyncMessage::new(1, 1, "mine"), SyncMessage::new(2, 2, "mine"), newest] {
+        socket.send(&message.to_bytes()[..], 0).unwrap();
+    }
+    while subscriber.wait(Some(PATIENCE)).unwrap() != Event::Frame(newest) {}
+    assert_eq!(subscriber.wait(Some(Duration::ZERO)).unwrap(), Event::TimedOut);
+    subscriber.waker().wake();
+    assert_eq!(subscriber.wait(None).unwrap(), Event::Woken);
+}

@@ -1,0 +1,418 @@
+use std::{
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_base::{
+    prelude::*,
+    subclass::{base_src::CreateSuccess, prelude::*},
+};
+
+use super::{
+    cadence::{self, Tick},
+    frame_queue::Popped,
+    ingest::{Captured, Ingest, unix_now},
+    settings::Settings,
+    stats::{Count, Stats},
+    timeline::{Now, Timeline},
+};
+use crate::{
+    address::checked_uri,
+    picture::{Picture, template_caps},
+};
+
+pub(super) static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("cvmmapsrc", gst::DebugColorFlags::empty(), Some("cv-mmap video source")));
+
+/// Caps of the meta that carries the producer's timestamp.
+static CAPTURE_TIME_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple("timestamp/x-unix"));
+
+/// Latency answered before a frame was seen: one frame at 30 per second.
+const FIRST_LATENCY: gst::ClockTime = gst::ClockTime::from_nseconds(33_333_334);
+/// Latency grows in such steps, or each slower frame would make the pipeline redistribute it.
+const LATENCY_STEP: gst::ClockTime = gst::ClockTime::from_mseconds(10);
+/// A frame later than this is an accident, not the producer's latency.
+const LATENCY_MAX: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
+/// Lock order: `stream`, then any other; no two of the others at once.
+#[derive(Default)]
+pub struct CvmmapSrc {
+    settings: Mutex<Settings>,
+    stats: Arc<Stats>,
+    /// Shared, so that `unlock()` reaches it while `create()` waits in it.
+    ingest: Mutex<Option<Arc<Ingest>>>,
+    /// Of the streaming thread.
+    stream: Mutex<Stream>,
+    latency: Mutex<Option<gst::ClockTime>>,
+}
+
+#[derive(Default)]
+struct Stream {
+    picture: Option<Picture>,
+    /// Known from the second frame on.
+    frame_rate: Option<gst::Fraction>,
+    /// A frame that came while its predecessor waited for it.
+    next: Option<Captured>,
+    timeline: Timeline,
+    last_frame_id: Option<u32>,
+    pushed: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for CvmmapSrc {
+    const NAME: &'static str = "GstCvmmapSrc";
+    type Type = super::CvmmapSrc;
+    type ParentType = gst_base::PushSrc;
+    type Interfaces = (gst::URIHandler,);
+}
+
+impl ObjectImpl for CvmmapSrc {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(Settings::param_specs);
+        &PROPERTIES
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_live(true);
+        obj.set_format(gst::Format::Time);
+        obj.set_element_flags(gst::ElementFlags::REQUIRE_CLOCK);
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        lock(&self.settings).set(pspec.name(), value);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "stats" => self.stats.structure().to_value(),
+            name => lock(&self.settings).get(name).expect("every property has a getter"),
+        }
+    }
+}
+
+impl GstObjectImpl for CvmmapSrc {}
+
+impl ElementImpl for CvmmapSrc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "cv-mmap source",
+                "Source/Video",
+                "Live video from a cv-mmap producer's shared memory",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let template =
+                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &template_caps());
+            vec![template.expect("caps of a fixed table")]
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let active = match transition {
+            gst::StateChange::PausedToPlaying => Some(true),
+            gst::StateChange::PlayingToPaused => Some(false),
+            _ => None,
+        };
+        if let (Some(active), Some(ingest)) = (active, self.ingest()) {
+            ingest.set_active(active);
+        }
+        self.parent_change_state(transition)
+    }
+}
+
+impl BaseSrcImpl for CvmmapSrc {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let element = self.obj().clone().upcast::<gst::Element>();
+        let address = settings
+            .address
+            .address(&element)
+            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ["{error}"]))?;
+        *lock(&self.stream) = Stream::default();
+        *lock(&self.latency) = None;
+        self.stats.reset();
+        let ingest =
+            Ingest::start(&address, settings.queue_size, Arc::clone(&self.stats), &element).map_err(|error| {
+                gst::error_msg!(gst::ResourceError::OpenRead, ["endpoint {}: {error}", address.zmq_endpoint()])
+            })?;
+        gst::info!(CAT, imp = self, "following segment {} by {}", address.shm_name(), address.zmq_endpoint());
+        *lock(&self.ingest) = Some(Arc::new(ingest));
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let ingest = lock(&self.ingest).take();
+        drop(ingest);
+        gst::info!(CAT, imp = self, "stopped: {}", self.stats.structure());
+        Ok(())
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(ingest) = self.ingest() {
+            ingest.set_flushing(true);
+        }
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(ingest) = self.ingest() {
+            ingest.set_flushing(false);
+        }
+        Ok(())
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn negotiate(&self) -> Result<(), gst::LoggableError> {
+        // The producer decides; until its first frame there is nothing to agree on.
+        let (picture, frame_rate) = {
+            let stream = lock(&self.stream);
+            (stream.picture, stream.frame_rate)
+        };
+        let Some(picture) = picture else {
+            return Ok(());
+        };
+        let caps = self
+            .caps_of(picture, frame_rate.unwrap_or(gst::Fraction::new(0, 1)))
+            .map_err(|why| gst::loggable_error!(CAT, "{why}"))?;
+        gst::info!(CAT, imp = self, "the picture is {caps}");
+        self.obj().set_caps(&caps).map_err(|_| gst::loggable_error!(CAT, "downstream refuses {caps}"))
+    }
+
+    fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        let info = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
+        // GstBaseSrc also asks before there are caps.
+        let Some(info) = info else {
+            return self.parent_decide_allocation(query);
+        };
+        offer_video_pool(query, &info)?;
+        self.parent_decide_allocation(query)
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
+            let min = lock(&self.latency).unwrap_or(FIRST_LATENCY);
+            latency.set(true, min, gst::ClockTime::NONE);
+            return true;
+        }
+        BaseSrcImplExt::parent_query(self, query)
+    }
+}
+
+impl PushSrcImpl for CvmmapSrc {
+    fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
+        let ingest = self.ingest().ok_or(gst::FlowError::Flushing)?;
+        let (idle_timeout, max_frames) = {
+            let settings = lock(&self.settings);
+            (settings.idle_timeout(), settings.max_frames)
+        };
+        {
+            let stream = lock(&self.stream);
+            if max_frames > 0 && stream.pushed >= max_frames {
+                gst::info!(CAT, imp = self, "{max_frames} frames are through");
+                return Err(gst::FlowError::Eos);
+            }
+            if let Some(picture) = stream.picture {
+                // Downstream may have asked for another pool since.
+                ingest.set_pool(picture, self.obj().buffer_pool());
+            }
+        }
+        let captured = match lock(&self.stream).next.take() {
+            Some(captured) => captured,
+            None => self.wait(&ingest, idle_timeout)?,
+        };
+        self.learn_frame_rate(&ingest, &captured);
+        self.agree_on(captured.picture)?;
+        let buffer = self.stamp(captured)?;
+        self.stats.add(Count::Pushed, 1);
+        Ok(CreateSuccess::NewBuffer(buffer))
+    }
+}
+
+impl URIHandlerImpl for CvmmapSrc {
+    const URI_TYPE: gst::URIType = gst::URIType::Src;
+
+    fn protocols() -> &'static [&'static str] {
+        &[cvmmap::SCHEME]
+    }
+
+    fn uri(&self) -> Option<String> {
+        lock(&self.settings).address.uri.clone()
+    }
+
+    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
+        checked_uri(uri)?;
+        if lock(&self.ingest).is_some() {
+            return Err(glib::Error::new(gst::URIError::BadState, "the URI cannot change while the source runs"));
+        }
+        lock(&self.settings).address.uri = Some(uri.to_owned());
+        self.obj().notify("uri");
+        Ok(())
+    }
+}
+
+impl CvmmapSrc {
+    fn ingest(&self) -> Option<Arc<Ingest>> {
+        lock(&self.ingest).clone()
+    }
+
+    /// The next frame of the producer.
+    fn wait(&self, ingest: &Ingest, timeout: Option<Duration>) -> Result<Captured, gst::FlowError> {
+        match ingest.pop(timeout) {
+            Popped::Frame(captured) => Ok(captured),
+            Popped::Flushing => Err(gst::FlowError::Flushing),
+            Popped::TimedOut => {
+                gst::info!(CAT, imp = self, "no frame for {timeout:?}");
+                Err(gst::FlowError::Eos)
+            }
+            Popped::Failed(why) => {
+                gst::element_imp_error!(self, gst::StreamError::Format, ["{why}"]);
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    /// Holds the very first frame until the second tells the frame rate.
+    fn learn_frame_rate(&self, ingest: &Ingest, first: &Captured) {
+        if lock(&self.stream).frame_rate.is_some() {
+            return;
+        }
+        let tick = |frame: &Captured| Tick { frame_id: frame.frame_id, timestamp_ns: frame.timestamp_ns };
+        // What else may end this wait, the next one ends with as well.
+        let second = match ingest.pop(Some(cadence::PATIENCE)) {
+            Popped::Frame(second) => Some(second),
+            Popped::TimedOut | Popped::Flushing | Popped::Failed(_) => None,
+        };
+        let unknown = gst::Fraction::new(0, 1);
+        let frame_rate = second.as_ref().map_or(unknown, |second| cadence::frame_rate(tick(first), tick(second)));
+        let mut stream = lock(&self.stream);
+        stream.frame_rate = Some(frame_rate);
+        stream.next = second;
+    }
+
+    /// Agrees with downstream on a picture that differs from the last one.
+    fn agree_on(&self, picture: Picture) -> Result<(), gst::FlowError> {
+        if lock(&self.stream).picture.replace(picture) == Some(picture) || self.obj().negotiate() {
+            return Ok(());
+        }
+        // Asked again for the next frame, should downstream have changed its mind.
+        lock(&self.stream).picture = None;
+        Err(gst::FlowError::NotNegotiated)
+    }
+
+    /// Caps of a picture at its frame rate, or at the nearest one that downstream takes.
+    fn caps_of(&self, picture: Picture, frame_rate: gst::Fraction) -> Result<gst::Caps, String> {
+        let info = picture.video_info()?;
+        let mut caps = info.to_caps().map_err(|error| error.to_string())?;
+        let any_rate = gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1));
+        caps.make_mut().set("framerate", any_rate);
+        let mut taken = self.obj().src_pad().peer_query_caps(Some(&caps)).intersect(&caps);
+        if taken.is_empty() {
+            return Err(format!("downstream takes no {caps}"));
+        }
+        taken.truncate();
+        if let Some(structure) = taken.make_mut().structure_mut(0) {
+            structure.fixate_field_nearest_fraction("framerate", frame_rate);
+        }
+        taken.fixate();
+        Ok(taken)
+    }
+
+    /// Gives a frame its time, its place in the sequence and its flags.
+    fn stamp(&self, captured: Captured) -> Result<gst::Buffer, gst::FlowError> {
+        let Captured { mut buffer, frame_id, timestamp_ns, arrived, .. } = captured;
+        let running = self.obj().current_running_time().unwrap_or_default();
+        let now = Now {
+            running: running.nseconds() as i64,
+            unix: unix_now(),
+            since_arrival: arrived.elapsed().as_nanos() as i64,
+        };
+        let mut stream = lock(&self.stream);
+        let pts = gst::ClockTime::from_nseconds(stream.timeline.pts(timestamp_ns, now));
+        let follows = stream.last_frame_id.is_some_and(|last| frame_id == last.wrapping_add(1));
+        stream.last_frame_id = Some(frame_id);
+        stream.pushed += 1;
+        drop(stream);
+        self.raise_latency(running.saturating_sub(pts));
+
+        let buffer_ref = buffer.make_mut();
+        buffer_ref.set_pts(pts);
+        buffer_ref.set_dts(gst::ClockTime::NONE);
+        buffer_ref.set_duration(gst::ClockTime::NONE);
+        buffer_ref.set_offset(frame_id.into());
+        buffer_ref.set_offset_end(u64::from(frame_id) + 1);
+        if follows {
+            buffer_ref.unset_flags(gst::BufferFlags::DISCONT);
+        } else {
+            buffer_ref.set_flags(gst::BufferFlags::DISCONT);
+        }
+        if timestamp_ns < u64::MAX {
+            let captured_at = gst::ClockTime::from_nseconds(timestamp_ns);
+            gst::ReferenceTimestampMeta::add(buffer_ref, &CAPTURE_TIME_CAPS, captured_at, gst::ClockTime::NONE);
+        }
+        Ok(buffer)
+    }
+
+    /// Reports a frame's age on leaving as latency, when it exceeds what was answered before.
+    fn raise_latency(&self, age: gst::ClockTime) {
+        let mut latency = lock(&self.latency);
+        if age <= latency.unwrap_or(FIRST_LATENCY) || age > LATENCY_MAX {
+            return;
+        }
+        let steps = age.nseconds().div_ceil(LATENCY_STEP.nseconds());
+        *latency = Some(LATENCY_STEP * steps);
+        gst::debug!(CAT, imp = self, "latency is {latency:?} now");
+        drop(latency);
+        let obj = self.obj();
+        let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+    }
+}
+
+/// Answers an ALLOCATION query with downstream's pool, or with a video pool of our own, with video metas where
+/// downstream knows them.
+fn offer_video_pool(query: &mut gst::query::Allocation, info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+    let offered = query.allocation_pools().next();
+    let in_query = offered.is_some();
+    let (pool, size, min, max) = offered.unwrap_or((None, 0, 2, 0));
+    let size = size.max(u32::try_from(info.size()).unwrap_or(u32::MAX));
+    let caps = info.to_caps().map_err(|_| gst::loggable_error!(CAT, "no caps for {info:?}"))?;
+    let video_meta = query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
+    let configured = |pool: &gst::BufferPool| {
+        let mut config = pool.config();
+        config.set_params(Some(&caps), size, min, max);
+        if video_meta {
+            config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+        }
+        pool.set_config(config)
+    };
+    let pool = match pool {
+        Some(pool) if configured(&pool).is_ok() => pool,
+        _ => {
+            let own = gst_video::VideoBufferPool::new().upcast::<gst::BufferPool>();
+            configured(&own).map_err(|_| gst::loggable_error!(CAT, "no buffer pool for {caps}"))?;
+            own
+        }
+    };
+    if in_query {
+        query.set_nth_allocation_pool(0, Some(&pool), size, min, max);
+    } else {
+        query.add_allocation_pool(Some(&pool), size, min, max);
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! The properties of `cvmmapsrc`.
+
+use std::time::Duration;
+
+use gst::{glib, prelude::*};
+
+use crate::address::AddressSettings;
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) address: AddressSettings,
+    /// Frames that may wait for downstream.
+    pub(super) queue_size: u32,
+    /// Milliseconds without a frame until end of stream; 0 is never.
+    pub(super) idle_timeout: u32,
+    /// Frames until end of stream; 0 is no limit.
+    pub(super) max_frames: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { address: AddressSettings::default(), queue_size: 1, idle_timeout: 0, max_frames: 0 }
+    }
+}
+
+impl Settings {
+    pub(super) fn param_specs() -> Vec<glib::ParamSpec> {
+        let defaults = Self::default();
+        let mut specs = AddressSettings::param_specs();
+        specs.extend([
+            glib::ParamSpecUInt::builder("queue-size")
+                .nick("Queue size")
+                .blurb("Frames that may wait for downstream; the oldest is dropped for a newer one")
+                .minimum(1)
+                .maximum(1024)
+                .default_value(defaults.queue_size)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecUInt::builder("idle-timeout")
+                .nick("Idle timeout")
+                .blurb("End of stream after so many milliseconds without a frame (0 = never)")
+                .default_value(defaults.idle_timeout)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt64::builder("max-frames")
+                .nick("Maximum of frames")
+                .blurb("End of stream after so many frames (0 = no limit)")
+                .default_value(defaults.max_frames)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                .nick("Statistics")
+                .blurb("Counters of frames received, pushed and lost by cause")
+                .read_only()
+                .build(),
+            glib::ParamSpecBoolean::builder("is-live")
+                .nick("Is live")
+                .blurb("A producer does not wait for its consumers")
+                .default_value(true)
+                .read_only()
+                .build(),
+        ]);
+        specs
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &glib::Value) {
+        match name {
+            "queue-size" => self.queue_size = value.get().expect("checked by GObject"),
+            "idle-timeout" => self.idle_timeout = value.get().expect("checked by GObject"),
+            "max-frames" => self.max_frames = value.get().expect("checked by GObject"),
+            _ => {
+                let known = self.address.set(name, value);
+                debug_assert!(known, "property {name} has no setter");
+            }
+        }
+    }
+
+    pub(super) fn get(&mut self, name: &str) -> Option<glib::Value> {
+        match name {
+            "queue-size" => Some(self.queue_size.to_value()),
+            "idle-timeout" => Some(self.idle_timeout.to_value()),
+            "max-frames" => Some(self.max_frames.to_value()),
+            "is-live" => Some(true.to_value()),
+            _ => self.address.get(name),
+        }
+    }
+
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        (self.idle_timeout > 0).then(|| Duration::from_millis(self.idle_timeout.into()))
+    }
+}

@@ -1,0 +1,125 @@
+//! From the producer's timestamps to running time.
+//!
+//! A timestamp near the wall clock is a Unix time: its age now, taken off the running time now, is the running time of
+//! the capture. Any other timestamp counts in the producer's own domain (media time, a boot clock): there the first
+//! frame is taken to have been captured when it arrived, and the rest follow by the difference, moved earlier when a
+//! frame arrives sooner than that: it cannot have been captured after it arrived.
+
+use std::time::Duration;
+
+/// How old a frame may be to pass for one stamped with the wall clock.
+const OLDEST: Duration = Duration::from_secs(10);
+/// How far in the future such a stamp may lie: two clocks of one machine differ by rounding alone.
+const NEWEST: Duration = Duration::from_millis(50);
+/// A frame that seems older than this in the producer's own domain means that its clock jumped.
+const STALE: Duration = Duration::from_secs(2);
+
+/// One instant on every clock that matters, nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// Running time of the pipeline.
+    pub(super) running: i64,
+    /// Unix time.
+    pub(super) unix: i64,
+    /// Time since the frame arrived.
+    pub(super) since_arrival: i64,
+}
+
+/// The mapping, as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct Timeline {
+    /// Running time less timestamp in the producer's own domain.
+    anchor: Option<i64>,
+    last_pts: u64,
+}
+
+impl Timeline {
+    /// Running time of the capture of a frame, nanoseconds; never before the one given last.
+    pub(super) fn pts(&mut self, timestamp_ns: u64, now: Now) -> u64 {
+        let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
+        let age = now.unix.saturating_sub(now.since_arrival).saturating_sub(timestamp);
+        let arrived = now.running - now.since_arrival;
+        let captured = if (-nanos(NEWEST)..=nanos(OLDEST)).contains(&age) {
+            self.anchor = None;
+            arrived - age.max(0)
+        } else {
+            let arrival_anchor = arrived.saturating_sub(timestamp);
+            let anchor = match self.anchor {
+                Some(anchor) if (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => anchor,
+                _ => arrival_anchor,
+            };
+            self.anchor = Some(anchor);
+            anchor.saturating_add(timestamp)
+        };
+        self.last_pts = u64::try_from(captured).unwrap_or(0).max(self.last_pts);
+        self.last_pts
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    duration.as_nanos() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+    const UNIX: i64 = 1_790_000_000_000 * MS;
+
+    fn now(running_ms: i64, since_arrival_ms: i64) -> Now {
+        Now { running: running_ms * MS, unix: UNIX + running_ms * MS, since_arrival: since_arrival_ms * MS }
+    }
+
+    #[test]
+    fn a_unix_time_is_its_age_before_now() {
+        let mut timeline = Timeline::default();
+        let captured = (UNIX + 90 * MS) as u64;
+        assert_eq!(timeline.pts(captured, now(100, 0)), 90_000_000);
+        assert_eq!(timeline.pts(captured + 10_000_000, now(130, 25)), 100_000_000);
+    }
+
+    #[test]
+    fn a_capture_before_the_pipeline_is_at_its_start() {
+        assert_eq!(Timeline::default().pts((UNIX - 50 * MS) as u64, now(10, 0)), 0);
+    }
+
+    #[test]
+    fn media_time_is_anchored_at_the_first_arrival() {
+        let mut timeline = Timeline::default();
+        assert_eq!(timeline.pts(5_000_000, now(100, 10)), 90_000_000);
+        assert_eq!(timeline.pts(38_000_000, now(140, 0)), 123_000_000);
+    }
+
+    #[test]
+    fn media_time_moves_earlier_when_a_frame_arrives_sooner() {
+        let mut timeline = Timeline::default();
+        timeline.pts(0, now(100, 0));
+        assert_eq!(timeline.pts(33_000_000, now(120, 0)), 120_000_000);
+        assert_eq!(timeline.pts(66_000_000, now(160, 0)), 153_000_000);
+    }
+
+    #[test]
+    fn a_source_that_starts_over_goes_on_from_its_arrival() {
+        let mut timeline = Timeline::default();
+        timeline.pts(9_000_000_000, now(100, 0));
+        assert_eq!(timeline.pts(0, now(133, 0)), 133_000_000);
+        assert_eq!(timeline.pts(33_000_000, now(170, 0)), 166_000_000);
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let mut timeline = Timeline::default();
+        assert_eq!(timeline.pts((UNIX + 90 * MS) as u64, now(100, 0)), 90_000_000);
+        assert_eq!(timeline.pts((UNIX + 40 * MS) as u64, now(110, 0)), 90_000_000);
+    }
+
+    #[test]
+    fn no_timestamp_overflows() {
+        for timestamp in [0, 1, i64::MAX as u64, u64::MAX] {
+            let mut timeline = Timeline::default();
+            timeline.pts(timestamp, now(100, 0));
+            timeline.pts(u64::MAX - timestamp, now(101, 0));
+        }
+    }
+}
