@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Installs what building, running and (with --tests) testing need on Debian or Ubuntu. Does nothing when all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+packages=(
+  ca-certificates curl git g++ make pkg-config
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+)
+tests=false
+case "${1-}" in
+  "") ;;
+  --tests) tests=true; packages+=(ffmpeg python3-venv) ;;
+  *) say "unknown argument '$1' (only --tests is known)"; exit 1 ;;
+esac
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
+  [ "$status" = "install ok installed" ] || missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
+  say "installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# A Rust that was installed a moment ago is not on this shell's PATH yet.
+[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+if ! command -v cargo >/dev/null; then
+  say "there is no Rust here: installing the stable toolchain through rustup into $HOME/.cargo"
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --no-modify-path
+fi
+
+# Debian's ffmpeg knows neither form of H.265 in FLV; the one in this wheel reads both.
+if $tests && [ ! -x target/peers/ffmpeg ]; then
+  say "fetching an ffmpeg that knows H.265 in FLV into target/peers"
+  mkdir -p target/peers
+  python3 -m venv target/peers/venv
+  target/peers/venv/bin/pip install --quiet --disable-pip-version-check imageio-ffmpeg==0.8.1
+  binary=$(target/peers/venv/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')
+  ln -sf "$binary" target/peers/ffmpeg
+fi
