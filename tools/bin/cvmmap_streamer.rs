@@ -8,7 +8,6 @@ use cvmmap_tools::{
 };
 
 fn main() -> ExitCode {
-    let outcome =
-        cli::parse().and_then(|options| options.map_or(Ok(()), |options| run::run(&options)));
+    let outcome = cli::parse().and_then(|options| options.map_or(Ok(()), |options| run::run(&options)));
     failure::exit_with("cvmmap_streamer", outcome)
 }

@@ -59,6 +59,8 @@ impl Simulator {
         );
         let sink = elements::make("cvmmapsink")?;
         sink.set_property("name", SINK);
+        // The source keeps the pace; waiting a second time would make each frame older by the pipeline's latency.
+        sink.set_property("sync", false);
         sink.set_property("shm-name", settings.address.shm_name());
         sink.set_property("zmq-endpoint", settings.address.zmq_endpoint());
         sink.set_property("label", settings.address.label());
@@ -71,10 +73,7 @@ impl Simulator {
         });
         let pipeline = gst::Pipeline::with_name("simulator-pipeline");
         elements::add_chain(&pipeline, &[&source, &filter, &sink])?;
-        Ok(Self {
-            pipeline,
-            published,
-        })
+        Ok(Self { pipeline, published })
     }
 
     /// The pipeline.

@@ -10,9 +10,7 @@ pub fn sentence(error: &gst::glib::Error, debug: Option<&str>) -> String {
     let detail = debug
         .and_then(|debug| debug.split_once('\n'))
         .map(|(_, detail)| one_line(detail))
-        .filter(|detail| {
-            !detail.is_empty() && detail != message && !message.contains(detail.as_str())
-        });
+        .filter(|detail| !detail.is_empty() && detail != message && !message.contains(detail.as_str()));
     match detail {
         Some(detail) => format!("{message} ({})", detail.trim_end_matches('.')),
         None => message.to_owned(),
@@ -43,17 +41,11 @@ mod tests {
     fn place_names_go_and_details_stay() {
         let error = gst::glib::Error::new(gst::ResourceError::Write, "Could not write.");
         assert_eq!(
-            sentence(
-                &error,
-                Some("../a.c(7): f (): /P/E:\nConnection\n refused.")
-            ),
+            sentence(&error, Some("../a.c(7): f (): /P/E:\nConnection\n refused.")),
             "Could not write (Connection refused)"
         );
         assert_eq!(sentence(&error, Some("../a.c(7): f ()")), "Could not write");
         assert_eq!(sentence(&error, None), "Could not write");
-        assert_eq!(
-            sentence(&error, Some("x\nCould not write.")),
-            "Could not write"
-        );
+        assert_eq!(sentence(&error, Some("x\nCould not write.")), "Could not write");
     }
 }

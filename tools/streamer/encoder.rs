@@ -45,12 +45,7 @@ impl Choice {
             return Self::software(encoding.codec, None);
         }
         match (opens(hardware), encoding.device) {
-            (Ok(()), _) => Ok(Self {
-                factory: hardware,
-                codec: encoding.codec,
-                hardware: true,
-                note: None,
-            }),
+            (Ok(()), _) => Ok(Self { factory: hardware, codec: encoding.codec, hardware: true, note: None }),
             (Err(reason), EncoderDevice::Nvidia) => Err(Failure::Pipeline(format!(
                 "--encoder-device nvidia: {reason}; install the NVIDIA driver and GStreamer's nvcodec plugin, or take \
                  --encoder-device auto or software"
@@ -71,12 +66,7 @@ impl Choice {
         if gst::ElementFactory::find(factory).is_none() {
             return Err(elements::missing(factory));
         }
-        Ok(Self {
-            factory,
-            codec,
-            hardware: false,
-            note,
-        })
+        Ok(Self { factory, codec, hardware: false, note })
     }
 
     /// Element name of the encoder.
@@ -134,9 +124,7 @@ impl Choice {
             .get::<gst::Fraction>("framerate")
             .ok()
             .filter(|rate| rate.numer() > 0)
-            .map_or(ASSUMED_FPS, |rate| {
-                f64::from(rate.numer()) / f64::from(rate.denom())
-            });
+            .map_or(ASSUMED_FPS, |rate| f64::from(rate.numer()) / f64::from(rate.denom()));
         Some(bitrate(self.codec, width, height, fps))
     }
 }
@@ -155,16 +143,11 @@ fn opens(factory: &str) -> Result<(), String> {
     let Some(encoder) = gst::ElementFactory::find(factory) else {
         return Err(format!("NVENC is not there: no element {factory}"));
     };
-    let encoder = encoder
-        .create()
-        .build()
-        .map_err(|_| format!("NVENC is not there: {factory} cannot be made"))?;
+    let encoder = encoder.create().build().map_err(|_| format!("NVENC is not there: {factory} cannot be made"))?;
     let opened = encoder.set_state(gst::State::Ready);
     // An element in NULL has let go of its device.
     let _ = encoder.set_state(gst::State::Null);
-    opened
-        .map(|_| ())
-        .map_err(|_| format!("NVENC does not open: {factory} finds no usable device"))
+    opened.map(|_| ()).map_err(|_| format!("NVENC does not open: {factory} finds no usable device"))
 }
 
 fn set_x264(encoder: &gst::Element, encoding: &Encoding) {

@@ -17,10 +17,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: vec![0; BUCKETS].into(),
-            total: 0,
-        }
+        Self { counts: vec![0; BUCKETS].into(), total: 0 }
     }
 }
 
@@ -66,10 +63,7 @@ mod tests {
     fn every_value_lies_in_its_bucket_within_a_thirty_second() {
         for value in (0..100_000u64).chain((17..39).map(|bits| (1 << bits) + 12_345)) {
             let upper = upper_bound(bucket(value));
-            assert!(
-                upper >= value && upper - value <= value / 32,
-                "{value} {upper}"
-            );
+            assert!(upper >= value && upper - value <= value / 32, "{value} {upper}");
             assert!(bucket(value) == 0 || upper_bound(bucket(value) - 1) < value);
         }
     }

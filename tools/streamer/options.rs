@@ -51,12 +51,7 @@ pub struct Options {
     #[arg(long, value_name = "URI", help_heading = "Input")]
     pub zmq_endpoint: Option<String>,
     /// NATS server of the producer's control, status and body messages; video goes on without it
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "nats://localhost:4222",
-        help_heading = "Input"
-    )]
+    #[arg(long, value_name = "URL", default_value = "nats://localhost:4222", help_heading = "Input")]
     pub nats_url: String,
     /// Frames that wait for the encoder at most; 1 keeps the newest alone
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Input")]
@@ -105,43 +100,19 @@ pub struct Options {
     pub ingest_idle_timeout_ms: u32,
 
     /// Label of the simulated producer, 24 bytes at most [default: the name in --input-uri, else dummy]
-    #[arg(
-        long,
-        value_name = "LABEL",
-        help_heading = "Simulator (--input-mode dummy)"
-    )]
+    #[arg(long, value_name = "LABEL", help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_label: Option<String>,
     /// Frames to simulate; 0 is unlimited
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 300,
-        help_heading = "Simulator (--input-mode dummy)"
-    )]
+    #[arg(long, value_name = "N", default_value_t = 300, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_frames: u32,
     /// Simulated frames a second
-    #[arg(
-        long,
-        value_name = "FPS",
-        default_value_t = 30,
-        help_heading = "Simulator (--input-mode dummy)"
-    )]
+    #[arg(long, value_name = "FPS", default_value_t = 30, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_fps: u32,
     /// Width of the simulated picture
-    #[arg(
-        long,
-        value_name = "PIXELS",
-        default_value_t = 640,
-        help_heading = "Simulator (--input-mode dummy)"
-    )]
+    #[arg(long, value_name = "PIXELS", default_value_t = 640, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_width: u32,
     /// Height of the simulated picture
-    #[arg(
-        long,
-        value_name = "PIXELS",
-        default_value_t = 360,
-        help_heading = "Simulator (--input-mode dummy)"
-    )]
+    #[arg(long, value_name = "PIXELS", default_value_t = 360, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_height: u32,
 }
 

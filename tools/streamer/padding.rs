@@ -4,19 +4,32 @@ use gst::prelude::*;
 
 use super::elements;
 
-/// Sets the borders of `videobox` from the caps that reach `entry`, an element upstream of it, before they are negotiated
-/// any further. `side_min` is the encoder's smallest side.
+/// Sets the borders of `videobox` for the pictures that reach `entry`, an element upstream of it: when their caps come,
+/// and already when it is asked whether they may. `side_min` is the encoder's smallest side.
 pub fn install(entry: &gst::Element, videobox: &gst::Element, side_min: i32) {
     let videobox = videobox.downgrade();
-    elements::pad(entry, "sink").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
-            && let Some(structure) = event.caps().structure(0)
-            && let Some(videobox) = videobox.upgrade()
-        {
+    let mask = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::QUERY_DOWNSTREAM | gst::PadProbeType::PUSH;
+    elements::pad(entry, "sink").add_probe(mask, move |_, info| {
+        let picture = match &info.data {
+            Some(gst::PadProbeData::Event(event)) => match event.view() {
+                gst::EventView::Caps(event) => event.caps().structure(0),
+                _ => None,
+            },
+            Some(gst::PadProbeData::Query(query)) => match query.view() {
+                gst::QueryView::Caps(query) => query.filter().and_then(|caps| caps.structure(0)),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let (Some(picture), Some(videobox)) = (picture, videobox.upgrade()) {
             for (side, border) in [("width", "right"), ("height", "bottom")] {
-                if let Ok(length) = structure.get::<i32>(side) {
-                    // A negative crop is a border.
-                    videobox.set_property(border, length - padded(length, side_min));
+                let Ok(length) = picture.get::<i32>(side) else {
+                    continue;
+                };
+                // A negative crop is a border.
+                let crop = length - padded(length, side_min);
+                if videobox.property::<i32>(border) != crop {
+                    videobox.set_property(border, crop);
                 }
             }
         }

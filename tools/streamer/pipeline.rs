@@ -1,11 +1,8 @@
 //! The pipeline: producer -> picture -> encoder -> parser -> tee -> outputs.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use gst::prelude::*;
@@ -22,6 +19,11 @@ use crate::common::failure::Failure;
 /// Frames into an encoder that has given nothing before it is judged broken. Source: the specification, "NVENC with
 /// Fallback".
 const SILENT_FRAMES_MAX: u64 = 60;
+/// x265 does not start without a frame rate: a slower producer, or one of unknown rate, is told to the encoder as this.
+/// The bits for each frame stay the same.
+const FPS_MIN: gst::Fraction = gst::Fraction::new_raw(5, 1);
+/// Fastest rate told to the encoder.
+const FPS_MAX: gst::Fraction = gst::Fraction::new_raw(1000, 1);
 /// Name of the message that tells of such an encoder.
 pub const ENCODER_SILENT: &str = "cvmmap-streamer-encoder-silent";
 
@@ -70,13 +72,7 @@ impl Streamer {
             elements::add_chain(&pipeline, &[&nowhere])?;
             elements::link(&tee, &nowhere)?;
         }
-        Ok(Self {
-            pipeline,
-            source,
-            encoder: choice,
-            counts,
-            outlets,
-        })
+        Ok(Self { pipeline, source, encoder: choice, counts, outlets })
     }
 
     /// The pipeline.
@@ -94,33 +90,35 @@ impl Streamer {
         self.counts.encoded.load(Ordering::Relaxed) == 0
     }
 
-    /// Ends the stream once no frame has come for `moment`.
-    pub fn end_when_idle(&self, moment: Duration) {
-        let limit = self.source.property::<u32>("idle-timeout");
-        let moment = u32::try_from(moment.as_millis()).unwrap_or(u32::MAX);
-        if limit == 0 || limit > moment {
-            self.source.set_property("idle-timeout", moment);
-        }
+    /// Frames that the source has read, and those of them that still wait for the encoder.
+    pub fn progress(&self) -> (u64, u64) {
+        let [received, pushed, dropped] =
+            ["frames-received", "frames-pushed", "frames-dropped"].map(|field| count(&self.stats(), field));
+        (received, received.saturating_sub(pushed + dropped))
     }
 
     /// What happened so far.
     pub fn summary(&self) -> summary::Stream {
-        let stats = self.source.property::<gst::Structure>("stats");
-        let count = |field: &str| stats.get::<u64>(field).unwrap_or(0);
+        let stats = self.stats();
         summary::Stream {
-            frames_in: count("frames-received"),
-            dropped: count("frames-dropped"),
-            torn: count("frames-torn"),
-            skipped: count("frames-skipped"),
+            frames_in: count(&stats, "frames-received"),
+            dropped: count(&stats, "frames-dropped"),
+            torn: count(&stats, "frames-torn"),
+            skipped: count(&stats, "frames-skipped"),
+            invalid: count(&stats, "frames-invalid") + count(&stats, "frames-unavailable"),
             encoder: self.encoder.name(),
             encoded: self.counts.encoded.load(Ordering::Relaxed),
-            outputs: self
-                .outlets
-                .iter()
-                .map(|(name, meter)| (*name, summary::Output::new(meter)))
-                .collect(),
+            outputs: self.outlets.iter().map(|(name, meter)| (*name, summary::Output::new(meter))).collect(),
         }
     }
+
+    fn stats(&self) -> gst::Structure {
+        self.source.property("stats")
+    }
+}
+
+fn count(stats: &gst::StructureRef, field: &str) -> u64 {
+    stats.get(field).unwrap_or_else(|error| panic!("cvmmapsrc counts {field}: {error}"))
 }
 
 impl Drop for Streamer {
@@ -157,10 +155,15 @@ fn encode(
 ) -> Result<gst::Element, Failure> {
     // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
     let to_planar = elements::make("videoconvert")?;
-    let planar = filter("video/x-raw", &[("format", "I420")])?;
+    let planar = filter(
+        gst::Caps::builder("video/x-raw")
+            .field("format", "I420")
+            .field("framerate", gst::FractionRange::new(FPS_MIN, FPS_MAX))
+            .build(),
+    )?;
     let videobox = elements::make("videobox")?;
     let to_input = elements::make("videoconvert")?;
-    let input = filter("video/x-raw", &[("format", choice.input_format())])?;
+    let input = filter(gst::Caps::builder("video/x-raw").field("format", choice.input_format()).build())?;
     let encoder = choice.make(encoding)?;
     encoder.set_property("name", ENCODER);
     let (parser, encoded) = match encoding.codec {
@@ -170,54 +173,42 @@ fn encode(
     let parser = elements::make(parser)?;
     // Parameter sets in every keyframe, and in the caps for the outputs' headers.
     parser.set_property("config-interval", -1);
-    let encoded = filter(
-        encoded.0,
-        &[("stream-format", encoded.1), ("alignment", "au")],
-    )?;
+    let encoded =
+        filter(gst::Caps::builder(encoded.0).field("stream-format", encoded.1).field("alignment", "au").build())?;
     let tee = elements::make("tee")?;
 
     padding::install(&to_planar, &videobox, choice.side_min());
     follow_picture(&encoder, choice);
-    count(&encoder, choice, counts);
+    watch(&encoder, choice, counts);
     elements::add_chain(
         pipeline,
-        &[
-            source, &to_planar, &planar, &videobox, &to_input, &input, &encoder, &parser, &encoded,
-            &tee,
-        ],
+        &[source, &to_planar, &planar, &videobox, &to_input, &input, &encoder, &parser, &encoded, &tee],
     )?;
     Ok(tee)
 }
 
-fn filter(media_type: &str, fields: &[(&str, &str)]) -> Result<gst::Element, Failure> {
-    let mut caps = gst::Caps::builder(media_type);
-    for (name, value) in fields {
-        caps = caps.field(*name, *value);
-    }
+fn filter(caps: gst::Caps) -> Result<gst::Element, Failure> {
     let filter = elements::make("capsfilter")?;
-    filter.set_property("caps", caps.build());
+    filter.set_property("caps", caps);
     Ok(filter)
 }
 
 /// Sets the bit rate from the picture's size and rate, each time they change.
 fn follow_picture(encoder: &gst::Element, choice: &encoder::Choice) {
     let choice = choice.clone();
-    elements::pad(encoder, "sink").add_probe(
-        gst::PadProbeType::EVENT_DOWNSTREAM,
-        move |pad, info| {
-            if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
-                && let Some(bitrate) = choice.bitrate(event.caps())
-                && let Some(encoder) = pad.parent_element()
-            {
-                encoder.set_property("bitrate", bitrate);
-            }
-            gst::PadProbeReturn::Ok
-        },
-    );
+    elements::pad(encoder, "sink").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
+            && let Some(bitrate) = choice.bitrate(event.caps())
+            && let Some(encoder) = pad.parent_element()
+        {
+            encoder.set_property("bitrate", bitrate);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Counts frames in and access units out, and tells when a hardware encoder swallows frames and gives nothing.
-fn count(encoder: &gst::Element, choice: &encoder::Choice, counts: &Arc<Counts>) {
+fn watch(encoder: &gst::Element, choice: &encoder::Choice, counts: &Arc<Counts>) {
     let hardware = choice.is_hardware();
     let offered = Arc::clone(counts);
     elements::pad(encoder, "sink").add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
@@ -228,9 +219,7 @@ fn count(encoder: &gst::Element, choice: &encoder::Choice, counts: &Arc<Counts>)
             && let Some(encoder) = pad.parent_element()
         {
             let message =
-                gst::message::Application::builder(gst::Structure::new_empty(ENCODER_SILENT))
-                    .src(&encoder)
-                    .build();
+                gst::message::Application::builder(gst::Structure::new_empty(ENCODER_SILENT)).src(&encoder).build();
             // Refused only by a pipeline that is being torn down.
             let _ = encoder.post_message(message);
         }

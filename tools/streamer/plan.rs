@@ -15,7 +15,7 @@ use super::{
 use crate::{common::failure::Failure, simulator};
 
 /// Longest simulator label in bytes. Source: cv-mmap IPC contract, section 3.
-const LABEL_MAX: usize = cvmmap::sync::LABEL_SIZE;
+const LABEL_MAX: usize = cvmmap::LABEL_SIZE;
 /// Label of a simulated producer that is given none.
 const DEFAULT_LABEL: &str = "dummy";
 /// Largest simulated side: what H.264 and H.265 encoders take.
@@ -117,11 +117,7 @@ impl Plan {
         } else {
             Some(stream(options, input.clone(), rtp, rtmp)?)
         };
-        Ok(Self {
-            simulator: simulated.then(|| simulator(options, &input)).transpose()?,
-            stream,
-            json: options.json,
-        })
+        Ok(Self { simulator: simulated.then(|| simulator(options, &input)).transpose()?, stream, json: options.json })
     }
 }
 
@@ -132,18 +128,14 @@ fn usage(message: impl Into<String>) -> Failure {
 fn check_nats_url(text: &str) -> Result<(), Failure> {
     let valid = text.split_once("://").is_some_and(|(scheme, rest)| {
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let host = authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host);
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         matches!(scheme, "nats" | "tls") && endpoint::split(host).is_some()
     });
     if valid {
         Ok(())
     } else {
         // The text itself may hold a password: it is not repeated.
-        Err(usage(
-            "--nats-url must be nats://HOST[:PORT] or tls://HOST[:PORT]",
-        ))
+        Err(usage("--nats-url must be nats://HOST[:PORT] or tls://HOST[:PORT]"))
     }
 }
 
@@ -155,40 +147,33 @@ fn check_latency_knobs(options: &Options) -> Result<(), Failure> {
         return Err(usage(format!("--gop must be 1 to {}", i32::MAX)));
     }
     if options.b_frames > B_FRAMES_MAX || options.b_frames >= options.gop {
-        return Err(usage(format!(
-            "--b-frames must be {B_FRAMES_MAX} at most and fewer than --gop"
-        )));
+        return Err(usage(format!("--b-frames must be {B_FRAMES_MAX} at most and fewer than --gop")));
     }
     Ok(())
 }
 
 fn input(options: &Options) -> Result<Input, Failure> {
     match (&options.input_uri, &options.shm_name, &options.zmq_endpoint) {
-        (Some(uri), None, None) => uri
-            .parse()
-            .map(Input::Target)
-            .map_err(|error| usage(format!("--input-uri: {error}"))),
+        (Some(uri), None, None) => {
+            uri.parse().map(Input::Target).map_err(|error| usage(format!("--input-uri: {error}")))
+        }
         (None, Some(shm_name), Some(endpoint)) => {
             if endpoint.starts_with("inproc://") {
                 return Err(usage(format!(
                     "--zmq-endpoint: '{endpoint}' reaches no other program; take ipc:// or tcp://"
                 )));
             }
-            Address::new(shm_name, endpoint, None)
-                .map(Input::Address)
-                .map_err(|error| match error {
-                    AddressError::ShmName(_) => usage(format!("--shm-name: {error}")),
-                    _ => usage(format!("--zmq-endpoint: {error}")),
-                })
+            Address::new(shm_name, endpoint, None).map(Input::Address).map_err(|error| match error {
+                AddressError::ShmName(_) => usage(format!("--shm-name: {error}")),
+                _ => usage(format!("--zmq-endpoint: {error}")),
+            })
         }
-        (Some(_), ..) => Err(usage(
-            "the input is named twice: take either --input-uri or --shm-name with --zmq-endpoint",
-        )),
+        (Some(_), ..) => {
+            Err(usage("the input is named twice: take either --input-uri or --shm-name with --zmq-endpoint"))
+        }
         (None, Some(_), None) => Err(usage("--shm-name needs --zmq-endpoint")),
         (None, None, Some(_)) => Err(usage("--zmq-endpoint needs --shm-name")),
-        (None, None, None) => Err(usage(
-            "the input is missing: give --input-uri, or --shm-name with --zmq-endpoint",
-        )),
+        (None, None, None) => Err(usage("the input is missing: give --input-uri, or --shm-name with --zmq-endpoint")),
     }
 }
 
@@ -218,22 +203,16 @@ fn rtp(options: &Options) -> Result<Option<Rtp>, Failure> {
 
 fn rtp_destination(text: &str) -> Result<SocketAddr, Failure> {
     let Some((host, Some(port))) = endpoint::split(text) else {
-        return Err(usage(format!(
-            "--rtp-endpoint '{text}' must be HOST:PORT, an IPv6 address in brackets"
-        )));
+        return Err(usage(format!("--rtp-endpoint '{text}' must be HOST:PORT, an IPv6 address in brackets")));
     };
     let destination = (host, port)
         .to_socket_addrs()
         .ok()
         .and_then(|mut found| found.next())
-        .ok_or_else(|| {
-            Failure::Configuration(format!("--rtp-endpoint: host '{host}' cannot be resolved"))
-        })?;
+        .ok_or_else(|| Failure::Configuration(format!("--rtp-endpoint: host '{host}' cannot be resolved")))?;
     let ip = destination.ip();
     if ip.is_multicast() || ip.is_unspecified() || ip == IpAddr::from([255; 4]) {
-        return Err(usage(format!(
-            "--rtp-endpoint: {ip} is not a unicast address"
-        )));
+        return Err(usage(format!("--rtp-endpoint: {ip} is not a unicast address")));
     }
     Ok(destination)
 }
@@ -251,27 +230,20 @@ fn rtmp(options: &Options) -> Result<Option<Rtmp>, Failure> {
     };
     let Some(url) = RtmpUrl::parse(url) else {
         // The text itself may hold a stream key: it is not repeated.
-        return Err(usage(
-            "--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM",
-        ));
+        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM"));
     };
     match (options.codec, options.rtmp_mode) {
-        (Some(Codec::H264), Some(RtmpMode::Domestic)) => Err(usage(
-            "--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264",
-        )),
-        (Some(Codec::H265), None) => Err(usage(
-            "--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic",
-        )),
+        (Some(Codec::H264), Some(RtmpMode::Domestic)) => {
+            Err(usage("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264"))
+        }
+        (Some(Codec::H265), None) => {
+            Err(usage("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"))
+        }
         (_, mode) => Ok(Some(Rtmp { url, mode })),
     }
 }
 
-fn stream(
-    options: &Options,
-    input: Input,
-    rtp: Option<Rtp>,
-    rtmp: Option<Rtmp>,
-) -> Result<Stream, Failure> {
+fn stream(options: &Options, input: Input, rtp: Option<Rtp>, rtmp: Option<Rtmp>) -> Result<Stream, Failure> {
     let Some(codec) = options.codec else {
         return Err(usage("--codec h264 or --codec h265 is missing"));
     };
@@ -280,12 +252,7 @@ fn stream(
         queue_size: options.queue_size,
         max_frames: options.ingest_max_frames,
         idle_timeout_ms: options.ingest_idle_timeout_ms,
-        encoding: Encoding {
-            codec,
-            device: options.encoder_device,
-            gop: options.gop,
-            b_frames: options.b_frames,
-        },
+        encoding: Encoding { codec, device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
         rtp,
         rtmp,
     })
@@ -321,10 +288,7 @@ fn simulator(options: &Options, input: &Input) -> Result<simulator::Settings, Fa
         }
     }
     if i32::try_from(options.dummy_frames).is_err() {
-        return Err(usage(format!(
-            "--dummy-frames must be {} at most",
-            i32::MAX
-        )));
+        return Err(usage(format!("--dummy-frames must be {} at most", i32::MAX)));
     }
     Ok(simulator::Settings {
         address,

@@ -38,11 +38,7 @@ impl RtmpUrl {
         if key.is_empty() || app.split('/').any(str::is_empty) {
             return None;
         }
-        if user.is_some_and(|user| {
-            !user
-                .split_once(':')
-                .is_some_and(|(name, _)| !name.is_empty())
-        }) {
+        if user.is_some_and(|user| !user.split_once(':').is_some_and(|(name, _)| !name.is_empty())) {
             return None;
         }
 
@@ -61,9 +57,7 @@ impl RtmpUrl {
 
     /// `text` with every secret of this URL masked where it stands as a word.
     pub fn redact(&self, text: &str) -> String {
-        self.secrets
-            .iter()
-            .fold(text.to_owned(), |text, secret| mask_word(&text, secret))
+        self.secrets.iter().fold(text.to_owned(), |text, secret| mask_word(&text, secret))
     }
 }
 
@@ -149,14 +143,8 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_its_secrets() {
         for (text, shown) in [
-            (
-                "rtmp://127.0.0.1:1935/live/key",
-                "rtmp://127.0.0.1:1935/live/***",
-            ),
-            (
-                "rtmps://u:p@host/a/b/key?token=t",
-                "rtmps://***@host/a/b/***",
-            ),
+            ("rtmp://127.0.0.1:1935/live/key", "rtmp://127.0.0.1:1935/live/***"),
+            ("rtmps://u:p@host/a/b/key?token=t", "rtmps://***@host/a/b/***"),
             ("rtmp://[::1]:1935/live/key", "rtmp://[::1]:1935/live/***"),
         ] {
             let url = RtmpUrl::parse(text).unwrap();

@@ -32,9 +32,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Some(plan) => run_stream(&supervisor, simulator.as_ref(), plan)?,
     };
     let summary = Summary {
-        simulator: simulator.as_ref().map(|simulator| summary::Simulator {
-            published: simulator.published(),
-        }),
+        simulator: simulator.as_ref().map(|simulator| summary::Simulator { published: simulator.published() }),
         stream,
     };
     print(&summary, plan.json);
@@ -44,11 +42,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 type Account = (Result<(), Failure>, Option<summary::Stream>);
 
 /// Streams; a second time, in software, when the hardware encoder turns out not to work.
-fn run_stream(
-    supervisor: &Supervisor,
-    simulator: Option<&Simulator>,
-    plan: &Stream,
-) -> Result<Account, Failure> {
+fn run_stream(supervisor: &Supervisor, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
     let encoding = &plan.encoding;
     if plan.rtp.is_none() && plan.rtmp.is_none() {
         tell("no output is asked for: frames are encoded and sent nowhere");
@@ -81,9 +75,7 @@ fn print(summary: &Summary, json: bool) {
     let mut stdout = std::io::stdout().lock();
     // A reader that closed its end early has seen what it wanted.
     let _ = if json {
-        serde_json::to_writer(&mut stdout, summary)
-            .map_err(Into::into)
-            .and_then(|()| writeln!(stdout))
+        serde_json::to_writer(&mut stdout, summary).map_err(Into::into).and_then(|()| writeln!(stdout))
     } else {
         write!(stdout, "{summary}")
     };

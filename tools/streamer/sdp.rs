@@ -30,9 +30,8 @@ impl File {
     /// # Errors
     /// [`Failure::Configuration`] when it could not be written.
     pub fn new(path: &Path) -> Result<Self, Failure> {
-        let refuse = |reason: &dyn std::fmt::Display| {
-            Failure::Configuration(format!("--rtp-sdp {}: {reason}", path.display()))
-        };
+        let refuse =
+            |reason: &dyn std::fmt::Display| Failure::Configuration(format!("--rtp-sdp {}: {reason}", path.display()));
         // Renaming onto a link would replace the link, and onto a device the device.
         let path = match path.metadata() {
             Ok(found) if !found.is_file() => return Err(refuse(&"is not a regular file")),
@@ -41,14 +40,8 @@ impl File {
             Err(_) => path.to_owned(),
         };
         temporary(&path).map_err(|error| refuse(&error))?;
-        let session_id = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        Ok(Self {
-            path,
-            session_id,
-            version: 0,
-        })
+        let session_id = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Ok(Self { path, session_id, version: 0 })
     }
 
     /// Writes the description of a stream of these payloader caps. Does nothing while they lack parameter sets.
@@ -88,9 +81,8 @@ fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 }
 
 fn has_parameter_sets(caps: &gst::CapsRef) -> bool {
-    caps.structure(0).is_some_and(|structure| {
-        structure.has_field("sprop-parameter-sets") || structure.has_field("sprop-sps")
-    })
+    caps.structure(0)
+        .is_some_and(|structure| structure.has_field("sprop-parameter-sets") || structure.has_field("sprop-sps"))
 }
 
 fn describe(
@@ -116,15 +108,9 @@ fn describe(
         &origin.to_string(),
     );
     session.set_session_name(SESSION_NAME);
-    session.set_connection(
-        "IN",
-        address_type(destination.ip()),
-        &destination.ip().to_string(),
-        0,
-        0,
-    );
-    session.add_time("0", "0", &[]);
+    session.set_connection("IN", address_type(destination.ip()), &destination.ip().to_string(), 0, 0);
     session.add_media(media);
+    // A session without a time is written as a permanent one, `t=0 0`.
     session.as_text()
 }
 
@@ -142,10 +128,6 @@ fn origin(destination: SocketAddr) -> IpAddr {
         SocketAddr::V6(_) => [0u16; 8].into(),
     };
     UdpSocket::bind((any, 0))
-        .and_then(|socket| {
-            socket
-                .connect(destination)
-                .and_then(|()| socket.local_addr())
-        })
+        .and_then(|socket| socket.connect(destination).and_then(|()| socket.local_addr()))
         .map_or(destination.ip(), |address| address.ip())
 }

@@ -35,6 +35,8 @@ pub struct Stream {
     pub torn: u64,
     /// Frames that the producer published and that were never seen.
     pub skipped: u64,
+    /// Frames that could not be read: unusable metadata, or no segment.
+    pub invalid: u64,
     /// Element name of the encoder.
     pub encoder: &'static str,
     /// Access units out of the encoder.
@@ -71,11 +73,7 @@ impl Output {
         Self {
             sent: meter.sent(),
             dropped: meter.dropped(),
-            latency_ms: Latency {
-                p50: at(50.0),
-                p95: at(95.0),
-                p99: at(99.0),
-            },
+            latency_ms: Latency { p50: at(50.0), p95: at(95.0), p99: at(99.0) },
         }
     }
 }
@@ -84,10 +82,7 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn as_map<S: serde::Serializer>(
-    outputs: &[(&'static str, Output)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn as_map<S: serde::Serializer>(outputs: &[(&'static str, Output)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(outputs.iter().map(|(name, output)| (name, output)))
 }
 
@@ -101,14 +96,10 @@ impl fmt::Display for Summary {
         };
         writeln!(
             f,
-            "ingest: frames_in={} dropped={} torn={} skipped={}",
-            stream.frames_in, stream.dropped, stream.torn, stream.skipped
+            "ingest: frames_in={} dropped={} torn={} skipped={} invalid={}",
+            stream.frames_in, stream.dropped, stream.torn, stream.skipped, stream.invalid
         )?;
-        writeln!(
-            f,
-            "encoder: name={} encoded={}",
-            stream.encoder, stream.encoded
-        )?;
+        writeln!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
         for (name, output) in &stream.outputs {
             write!(f, "{name}: sent={} dropped={}", output.sent, output.dropped)?;
             let Latency { p50, p95, p99 } = output.latency_ms;
@@ -135,6 +126,7 @@ mod tests {
                 dropped: 1,
                 torn: 2,
                 skipped: 3,
+                invalid: 4,
                 encoder: "x264enc",
                 encoded: 7,
                 outputs: vec![
@@ -143,11 +135,7 @@ mod tests {
                         Output {
                             sent: 6,
                             dropped: 1,
-                            latency_ms: Latency {
-                                p50: Some(1.25),
-                                p95: Some(2.0),
-                                p99: Some(3.0),
-                            },
+                            latency_ms: Latency { p50: Some(1.25), p95: Some(2.0), p99: Some(3.0) },
                         },
                     ),
                     ("rtmp", Output::new(&Meter::default())),
@@ -161,7 +149,7 @@ mod tests {
         assert_eq!(
             summary().to_string(),
             "simulator: published=9\n\
-             ingest: frames_in=8 dropped=1 torn=2 skipped=3\n\
+             ingest: frames_in=8 dropped=1 torn=2 skipped=3 invalid=4\n\
              encoder: name=x264enc encoded=7\n\
              rtp: sent=6 dropped=1 latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0\n"
@@ -175,13 +163,7 @@ mod tests {
         assert_eq!(json["frames_in"], 8);
         assert_eq!(json["outputs"]["rtp"]["latency_ms"]["p50"], 1.25);
         assert!(json["outputs"]["rtmp"]["latency_ms"]["p99"].is_null());
-        let alone = Summary {
-            stream: None,
-            ..summary()
-        };
-        assert_eq!(
-            serde_json::to_string(&alone).unwrap(),
-            r#"{"simulator":{"published":9}}"#
-        );
+        let alone = Summary { stream: None, ..summary() };
+        assert_eq!(serde_json::to_string(&alone).unwrap(), r#"{"simulator":{"published":9}}"#);
     }
 }

@@ -17,8 +17,10 @@ use crate::{
 
 /// After a signal, outputs have this long to say goodbye.
 const GOODBYE_MAX: Duration = Duration::from_millis(700);
-/// After the last simulated frame, the stream ends when none has come for this long.
-const SIMULATOR_TAIL: Duration = Duration::from_millis(500);
+/// After the last simulated frame, the stream is looked at this often,
+const TAIL_TICK: Duration = Duration::from_millis(100);
+/// and ends when nothing has moved for so many looks.
+const TAIL_QUIET_TICKS: u32 = 5;
 /// Different warnings that are told; a stream in trouble must not fill a disk.
 const WARNINGS_MAX: usize = 20;
 /// SIGINT and SIGTERM. Source: signal(7).
@@ -46,6 +48,7 @@ type Events = Rc<RefCell<VecDeque<Event>>>;
 enum Event {
     Signal,
     GoodbyeOver,
+    TailTick,
     Message(Role, gst::Message),
 }
 
@@ -80,13 +83,8 @@ impl Supervisor {
         simulator: Option<&Simulator>,
         streamer: Option<(&Streamer, &Stream)>,
     ) -> Result<Ending, Failure> {
-        let mut run = Run {
-            events: &self.events,
-            simulator,
-            streamer,
-            stopping: false,
-            warned: HashSet::new(),
-        };
+        let mut run =
+            Run { events: &self.events, simulator, streamer, stopping: false, tail: None, warned: HashSet::new() };
         let _watches = [
             simulator.map(|simulator| self.watch(Role::Simulator, simulator.pipeline())),
             streamer.map(|(streamer, _)| self.watch(Role::Streamer, streamer.pipeline())),
@@ -113,9 +111,7 @@ impl Supervisor {
         pipeline
             .bus()?
             .add_watch_local(move |_, message| {
-                events
-                    .borrow_mut()
-                    .push_back(Event::Message(role, message.clone()));
+                events.borrow_mut().push_back(Event::Message(role, message.clone()));
                 glib::ControlFlow::Continue
             })
             .ok()
@@ -130,11 +126,18 @@ impl Drop for Supervisor {
     }
 }
 
+/// The end of a simulated stream: frames still on their way.
+struct Tail {
+    ingested: u64,
+    quiet_ticks: u32,
+}
+
 struct Run<'a> {
     events: &'a Events,
     simulator: Option<&'a Simulator>,
     streamer: Option<(&'a Streamer, &'a Stream)>,
     stopping: bool,
+    tail: Option<Tail>,
     warned: HashSet<String>,
 }
 
@@ -142,10 +145,8 @@ impl Run<'_> {
     /// The simulator claims its names first and publishes last, when the stream is there to see its first frame.
     fn start(&mut self) -> Result<(), Failure> {
         // A run after a failed encoder finds the simulator at work.
-        let simulator = self
-            .simulator
-            .map(Simulator::pipeline)
-            .filter(|pipeline| pipeline.current_state() == gst::State::Null);
+        let simulator =
+            self.simulator.map(Simulator::pipeline).filter(|pipeline| pipeline.current_state() == gst::State::Null);
         if let Some(pipeline) = simulator {
             self.set_state(Role::Simulator, pipeline, gst::State::Paused)?;
         }
@@ -158,24 +159,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn set_state(
-        &self,
-        role: Role,
-        pipeline: &gst::Pipeline,
-        state: gst::State,
-    ) -> Result<(), Failure> {
+    fn set_state(&self, role: Role, pipeline: &gst::Pipeline, state: gst::State) -> Result<(), Failure> {
         let Err(refused) = pipeline.set_state(state) else {
             return Ok(());
         };
-        let said = pipeline
-            .bus()
-            .and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+        let said = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
         Err(said
             .as_ref()
             .and_then(|message| self.failure(role, message))
-            .unwrap_or_else(|| {
-                Failure::Pipeline(format!("the pipeline does not start: {refused}"))
-            }))
+            .unwrap_or_else(|| Failure::Pipeline(format!("the pipeline does not start: {refused}"))))
     }
 
     fn hear(&mut self, event: Event) -> Result<Option<Ending>, Failure> {
@@ -185,8 +177,32 @@ impl Run<'_> {
                 tell("an output did not finish in time and is cut off");
                 Ok(Some(Ending::Done))
             }
+            Event::TailTick => {
+                self.look_at_tail();
+                Ok(None)
+            }
             Event::Message(role, message) => self.read(role, &message),
         }
+    }
+
+    /// Ends the stream when the last simulated frame is through.
+    fn look_at_tail(&mut self) {
+        let (Some(tail), Some((streamer, _))) = (&mut self.tail, self.streamer) else {
+            return;
+        };
+        let (ingested, waiting) = streamer.progress();
+        tail.quiet_ticks = if waiting == 0 && ingested == tail.ingested { tail.quiet_ticks + 1 } else { 0 };
+        tail.ingested = ingested;
+        if tail.quiet_ticks == TAIL_QUIET_TICKS {
+            streamer.pipeline().send_event(gst::event::Eos::new());
+        } else if tail.quiet_ticks < TAIL_QUIET_TICKS {
+            self.after(TAIL_TICK, || Event::TailTick);
+        }
+    }
+
+    fn after(&self, time: Duration, event: fn() -> Event) {
+        let events = Rc::clone(self.events);
+        glib::timeout_add_local_once(time, move || events.borrow_mut().push_back(event()));
     }
 
     /// Ends the stream in order; at once when told twice.
@@ -197,10 +213,7 @@ impl Run<'_> {
         self.stopping = true;
         // A pipeline that cannot take the end is cut off by the timer.
         streamer.pipeline().send_event(gst::event::Eos::new());
-        let events = Rc::clone(self.events);
-        glib::timeout_add_local_once(GOODBYE_MAX, move || {
-            events.borrow_mut().push_back(Event::GoodbyeOver);
-        });
+        self.after(GOODBYE_MAX, || Event::GoodbyeOver);
         None
     }
 
@@ -234,18 +247,10 @@ impl Run<'_> {
                 }
             }
             gst::MessageView::Application(application)
-                if application
-                    .structure()
-                    .is_some_and(|structure| structure.name() == pipeline::ENCODER_SILENT) =>
+                if application.structure().is_some_and(|structure| structure.name() == pipeline::ENCODER_SILENT) =>
             {
-                if let Some((streamer, _)) = self
-                    .streamer
-                    .filter(|(streamer, _)| streamer.encoded_nothing())
-                {
-                    return Ok(Some(Ending::EncoderBroken(format!(
-                        "{} gives nothing",
-                        streamer.encoder().name()
-                    ))));
+                if let Some((streamer, _)) = self.streamer.filter(|(streamer, _)| streamer.encoded_nothing()) {
+                    return Ok(Some(Ending::EncoderBroken(format!("{} gives nothing", streamer.encoder().name()))));
                 }
             }
             _ => {}
@@ -253,14 +258,13 @@ impl Run<'_> {
         Ok(None)
     }
 
-    fn ended(&self, role: Role) -> Option<Ending> {
-        match (role, self.streamer) {
-            (Role::Simulator, Some((streamer, _))) => {
-                streamer.end_when_idle(SIMULATOR_TAIL);
-                None
-            }
-            (Role::Simulator, None) | (Role::Streamer, _) => Some(Ending::Done),
+    fn ended(&mut self, role: Role) -> Option<Ending> {
+        if role == Role::Streamer || self.streamer.is_none() {
+            return Some(Ending::Done);
         }
+        self.tail = Some(Tail { ingested: 0, quiet_ticks: 0 });
+        self.look_at_tail();
+        None
     }
 
     fn pipeline(&self, role: Role) -> Option<&gst::Pipeline> {
@@ -294,17 +298,11 @@ impl Run<'_> {
                         | gst::ResourceError::Settings
                 )
             );
-        Some(if names_taken {
-            Failure::Configuration(line)
-        } else {
-            Failure::Pipeline(line)
-        })
+        Some(if names_taken { Failure::Configuration(line) } else { Failure::Pipeline(line) })
     }
 
     fn subject(&self, role: Role, message: &gst::Message) -> Subject {
-        let culprit = self
-            .pipeline(role)
-            .and_then(|pipeline| complaint::culprit(message, pipeline));
+        let culprit = self.pipeline(role).and_then(|pipeline| complaint::culprit(message, pipeline));
         match culprit.as_deref() {
             Some(simulator::SINK) => Subject::Simulator,
             Some(pipeline::INPUT) => Subject::Input,
@@ -329,12 +327,7 @@ impl Run<'_> {
             (Subject::Rtp, Some(Stream { rtp: Some(rtp), .. })) => {
                 format!("RTP to {}: {text}", rtp.destination)
             }
-            (
-                Subject::Rtmp,
-                Some(Stream {
-                    rtmp: Some(rtmp), ..
-                }),
-            ) => {
+            (Subject::Rtmp, Some(Stream { rtmp: Some(rtmp), .. })) => {
                 format!("RTMP to {}: {text}", rtmp.url)
             }
             _ => format!("pipeline: {text}"),

@@ -41,10 +41,10 @@ pub fn queue(meter: &Arc<Meter>) -> Result<gst::Element, Failure> {
         let Some(flags) = info.buffer().map(|buffer| buffer.flags()) else {
             return gst::PadProbeReturn::Ok;
         };
-        let verdict = gate.lock().unwrap_or_else(PoisonError::into_inner).pass(
-            flags.contains(gst::BufferFlags::DISCONT),
-            flags.contains(gst::BufferFlags::DELTA_UNIT),
-        );
+        let verdict = gate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pass(flags.contains(gst::BufferFlags::DISCONT), flags.contains(gst::BufferFlags::DELTA_UNIT));
         match verdict {
             Verdict::Send => gst::PadProbeReturn::Ok,
             Verdict::Drop => gst::PadProbeReturn::Drop,
@@ -61,9 +61,7 @@ fn ask_for_keyframe(pad: &gst::Pad) {
     let Some(queue) = pad.parent_element() else {
         return;
     };
-    let request = gst_video::UpstreamForceKeyUnitEvent::builder()
-        .all_headers(true)
-        .build();
+    let request = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
     // Without an answer the encoder's own next keyframe ends the wait.
     let _ = elements::pad(&queue, "sink").push_event(request);
 }

@@ -28,17 +28,12 @@ impl Meter {
 
     /// Access units that the output was given and did not send.
     pub fn dropped(&self) -> u64 {
-        self.offered
-            .load(Ordering::Relaxed)
-            .saturating_sub(self.sent())
+        self.offered.load(Ordering::Relaxed).saturating_sub(self.sent())
     }
 
     /// Time from capture to the sink.
     pub fn latency(&self) -> Histogram {
-        self.latency
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts an access unit that comes in.
@@ -47,11 +42,7 @@ impl Meter {
     }
 
     /// Counts access units that reach `sink`; `completes_unit` tells the last buffer of one.
-    pub(super) fn watch(
-        self: &Arc<Self>,
-        sink: &gst::Element,
-        completes_unit: fn(&gst::BufferRef) -> bool,
-    ) {
+    pub(super) fn watch(self: &Arc<Self>, sink: &gst::Element, completes_unit: fn(&gst::BufferRef) -> bool) {
         let meter = Arc::clone(self);
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         elements::pad(sink, "sink").add_probe(mask, move |pad, info| {
@@ -73,10 +64,7 @@ impl Meter {
     fn sent_one(&self, pad: &gst::Pad, buffer: &gst::BufferRef) {
         self.sent.fetch_add(1, Ordering::Relaxed);
         if let Some(age) = age(pad, buffer) {
-            self.latency
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .record(age);
+            self.latency.lock().unwrap_or_else(PoisonError::into_inner).record(age);
         }
     }
 }
@@ -84,10 +72,7 @@ impl Meter {
 /// Pipeline running time now, less the buffer's: its timestamp is when it was captured.
 fn age(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Duration> {
     let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-    let captured = segment
-        .segment()
-        .downcast_ref::<gst::ClockTime>()?
-        .to_running_time(buffer.pts()?)?;
+    let captured = segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)?;
     let now = pad.parent_element()?.current_running_time()?;
     Some(now.saturating_sub(captured).into())
 }

@@ -18,12 +18,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
-pub fn add(
-    pipeline: &gst::Pipeline,
-    tee: &gst::Element,
-    codec: Codec,
-    plan: &Rtmp,
-) -> Result<Arc<Meter>, Failure> {
+pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtmp) -> Result<Arc<Meter>, Failure> {
     let meter = Arc::new(Meter::default());
     let queue = backlog::queue(&meter)?;
     let muxer = muxer(codec, plan.mode)?;
@@ -34,9 +29,7 @@ pub fn add(
     sink.dynamic_cast_ref::<gst::URIHandler>()
         .ok_or_else(|| elements::missing("rtmp2sink"))?
         .set_uri(plan.url.reveal())
-        .map_err(|error| {
-            Failure::Usage(plan.url.redact(&format!("--rtmp-url: {}", error.message())))
-        })?;
+        .map_err(|error| Failure::Usage(plan.url.redact(&format!("--rtmp-url: {}", error.message()))))?;
     sink.set_property("sync", false);
     sink.set_property("async", false);
 
@@ -45,9 +38,7 @@ pub fn add(
     elements::add_chain(pipeline, &[&queue])?;
     queue
         .link_pads(Some("src"), &muxer, Some("video"))
-        .map_err(|error| {
-            Failure::Pipeline(format!("the RTMP output cannot be assembled: {error}"))
-        })?;
+        .map_err(|error| Failure::Pipeline(format!("the RTMP output cannot be assembled: {error}")))?;
     elements::link(tee, &queue)?;
     Ok(meter)
 }

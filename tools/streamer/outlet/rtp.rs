@@ -18,12 +18,7 @@ use crate::{
 /// # Errors
 /// [`Failure::Configuration`] when the session description cannot be written, [`Failure::Pipeline`] when an element is
 /// missing.
-pub fn add(
-    pipeline: &gst::Pipeline,
-    tee: &gst::Element,
-    codec: Codec,
-    plan: &Rtp,
-) -> Result<Arc<Meter>, Failure> {
+pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtp) -> Result<Arc<Meter>, Failure> {
     let meter = Arc::new(Meter::default());
     let queue = backlog::queue(&meter)?;
     let payloader = elements::make(match codec {
@@ -64,10 +59,7 @@ fn describe(payloader: &gst::Element, file: sdp::File, destination: SocketAddr) 
     let file = Mutex::new(file);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
         if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) {
-            let written = file
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .write(event.caps(), destination);
+            let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(event.caps(), destination);
             if let (Err(error), Some(payloader)) = (written, pad.parent_element()) {
                 gst::element_error!(payloader, gst::ResourceError::Write, ["{error}"]);
             }
