@@ -24,36 +24,38 @@ passed=0 failed=0 rows=()
 # row NAME CODEC PROTOCOL [RTMP_MODE [TESTER_MODE]]
 row() {
   local name=$1 codec=$2 protocol=$3 rtmp_mode=${4-} tester_mode=${5-}
-  local dir=$run_dir/$name status=fail reason=""
+  local dir=$run_dir/$name status=fail
   mkdir -p "$dir"
-  if reason=$(run_row "$dir" "$name" "$codec" "$protocol" "$rtmp_mode" "$tester_mode"); then
-    status=pass; passed=$((passed + 1))
+  detail=""
+  if run_row "$dir" "$name" "$codec" "$protocol" "$rtmp_mode" "$tester_mode"; then
+    status=pass
+    passed=$((passed + 1))
   else
     failed=$((failed + 1))
   fi
-  printf '%-22s %s  %s\n' "$name" "$status" "$reason"
-  rows+=("{\"name\":\"$name\",\"codec\":\"$codec\",\"protocol\":\"$protocol\",\"rtmp_mode\":\"$rtmp_mode\",\"status\":\"$status\",\"detail\":\"${reason//\"/\\\"}\",\"evidence\":\"$dir\"}")
+  end_all
+  printf '%-20s %s  %s\n' "$name" "$status" "$detail"
+  rows+=("{\"name\":\"$name\",\"codec\":\"$codec\",\"protocol\":\"$protocol\",\"rtmp_mode\":\"$rtmp_mode\",\"status\":\"$status\",\"detail\":\"${detail//\"/\\\"}\",\"evidence\":\"$dir\"}")
 }
 
-# Runs one row; prints its measured quality, or what failed.
+# Runs one row; `detail` then holds its measured quality, or what failed.
 run_row() {
   local dir=$1 name=$2 codec=$3 protocol=$4 rtmp_mode=$5 tester_mode=$6
-  local target=acc_$$_${name:0:12} received=$dir/received.$codec
+  local target=acc-$$-${name:0:8} received=$dir/received.$codec code=0
   if [ "$protocol" = rtp ]; then
-    start_rtp_tester "$dir" "$codec" "$received" || { echo "the RTP tester did not start"; return 1; }
+    start_rtp_tester "$dir" "$codec" "$received" || { detail="the RTP tester did not start"; return 1; }
     start_streamer "$dir" "$target" "$codec" --rtp --rtp-endpoint "127.0.0.1:$tester_port" --rtp-payload-type 96 \
       --rtp-sdp "$dir/stream.sdp"
   else
-    start_rtmp_tester "$dir" "$tester_mode" "$received" || { echo "the RTMP tester did not start"; return 1; }
+    start_rtmp_tester "$dir" "$tester_mode" "$received" || { detail="the RTMP tester did not start"; return 1; }
     start_streamer "$dir" "$target" "$codec" --rtmp --rtmp-url "rtmp://127.0.0.1:$tester_port/live/acceptance" \
       --rtmp-mode "$rtmp_mode"
   fi
-  play_clip "$dir" "$target" "$clip" || { echo "the producer failed: see $dir/producer.log"; return 1; }
-  local code=0
+  play_clip "$dir" "$target" "$clip" || { detail="the producer failed: see $dir/producer.log"; return 1; }
   wait "$streamer_pid" || code=$?
-  [ $code -eq 0 ] || { echo "cvmmap_streamer exited with $code: $(tail -n 1 "$dir/streamer.log")"; stop_tester; return 1; }
+  [ $code -eq 0 ] || { detail="cvmmap_streamer exited with $code: $(tail -n 1 "$dir/streamer.log")"; return 1; }
   wait "$tester_pid" || code=$?
-  [ $code -eq 0 ] || { echo "the tester exited with $code: $(tail -n 1 "$dir/tester.log")"; return 1; }
+  [ $code -eq 0 ] || { detail="the tester exited with $code: $(tail -n 1 "$dir/tester.log")"; return 1; }
   compare_pictures "$dir" "$clip" "$received" "$min_psnr" "$min_frames"
 }
 

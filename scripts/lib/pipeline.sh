@@ -12,6 +12,7 @@ end_all() {
     kill "$pid" 2>/dev/null || true
   done
   wait 2>/dev/null || true
+  pids=()
 }
 trap end_all EXIT
 trap 'exit 130' INT TERM
@@ -56,8 +57,6 @@ await_port() {
   [ -n "$tester_port" ]
 }
 
-stop_tester() { kill "$tester_pid" 2>/dev/null || true; wait "$tester_pid" 2>/dev/null || true; }
-
 # start_streamer DIR TARGET CODEC OUTPUT...: sets streamer_pid. Ends by itself when the producer has left.
 start_streamer() {
   local dir=$1 target=$2 codec=$3
@@ -74,14 +73,12 @@ play_clip() {
     > "$1/producer.log" 2>&1
 }
 
-# compare_pictures DIR SENT RECEIVED MIN_PSNR MIN_FRAMES
+# compare_pictures DIR SENT RECEIVED MIN_PSNR MIN_FRAMES: `detail` then holds the figures, or what differs.
 compare_pictures() {
-  local result
-  if ! result=$("$programs/picture_compare" --sent "$2" --received "$3" --min-psnr "$4" --min-frames "$5" \
-    --contact-sheet "$1/pictures.png" 2> "$1/compare.log"); then
-    echo "pictures differ: $(tail -n 1 "$1/compare.log")"
+  if ! "$programs/picture_compare" --sent "$2" --received "$3" --min-psnr "$4" --min-frames "$5" \
+    --contact-sheet "$1/pictures.png" > "$1/compare.out" 2> "$1/compare.log"; then
+    detail="pictures differ: $(tail -n 1 "$1/compare.log")"
     return 1
   fi
-  printf '%s\n' "$result" > "$1/compare.out"
-  printf '%s\n' "$result" | tr '\n' ' '
+  detail=$(tr '\n' ' ' < "$1/compare.out")
 }
