@@ -1,7 +1,12 @@
-//! Placeholder while the workspace is laid out.
+//! `flvhevcmux`: an FLV muxer for H.264, H.265 and AAC that writes H.265 as Enhanced RTMP or with the domestic codec-id 12.
 
-fn plugin_init(_plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
-    Ok(())
+mod flv;
+mod flvhevcmux;
+
+pub use flvhevcmux::{FlvHevcMux, HevcPackaging};
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    flvhevcmux::register(plugin)
 }
 
 gst::plugin_define!(

@@ -1,0 +1,29 @@
+//! The element's properties.
+
+use crate::flv::video::VideoFormat;
+use gst::glib;
+
+/// How H.265 is packaged. H.264 is codec-id 7 in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstFlvHevcPackaging")]
+pub enum HevcPackaging {
+    #[default]
+    #[enum_value(name = "Enhanced RTMP: FourCC hvc1", nick = "enhanced")]
+    Enhanced,
+    #[enum_value(name = "Domestic: FLV codec-id 12", nick = "domestic")]
+    Domestic,
+}
+
+impl HevcPackaging {
+    pub(super) fn format(self) -> VideoFormat {
+        match self {
+            Self::Enhanced => VideoFormat::EnhancedHevc,
+            Self::Domestic => VideoFormat::DomesticHevc,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    pub hevc_packaging: HevcPackaging,
+}
