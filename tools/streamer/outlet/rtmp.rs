@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
-use super::{Meter, RTMP_PREFIX, backlog, name};
+use super::{Kind, Meter, Outlet, backlog};
 use crate::{
     common::failure::Failure,
     streamer::{
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
+const KIND: Kind = Kind::Rtmp;
+
 /// Adds the output to `pipeline` behind `tee`.
 ///
 /// # Errors
 /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
-pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtmp) -> Result<Arc<Meter>, Failure> {
+pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtmp) -> Result<Outlet, Failure> {
     let meter = Arc::new(Meter::default());
-    let queue = backlog::queue(&meter)?;
+    let queue = backlog::queue(KIND, &meter)?;
     let muxer = muxer(codec, plan.mode)?;
-    let sink = elements::make("rtmp2sink")?;
-    name(&muxer, RTMP_PREFIX, "muxer");
-    name(&sink, RTMP_PREFIX, "sink");
+    let sink = KIND.make("rtmp2sink")?;
     // Setting the property would fall back to a built-in URL where this one is not understood.
     sink.dynamic_cast_ref::<gst::URIHandler>()
         .ok_or_else(|| elements::missing("rtmp2sink"))?
@@ -39,19 +39,18 @@ pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rt
     queue
         .link_pads(Some("src"), &muxer, Some("video"))
         .map_err(|error| Failure::Pipeline(format!("the RTMP output cannot be assembled: {error}")))?;
-    elements::link(tee, &queue)?;
-    Ok(meter)
+    Outlet::attach(KIND, meter, pipeline, tee, vec![queue, muxer, sink])
 }
 
 fn muxer(codec: Codec, mode: Option<RtmpMode>) -> Result<gst::Element, Failure> {
     match codec {
         Codec::H264 => {
-            let muxer = elements::make("flvmux")?;
+            let muxer = KIND.make("flvmux")?;
             muxer.set_property("streamable", true);
             Ok(muxer)
         }
         Codec::H265 => {
-            let muxer = elements::make("flvhevcmux")?;
+            let muxer = KIND.make("flvhevcmux")?;
             let packaging = match mode {
                 Some(RtmpMode::Domestic) => "domestic",
                 Some(RtmpMode::Enhanced) | None => "enhanced",
