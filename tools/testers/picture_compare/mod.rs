@@ -1,0 +1,6 @@
+//! Soon.
+use crate::common::failure::Failure;
+/// Soon.
+pub fn run() -> Result<(), Failure> {
+    Ok(())
+}
