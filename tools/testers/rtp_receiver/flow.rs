@@ -26,7 +26,8 @@ pub struct Flow {
     pub last_timestamp: i64,
     highest: i64,
     highest_timestamp: i64,
-    timestamps: u64,
+    /// Pictures, as their timestamps tell them apart.
+    pub frames: u64,
     /// Which of the last sequence numbers came.
     seen: SeenWindow,
 }
@@ -48,7 +49,7 @@ impl Flow {
         self.timestamp(header.timestamp)?;
         self.packets += 1;
         self.markers += u64::from(header.marker);
-        if self.markers >= FRAMES_WITH_ONE_TIMESTAMP && self.timestamps == 1 {
+        if self.markers >= FRAMES_WITH_ONE_TIMESTAMP && self.frames == 1 {
             return Err(format!(
                 "{} frames ended (marker bit) and the timestamp is {} in all of them",
                 self.markers, header.timestamp
@@ -93,7 +94,7 @@ impl Flow {
             self.first_timestamp = Some(i64::from(timestamp));
             self.last_timestamp = i64::from(timestamp);
             self.highest_timestamp = self.last_timestamp;
-            self.timestamps = 1;
+            self.frames = 1;
             return Ok(());
         };
         let step = i64::from(
@@ -109,7 +110,7 @@ impl Flow {
                 (self.highest_timestamp - extended) / i64::from(CLOCK_RATE)
             ));
         }
-        self.timestamps += u64::from(step != 0);
+        self.frames += u64::from(step != 0);
         self.last_timestamp = extended;
         self.highest_timestamp = self.highest_timestamp.max(extended).max(first);
         Ok(())

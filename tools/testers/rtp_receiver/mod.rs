@@ -76,6 +76,7 @@ fn report(received: &Received) -> Report {
     let parsed = &received.parsed;
     report.push("packets", flow.packets);
     report.push("bytes", received.bytes);
+    report.push("frames", flow.frames);
     report.push("access_units", parsed.access_units);
     report.push("keyframes", parsed.keyframes);
     report.push("lost", flow.lost);
@@ -90,5 +91,14 @@ fn report(received: &Received) -> Report {
     report.push("duration_ms", flow.duration_ms());
     report.push("bitstream_bytes", parsed.bytes);
     report.push("goodbye", received.goodbye);
+    let mut warnings = Vec::new();
+    if parsed.access_units > flow.frames {
+        warnings.push(format!(
+            "{} access units are in {} frames: something that begins an access unit, such as parameter sets, comes \
+             between the slices of a frame",
+            parsed.access_units, flow.frames
+        ));
+    }
+    report.push("warning", warnings);
     report
 }
