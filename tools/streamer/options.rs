@@ -1,0 +1,162 @@
+//! The command line as typed. What it means, and whether it may, is decided in [`super::plan`].
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::common::cli::VERSION;
+
+const EXAMPLES: &str = "\
+Examples:
+  Publish a camera as RTP, with an SDP file for the receiver:
+    cvmmap_streamer --input-uri cvmmap://zed1 --codec h264 \\
+      --rtp --rtp-endpoint 127.0.0.1:5004 --rtp-sdp /tmp/zed1.sdp
+  Publish H.265 to an RTMP server:
+    cvmmap_streamer --input-uri cvmmap://zed1 --codec h265 \\
+      --rtmp --rtmp-url rtmp://127.0.0.1:1935/live/zed1 --rtmp-mode enhanced
+  Simulate a camera of 300 frames for any consumer:
+    cvmmap_streamer --input-mode dummy --shm-name test_stream \\
+      --zmq-endpoint ipc:///tmp/test_sync.ipc --dummy-label teststream
+  Simulate a camera and publish it, in one program:
+    cvmmap_streamer --input-mode dummy --shm-name test_stream \\
+      --zmq-endpoint ipc:///tmp/test_sync.ipc --codec h264 --rtp --rtp-endpoint 127.0.0.1:5004
+
+Exit codes: 0 success, 1 wrong arguments, 2 a configuration that cannot be set up,
+5 the pipeline cannot start or broke (missing encoder, RTMP server that refuses).";
+
+/// Publishes the frames of a cv-mmap producer as RTP and RTMP.
+///
+/// Frames are read from shared memory, encoded once with low-latency settings, and sent to each output asked for. Ends
+/// on SIGINT or SIGTERM, at a limit, or on an error, with a summary on stdout.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cvmmap_streamer", version = VERSION, after_help = EXAMPLES)]
+pub struct Options {
+    /// What to run
+    #[arg(long, value_enum, default_value_t = RunMode::Pipeline)]
+    pub run_mode: RunMode,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where frames come from: a cv-mmap producer, or a simulated one that is also there for other consumers
+    #[arg(long, value_enum, default_value_t = InputMode::Cvmmap, help_heading = "Input")]
+    pub input_mode: InputMode,
+    /// Producer by name: cvmmap://NAME[@/PREFIX][?namespace=NS], or NAME
+    #[arg(long, value_name = "URI", help_heading = "Input")]
+    pub input_uri: Option<String>,
+    /// POSIX shared memory segment of the producer, with --zmq-endpoint in place of --input-uri
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub shm_name: Option<String>,
+    /// ZeroMQ PUB endpoint of the producer's frame sync
+    #[arg(long, value_name = "URI", help_heading = "Input")]
+    pub zmq_endpoint: Option<String>,
+    /// NATS server of the producer's control, status and body messages; video goes on without it
+    #[arg(long, value_name = "URL", default_value = "nats://localhost:4222", help_heading = "Input")]
+    pub nats_url: String,
+    /// Frames that wait for the encoder at most; 1 keeps the newest alone
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Input")]
+    pub queue_size: u32,
+
+    /// Video codec
+    #[arg(long, value_enum, help_heading = "Codec")]
+    pub codec: Option<Codec>,
+    /// Encoder: NVENC when there, else software; or one of them and no other
+    #[arg(long, value_enum, default_value_t = EncoderDevice::Auto, help_heading = "Codec")]
+    pub encoder_device: EncoderDevice,
+    /// Frames from one keyframe to the next
+    #[arg(long, value_name = "N", default_value_t = 30, help_heading = "Codec")]
+    pub gop: u32,
+    /// B-frames between two reference frames; 0 has the lowest latency
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Codec")]
+    pub b_frames: u32,
+
+    /// Send RTP over UDP unicast
+    #[arg(long, help_heading = "Output")]
+    pub rtp: bool,
+    /// RTP destination; an IPv6 address goes in brackets
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Output")]
+    pub rtp_endpoint: Option<String>,
+    /// RTP payload type, 96 to 127
+    #[arg(long, value_name = "PT", default_value_t = 96, help_heading = "Output")]
+    pub rtp_payload_type: u32,
+    /// Write the session description that a receiver needs to this file
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub rtp_sdp: Option<PathBuf>,
+    /// Publish to an RTMP server
+    #[arg(long, help_heading = "Output")]
+    pub rtmp: bool,
+    /// RTMP publish URL: rtmp://HOST[:PORT]/APP/STREAM
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    pub rtmp_url: Option<String>,
+    /// H.265 packaging, required for H.265: Enhanced RTMP (FourCC hvc1) or the domestic extension (codec id 12)
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub rtmp_mode: Option<RtmpMode>,
+
+    /// Process this many frames, then exit; 0 is unlimited
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]
+    pub ingest_max_frames: u64,
+    /// Exit when no frame has come for this long; 0 waits for ever
+    #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Limits")]
+    pub ingest_idle_timeout_ms: u32,
+
+    /// Label of the simulated producer, 24 bytes at most [default: the name in --input-uri, else dummy]
+    #[arg(long, value_name = "LABEL", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_label: Option<String>,
+    /// Frames to simulate; 0 is unlimited
+    #[arg(long, value_name = "N", default_value_t = 300, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_frames: u32,
+    /// Simulated frames a second
+    #[arg(long, value_name = "FPS", default_value_t = 30, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_fps: u32,
+    /// Width of the simulated picture
+    #[arg(long, value_name = "PIXELS", default_value_t = 640, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_width: u32,
+    /// Height of the simulated picture
+    #[arg(long, value_name = "PIXELS", default_value_t = 360, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_height: u32,
+}
+
+/// `--run-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunMode {
+    /// Read, encode and send.
+    Pipeline,
+}
+
+/// `--input-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InputMode {
+    /// A cv-mmap producer
+    Cvmmap,
+    /// A simulated producer
+    Dummy,
+}
+
+/// `--codec`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Codec {
+    /// H.264 / AVC
+    H264,
+    /// H.265 / HEVC
+    H265,
+}
+
+/// `--encoder-device`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EncoderDevice {
+    /// NVENC when there, else software
+    Auto,
+    /// NVENC or nothing
+    Nvidia,
+    /// x264 or x265
+    Software,
+}
+
+/// `--rtmp-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RtmpMode {
+    /// Enhanced RTMP, FourCC hvc1
+    Enhanced,
+    /// FLV codec id 12
+    Domestic,
+}

@@ -1,0 +1,300 @@
+//! What a command line asks for, checked: whatever a [`Plan`] holds can be tried.
+
+use std::{
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+};
+
+use cvmmap::{Address, AddressError, Target};
+
+use super::{
+    endpoint,
+    options::{Codec, EncoderDevice, InputMode, Options, RtmpMode},
+    rtmp_url::RtmpUrl,
+};
+use crate::{common::failure::Failure, simulator};
+
+/// Longest simulator label in bytes. Source: cv-mmap IPC contract, section 3.
+const LABEL_MAX: usize = cvmmap::LABEL_SIZE;
+/// Label of a simulated producer that is given none.
+const DEFAULT_LABEL: &str = "dummy";
+/// Largest simulated side: what H.264 and H.265 encoders take.
+const SIDE_MAX: u32 = 16_384;
+/// Fastest simulated rate; faster than any camera.
+const FPS_MAX: u32 = 1_000;
+/// Most B-frames in a row that x264 and x265 take.
+const B_FRAMES_MAX: u32 = 16;
+
+/// A run of the program.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Simulate a producer.
+    pub simulator: Option<simulator::Settings>,
+    /// Encode and send a producer's frames.
+    pub stream: Option<Stream>,
+    /// Summary as JSON.
+    pub json: bool,
+}
+
+/// From a producer to its outputs.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Producer.
+    pub input: Input,
+    /// Frames that wait for the encoder at most.
+    pub queue_size: u32,
+    /// End after this many frames; 0 is unlimited.
+    pub max_frames: u64,
+    /// End when no frame has come for this long; 0 waits for ever.
+    pub idle_timeout_ms: u32,
+    /// How to encode.
+    pub encoding: Encoding,
+    /// RTP output.
+    pub rtp: Option<Rtp>,
+    /// RTMP output.
+    pub rtmp: Option<Rtmp>,
+}
+
+/// Which producer.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// By name.
+    Target(Target),
+    /// By segment and endpoint.
+    Address(Address),
+}
+
+/// How to encode.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding {
+    /// Codec.
+    pub codec: Codec,
+    /// Which encoders may be taken.
+    pub device: EncoderDevice,
+    /// Frames from one keyframe to the next.
+    pub gop: u32,
+    /// B-frames between two reference frames.
+    pub b_frames: u32,
+}
+
+/// RTP output.
+#[derive(Clone, Debug)]
+pub struct Rtp {
+    /// Unicast destination.
+    pub destination: SocketAddr,
+    /// Payload type.
+    pub payload_type: u8,
+    /// Where the session description goes.
+    pub sdp: Option<PathBuf>,
+}
+
+/// RTMP output.
+#[derive(Clone, Debug)]
+pub struct Rtmp {
+    /// Publish URL.
+    pub url: RtmpUrl,
+    /// How H.265 is packaged; H.264 has one packaging.
+    pub mode: Option<RtmpMode>,
+}
+
+impl Plan {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for what contradicts itself or the specification, [`Failure::Configuration`] for what cannot
+    /// be set up.
+    pub fn new(options: &Options) -> Result<Self, Failure> {
+        check_nats_url(&options.nats_url)?;
+        check_latency_knobs(options)?;
+        let simulated = options.input_mode == InputMode::Dummy;
+        let input = input(options)?;
+        let rtp = rtp(options)?;
+        let rtmp = rtmp(options)?;
+
+        // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
+        let stream = if simulated && rtp.is_none() && rtmp.is_none() {
+            None
+        } else {
+            Some(stream(options, input.clone(), rtp, rtmp)?)
+        };
+        Ok(Self { simulator: simulated.then(|| simulator(options, &input)).transpose()?, stream, json: options.json })
+    }
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::Usage(message.into())
+}
+
+fn check_nats_url(text: &str) -> Result<(), Failure> {
+    let valid = text.split_once("://").is_some_and(|(scheme, rest)| {
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        matches!(scheme, "nats" | "tls") && endpoint::split(host).is_some()
+    });
+    if valid {
+        Ok(())
+    } else {
+        // The text itself may hold a password: it is not repeated.
+        Err(usage("--nats-url must be nats://HOST[:PORT] or tls://HOST[:PORT]"))
+    }
+}
+
+fn check_latency_knobs(options: &Options) -> Result<(), Failure> {
+    if options.queue_size == 0 {
+        return Err(usage("--queue-size must be 1 or more"));
+    }
+    if options.gop == 0 || i32::try_from(options.gop).is_err() {
+        return Err(usage(format!("--gop must be 1 to {}", i32::MAX)));
+    }
+    if options.b_frames > B_FRAMES_MAX || options.b_frames >= options.gop {
+        return Err(usage(format!("--b-frames must be {B_FRAMES_MAX} at most and fewer than --gop")));
+    }
+    Ok(())
+}
+
+fn input(options: &Options) -> Result<Input, Failure> {
+    match (&options.input_uri, &options.shm_name, &options.zmq_endpoint) {
+        (Some(uri), None, None) => {
+            uri.parse().map(Input::Target).map_err(|error| usage(format!("--input-uri: {error}")))
+        }
+        (None, Some(shm_name), Some(endpoint)) => {
+            if endpoint.starts_with("inproc://") {
+                return Err(usage(format!(
+                    "--zmq-endpoint: '{endpoint}' reaches no other program; take ipc:// or tcp://"
+                )));
+            }
+            Address::new(shm_name, endpoint, None).map(Input::Address).map_err(|error| match error {
+                AddressError::ShmName(_) => usage(format!("--shm-name: {error}")),
+                _ => usage(format!("--zmq-endpoint: {error}")),
+            })
+        }
+        (Some(_), ..) => {
+            Err(usage("the input is named twice: take either --input-uri or --shm-name with --zmq-endpoint"))
+        }
+        (None, Some(_), None) => Err(usage("--shm-name needs --zmq-endpoint")),
+        (None, None, Some(_)) => Err(usage("--zmq-endpoint needs --shm-name")),
+        (None, None, None) => Err(usage("the input is missing: give --input-uri, or --shm-name with --zmq-endpoint")),
+    }
+}
+
+fn rtp(options: &Options) -> Result<Option<Rtp>, Failure> {
+    if !(96..=127).contains(&options.rtp_payload_type) {
+        return Err(usage(format!(
+            "--rtp-payload-type {} is not a dynamic payload type; take 96 to 127",
+            options.rtp_payload_type
+        )));
+    }
+    if !options.rtp {
+        return match (&options.rtp_endpoint, &options.rtp_sdp) {
+            (Some(_), _) => Err(usage("--rtp-endpoint needs --rtp")),
+            (_, Some(_)) => Err(usage("--rtp-sdp needs --rtp")),
+            (None, None) => Ok(None),
+        };
+    }
+    let Some(endpoint) = &options.rtp_endpoint else {
+        return Err(usage("--rtp needs --rtp-endpoint HOST:PORT"));
+    };
+    Ok(Some(Rtp {
+        destination: rtp_destination(endpoint)?,
+        payload_type: options.rtp_payload_type as u8,
+        sdp: options.rtp_sdp.clone(),
+    }))
+}
+
+fn rtp_destination(text: &str) -> Result<SocketAddr, Failure> {
+    let Some((host, Some(port))) = endpoint::split(text) else {
+        return Err(usage(format!("--rtp-endpoint '{text}' must be HOST:PORT, an IPv6 address in brackets")));
+    };
+    let destination = (host, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| Failure::Configuration(format!("--rtp-endpoint: host '{host}' cannot be resolved")))?;
+    let ip = destination.ip();
+    if ip.is_multicast() || ip.is_unspecified() || ip == IpAddr::from([255; 4]) {
+        return Err(usage(format!("--rtp-endpoint: {ip} is not a unicast address")));
+    }
+    Ok(destination)
+}
+
+fn rtmp(options: &Options) -> Result<Option<Rtmp>, Failure> {
+    if !options.rtmp {
+        return match (&options.rtmp_url, options.rtmp_mode) {
+            (Some(_), _) => Err(usage("--rtmp-url needs --rtmp")),
+            (_, Some(_)) => Err(usage("--rtmp-mode needs --rtmp")),
+            (None, None) => Ok(None),
+        };
+    }
+    let Some(url) = &options.rtmp_url else {
+        return Err(usage("--rtmp needs --rtmp-url URL"));
+    };
+    let Some(url) = RtmpUrl::parse(url) else {
+        // The text itself may hold a stream key: it is not repeated.
+        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM"));
+    };
+    match (options.codec, options.rtmp_mode) {
+        (Some(Codec::H264), Some(RtmpMode::Domestic)) => {
+            Err(usage("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264"))
+        }
+        (Some(Codec::H265), None) => {
+            Err(usage("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"))
+        }
+        (_, mode) => Ok(Some(Rtmp { url, mode })),
+    }
+}
+
+fn stream(options: &Options, input: Input, rtp: Option<Rtp>, rtmp: Option<Rtmp>) -> Result<Stream, Failure> {
+    let Some(codec) = options.codec else {
+        return Err(usage("--codec h264 or --codec h265 is missing"));
+    };
+    Ok(Stream {
+        input,
+        queue_size: options.queue_size,
+        max_frames: options.ingest_max_frames,
+        idle_timeout_ms: options.ingest_idle_timeout_ms,
+        encoding: Encoding { codec, device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
+        rtp,
+        rtmp,
+    })
+}
+
+fn simulator(options: &Options, input: &Input) -> Result<simulator::Settings, Failure> {
+    let address = match (input, &options.dummy_label) {
+        (Input::Target(target), Some(label)) if label != target.instance() => {
+            return Err(usage(format!(
+                "--dummy-label '{label}' is not the name in --input-uri, which its consumers look for; leave it out"
+            )));
+        }
+        (Input::Target(target), _) => Address::from(target),
+        (Input::Address(address), label) => {
+            let label = label.as_deref().unwrap_or(DEFAULT_LABEL);
+            if label.len() > LABEL_MAX {
+                return Err(Failure::Configuration(format!(
+                    "--dummy-label '{label}' is {} bytes long; {LABEL_MAX} bytes at most",
+                    label.len()
+                )));
+            }
+            Address::new(address.shm_name(), address.zmq_endpoint(), Some(label))
+                .map_err(|error| Failure::Configuration(format!("--dummy-label: {error}")))?
+        }
+    };
+    for (flag, value, most) in [
+        ("--dummy-width", options.dummy_width, SIDE_MAX),
+        ("--dummy-height", options.dummy_height, SIDE_MAX),
+        ("--dummy-fps", options.dummy_fps, FPS_MAX),
+    ] {
+        if !(1..=most).contains(&value) {
+            return Err(usage(format!("{flag} must be 1 to {most}")));
+        }
+    }
+    if i32::try_from(options.dummy_frames).is_err() {
+        return Err(usage(format!("--dummy-frames must be {} at most", i32::MAX)));
+    }
+    Ok(simulator::Settings {
+        address,
+        frames: options.dummy_frames,
+        fps: options.dummy_fps,
+        width: options.dummy_width,
+        height: options.dummy_height,
+    })
+}

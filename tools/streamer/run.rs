@@ -1,0 +1,82 @@
+//! A run from the checked plan to the summary.
+
+use std::io::Write;
+
+use super::{
+    encoder,
+    options::{EncoderDevice, Options},
+    pipeline::Streamer,
+    plan::{Plan, Stream},
+    summary::{self, Summary},
+    supervisor::{Ending, Supervisor},
+};
+use crate::{common::failure::Failure, simulator::Simulator};
+
+/// Runs what was typed, to its end.
+///
+/// # Errors
+/// What the specification's exit codes tell apart.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let plan = Plan::new(options)?;
+    gst::init()
+        .map_err(|error| error.to_string())
+        .and_then(|()| gstcvmmap::plugin_register_static().map_err(|error| error.to_string()))
+        .and_then(|()| gstflvhevc::plugin_register_static().map_err(|error| error.to_string()))
+        .map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
+
+    // Signals are heard from here on: nothing that is set up below is left behind by one.
+    let supervisor = Supervisor::new();
+    let simulator = plan.simulator.as_ref().map(Simulator::new).transpose()?;
+    let (outcome, stream) = match &plan.stream {
+        None => (supervisor.run(simulator.as_ref(), None).map(|_| ()), None),
+        Some(plan) => run_stream(&supervisor, simulator.as_ref(), plan)?,
+    };
+    let summary = Summary {
+        simulator: simulator.as_ref().map(|simulator| summary::Simulator { published: simulator.published() }),
+        stream,
+    };
+    print(&summary, plan.json);
+    outcome
+}
+
+type Account = (Result<(), Failure>, Option<summary::Stream>);
+
+/// Streams; a second time, in software, when the hardware encoder turns out not to work.
+fn run_stream(supervisor: &Supervisor, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
+    let encoding = &plan.encoding;
+    if plan.rtp.is_none() && plan.rtmp.is_none() {
+        tell("no output is asked for: frames are encoded and sent nowhere");
+    }
+    let mut choice = encoder::Choice::pick(encoding)?;
+    loop {
+        tell(&choice.sentence());
+        let streamer = Streamer::new(plan, choice)?;
+        let ending = supervisor.run(simulator, Some((&streamer, plan)));
+        match ending {
+            Ok(Ending::EncoderBroken(reason)) if encoding.device == EncoderDevice::Auto => {
+                choice = encoder::Choice::software(encoding.codec, Some(reason))?;
+            }
+            Ok(Ending::EncoderBroken(reason)) => {
+                return Ok((Err(Failure::Pipeline(reason)), Some(streamer.summary())));
+            }
+            Ok(Ending::Done) => return Ok((Ok(()), Some(streamer.summary()))),
+            Err(failure) => return Ok((Err(failure), Some(streamer.summary()))),
+        }
+    }
+}
+
+/// One line for the person at the terminal.
+pub(super) fn tell(line: &str) {
+    // A closed stderr is no reason to stop streaming.
+    let _ = writeln!(std::io::stderr(), "cvmmap_streamer: {line}");
+}
+
+fn print(summary: &Summary, json: bool) {
+    let mut stdout = std::io::stdout().lock();
+    // A reader that closed its end early has seen what it wanted.
+    let _ = if json {
+        serde_json::to_writer(&mut stdout, summary).map_err(Into::into).and_then(|()| writeln!(stdout))
+    } else {
+        write!(stdout, "{summary}")
+    };
+}

@@ -1,0 +1,169 @@
+//! The account of a run, for people and for programs.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use super::outlet::Meter;
+
+/// A run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// What was simulated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulator: Option<Simulator>,
+    /// What was streamed.
+    #[serde(flatten)]
+    pub stream: Option<Stream>,
+}
+
+/// The simulated producer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Simulator {
+    /// Frames published.
+    pub published: u64,
+}
+
+/// From producer to outputs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stream {
+    /// Frames read.
+    pub frames_in: u64,
+    /// Frames read and then replaced by newer ones before the encoder took them.
+    pub dropped: u64,
+    /// Frames that the producer overwrote while they were read.
+    pub torn: u64,
+    /// Frames that the producer published and that were never seen.
+    pub skipped: u64,
+    /// Frames that could not be read: unusable metadata, or no segment.
+    pub invalid: u64,
+    /// Element name of the encoder.
+    pub encoder: &'static str,
+    /// Access units out of the encoder.
+    pub encoded: u64,
+    /// Outputs by name.
+    #[serde(serialize_with = "as_map")]
+    pub outputs: Vec<(&'static str, Output)>,
+}
+
+/// One output.
+#[derive(Clone, Debug, Serialize)]
+pub struct Output {
+    /// Access units handed to the network.
+    pub sent: u64,
+    /// Access units that were not, for the output was behind.
+    pub dropped: u64,
+    /// Milliseconds from capture to sending.
+    pub latency_ms: Latency,
+}
+
+/// Percentiles in milliseconds; absent when nothing was sent.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latency {
+    p50: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl Output {
+    /// The account of one output.
+    pub fn new(meter: &Meter) -> Self {
+        let latency = meter.latency();
+        let at = |percent| latency.percentile(percent).map(milliseconds);
+        Self {
+            sent: meter.sent(),
+            dropped: meter.dropped(),
+            latency_ms: Latency { p50: at(50.0), p95: at(95.0), p99: at(99.0) },
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+fn as_map<S: serde::Serializer>(outputs: &[(&'static str, Output)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(outputs.iter().map(|(name, output)| (name, output)))
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(simulator) = &self.simulator {
+            writeln!(f, "simulator: published={}", simulator.published)?;
+        }
+        let Some(stream) = &self.stream else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "ingest: frames_in={} dropped={} torn={} skipped={} invalid={}",
+            stream.frames_in, stream.dropped, stream.torn, stream.skipped, stream.invalid
+        )?;
+        writeln!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
+        for (name, output) in &stream.outputs {
+            write!(f, "{name}: sent={} dropped={}", output.sent, output.dropped)?;
+            let Latency { p50, p95, p99 } = output.latency_ms;
+            for (percentile, value) in [("p50", p50), ("p95", p95), ("p99", p99)] {
+                if let Some(value) = value {
+                    write!(f, " latency_{percentile}_ms={value:.1}")?;
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary {
+            simulator: Some(Simulator { published: 9 }),
+            stream: Some(Stream {
+                frames_in: 8,
+                dropped: 1,
+                torn: 2,
+                skipped: 3,
+                invalid: 4,
+                encoder: "x264enc",
+                encoded: 7,
+                outputs: vec![
+                    (
+                        "rtp",
+                        Output {
+                            sent: 6,
+                            dropped: 1,
+                            latency_ms: Latency { p50: Some(1.25), p95: Some(2.0), p99: Some(3.0) },
+                        },
+                    ),
+                    ("rtmp", Output::new(&Meter::default())),
+                ],
+            }),
+        }
+    }
+
+    #[test]
+    fn people_read_lines() {
+        assert_eq!(
+            summary().to_string(),
+            "simulator: published=9\n\
+             ingest: frames_in=8 dropped=1 torn=2 skipped=3 invalid=4\n\
+             encoder: name=x264enc encoded=7\n\
+             rtp: sent=6 dropped=1 latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
+             rtmp: sent=0 dropped=0\n"
+        );
+    }
+
+    #[test]
+    fn programs_read_json() {
+        let json = serde_json::to_value(summary()).unwrap();
+        assert_eq!(json["simulator"]["published"], 9);
+        assert_eq!(json["frames_in"], 8);
+        assert_eq!(json["outputs"]["rtp"]["latency_ms"]["p50"], 1.25);
+        assert!(json["outputs"]["rtmp"]["latency_ms"]["p99"].is_null());
+        let alone = Summary { stream: None, ..summary() };
+        assert_eq!(serde_json::to_string(&alone).unwrap(), r#"{"simulator":{"published":9}}"#);
+    }
+}

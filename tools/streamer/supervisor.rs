@@ -1,0 +1,347 @@
+//! The main loop: what pipelines and signals say, until there is nothing left to do.
+
+use std::{
+    cell::RefCell,
+    collections::{HashSet, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
+
+use gst::{glib, prelude::*};
+
+use super::{complaint, outlet, pipeline, pipeline::Streamer, plan::Stream, run::tell};
+use crate::{
+    common::failure::Failure,
+    simulator::{self, Simulator},
+};
+
+/// After a signal, outputs have this long to say goodbye.
+const GOODBYE_MAX: Duration = Duration::from_millis(700);
+/// After the last simulated frame, the stream is looked at this often,
+const TAIL_TICK: Duration = Duration::from_millis(100);
+/// and ends when nothing has moved for so many looks.
+const TAIL_QUIET_TICKS: u32 = 5;
+/// Different warnings that are told; a stream in trouble must not fill a disk.
+const WARNINGS_MAX: usize = 20;
+/// SIGINT and SIGTERM. Source: signal(7).
+const SIGNALS: [i32; 2] = [2, 15];
+
+/// How a run ended without failing.
+#[derive(Debug)]
+pub enum Ending {
+    /// The stream ended, a limit was reached, or a signal came.
+    Done,
+    /// The hardware encoder gave nothing; why.
+    EncoderBroken(String),
+}
+
+/// Runs pipelines and hears signals.
+#[derive(Debug)]
+pub struct Supervisor {
+    events: Events,
+    signals: Vec<glib::SourceId>,
+}
+
+type Events = Rc<RefCell<VecDeque<Event>>>;
+
+#[derive(Debug)]
+enum Event {
+    Signal,
+    GoodbyeOver,
+    TailTick,
+    Message(Role, gst::Message),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Simulator,
+    Streamer,
+}
+
+impl Supervisor {
+    /// Hears signals from now on.
+    pub fn new() -> Self {
+        let events = Events::default();
+        let signals = SIGNALS
+            .map(|signal| {
+                let events = Rc::clone(&events);
+                glib_unix::unix_signal_add_local(signal, move || {
+                    events.borrow_mut().push_back(Event::Signal);
+                    glib::ControlFlow::Continue
+                })
+            })
+            .into();
+        Self { events, signals }
+    }
+
+    /// Runs until the stream, or without one the simulator, ends.
+    ///
+    /// # Errors
+    /// What an element complains of.
+    pub fn run(
+        &self,
+        simulator: Option<&Simulator>,
+        streamer: Option<(&Streamer, &Stream)>,
+    ) -> Result<Ending, Failure> {
+        let mut run =
+            Run { events: &self.events, simulator, streamer, stopping: false, tail: None, warned: HashSet::new() };
+        let _watches = [
+            simulator.map(|simulator| self.watch(Role::Simulator, simulator.pipeline())),
+            streamer.map(|(streamer, _)| self.watch(Role::Streamer, streamer.pipeline())),
+        ];
+        run.start()?;
+        let context = glib::MainContext::default();
+        loop {
+            let event = self.events.borrow_mut().pop_front();
+            match event {
+                None => {
+                    context.iteration(true);
+                }
+                Some(event) => {
+                    if let Some(ending) = run.hear(event)? {
+                        return Ok(ending);
+                    }
+                }
+            }
+        }
+    }
+
+    fn watch(&self, role: Role, pipeline: &gst::Pipeline) -> Option<gst::bus::BusWatchGuard> {
+        let events = Rc::clone(&self.events);
+        pipeline
+            .bus()?
+            .add_watch_local(move |_, message| {
+                events.borrow_mut().push_back(Event::Message(role, message.clone()));
+                glib::ControlFlow::Continue
+            })
+            .ok()
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        for signal in self.signals.drain(..) {
+            signal.remove();
+        }
+    }
+}
+
+/// The end of a simulated stream: frames still on their way.
+struct Tail {
+    ingested: u64,
+    quiet_ticks: u32,
+}
+
+struct Run<'a> {
+    events: &'a Events,
+    simulator: Option<&'a Simulator>,
+    streamer: Option<(&'a Streamer, &'a Stream)>,
+    stopping: bool,
+    tail: Option<Tail>,
+    warned: HashSet<String>,
+}
+
+impl Run<'_> {
+    /// The simulator claims its names first and publishes last, when the stream is there to see its first frame.
+    fn start(&mut self) -> Result<(), Failure> {
+        // A run after a failed encoder finds the simulator at work.
+        let simulator =
+            self.simulator.map(Simulator::pipeline).filter(|pipeline| pipeline.current_state() == gst::State::Null);
+        if let Some(pipeline) = simulator {
+            self.set_state(Role::Simulator, pipeline, gst::State::Paused)?;
+        }
+        if let Some((streamer, _)) = self.streamer {
+            self.set_state(Role::Streamer, streamer.pipeline(), gst::State::Playing)?;
+        }
+        if let Some(pipeline) = simulator {
+            self.set_state(Role::Simulator, pipeline, gst::State::Playing)?;
+        }
+        Ok(())
+    }
+
+    fn set_state(&self, role: Role, pipeline: &gst::Pipeline, state: gst::State) -> Result<(), Failure> {
+        let Err(refused) = pipeline.set_state(state) else {
+            return Ok(());
+        };
+        let said = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+        Err(said
+            .as_ref()
+            .and_then(|message| self.failure(role, message))
+            .unwrap_or_else(|| Failure::Pipeline(format!("the pipeline does not start: {refused}"))))
+    }
+
+    fn hear(&mut self, event: Event) -> Result<Option<Ending>, Failure> {
+        match event {
+            Event::Signal => Ok(self.stop()),
+            Event::GoodbyeOver => {
+                tell("an output did not finish in time and is cut off");
+                Ok(Some(Ending::Done))
+            }
+            Event::TailTick => {
+                self.look_at_tail();
+                Ok(None)
+            }
+            Event::Message(role, message) => self.read(role, &message),
+        }
+    }
+
+    /// Ends the stream when the last simulated frame is through.
+    fn look_at_tail(&mut self) {
+        let (Some(tail), Some((streamer, _))) = (&mut self.tail, self.streamer) else {
+            return;
+        };
+        let (ingested, waiting) = streamer.progress();
+        tail.quiet_ticks = if waiting == 0 && ingested == tail.ingested { tail.quiet_ticks + 1 } else { 0 };
+        tail.ingested = ingested;
+        if tail.quiet_ticks == TAIL_QUIET_TICKS {
+            streamer.pipeline().send_event(gst::event::Eos::new());
+        } else if tail.quiet_ticks < TAIL_QUIET_TICKS {
+            self.after(TAIL_TICK, || Event::TailTick);
+        }
+    }
+
+    fn after(&self, time: Duration, event: fn() -> Event) {
+        let events = Rc::clone(self.events);
+        glib::timeout_add_local_once(time, move || events.borrow_mut().push_back(event()));
+    }
+
+    /// Ends the stream in order; at once when told twice.
+    fn stop(&mut self) -> Option<Ending> {
+        let Some((streamer, _)) = self.streamer.filter(|_| !self.stopping) else {
+            return Some(Ending::Done);
+        };
+        self.stopping = true;
+        // A pipeline that cannot take the end is cut off by the timer.
+        streamer.pipeline().send_event(gst::event::Eos::new());
+        self.after(GOODBYE_MAX, || Event::GoodbyeOver);
+        None
+    }
+
+    fn read(&mut self, role: Role, message: &gst::Message) -> Result<Option<Ending>, Failure> {
+        match message.view() {
+            gst::MessageView::Eos(_) => return Ok(self.ended(role)),
+            gst::MessageView::Error(_) if self.stopping => return Ok(Some(Ending::Done)),
+            gst::MessageView::Error(_) => {
+                let Some(failure) = self.failure(role, message) else {
+                    return Ok(None);
+                };
+                return match self.streamer {
+                    Some((streamer, _))
+                        if self.subject(role, message) == Subject::Encoder
+                            && streamer.encoder().is_hardware()
+                            && streamer.encoded_nothing() =>
+                    {
+                        Ok(Some(Ending::EncoderBroken(failure.to_string())))
+                    }
+                    _ => Err(failure),
+                };
+            }
+            gst::MessageView::Warning(warning) => {
+                let text = complaint::sentence(&warning.error(), warning.debug().as_deref());
+                self.warn(self.subject(role, message), &text);
+            }
+            gst::MessageView::Latency(_) => {
+                if let Some(pipeline) = self.pipeline(role) {
+                    // Each element goes on with the latency it had when one does not answer.
+                    let _ = pipeline.recalculate_latency();
+                }
+            }
+            gst::MessageView::Application(application)
+                if application.structure().is_some_and(|structure| structure.name() == pipeline::ENCODER_SILENT) =>
+            {
+                if let Some((streamer, _)) = self.streamer.filter(|(streamer, _)| streamer.encoded_nothing()) {
+                    return Ok(Some(Ending::EncoderBroken(format!("{} gives nothing", streamer.encoder().name()))));
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn ended(&mut self, role: Role) -> Option<Ending> {
+        if role == Role::Streamer || self.streamer.is_none() {
+            return Some(Ending::Done);
+        }
+        self.tail = Some(Tail { ingested: 0, quiet_ticks: 0 });
+        self.look_at_tail();
+        None
+    }
+
+    fn pipeline(&self, role: Role) -> Option<&gst::Pipeline> {
+        match role {
+            Role::Simulator => self.simulator.map(Simulator::pipeline),
+            Role::Streamer => self.streamer.map(|(streamer, _)| streamer.pipeline()),
+        }
+    }
+
+    fn warn(&mut self, subject: Subject, text: &str) {
+        let line = format!("warning: {}", self.line(subject, text));
+        if self.warned.len() < WARNINGS_MAX && self.warned.insert(line.clone()) {
+            tell(&line);
+        }
+    }
+
+    fn failure(&self, role: Role, message: &gst::Message) -> Option<Failure> {
+        let gst::MessageView::Error(error) = message.view() else {
+            return None;
+        };
+        let subject = self.subject(role, message);
+        let text = complaint::sentence(&error.error(), error.debug().as_deref());
+        let line = self.line(subject, &text);
+        let names_taken = subject == Subject::Simulator
+            && matches!(
+                error.error().kind::<gst::ResourceError>(),
+                Some(
+                    gst::ResourceError::Busy
+                        | gst::ResourceError::OpenWrite
+                        | gst::ResourceError::OpenReadWrite
+                        | gst::ResourceError::Settings
+                )
+            );
+        Some(if names_taken { Failure::Configuration(line) } else { Failure::Pipeline(line) })
+    }
+
+    fn subject(&self, role: Role, message: &gst::Message) -> Subject {
+        let culprit = self.pipeline(role).and_then(|pipeline| complaint::culprit(message, pipeline));
+        match culprit.as_deref() {
+            Some(simulator::SINK) => Subject::Simulator,
+            Some(pipeline::INPUT) => Subject::Input,
+            Some(pipeline::ENCODER) => Subject::Encoder,
+            Some(name) if name.starts_with(outlet::RTP_PREFIX) => Subject::Rtp,
+            Some(name) if name.starts_with(outlet::RTMP_PREFIX) => Subject::Rtmp,
+            _ => Subject::Pipeline,
+        }
+    }
+
+    /// What `subject` says of itself, without secrets.
+    fn line(&self, subject: Subject, text: &str) -> String {
+        let plan = self.streamer.map(|(_, plan)| plan);
+        let text = match plan.and_then(|plan| plan.rtmp.as_ref()) {
+            Some(rtmp) => rtmp.url.redact(text),
+            None => text.to_owned(),
+        };
+        match (subject, plan) {
+            (Subject::Simulator, _) => format!("simulator: {text}"),
+            (Subject::Input, _) => format!("input: {text}"),
+            (Subject::Encoder, _) => format!("encoder: {text}"),
+            (Subject::Rtp, Some(Stream { rtp: Some(rtp), .. })) => {
+                format!("RTP to {}: {text}", rtp.destination)
+            }
+            (Subject::Rtmp, Some(Stream { rtmp: Some(rtmp), .. })) => {
+                format!("RTMP to {}: {text}", rtmp.url)
+            }
+            _ => format!("pipeline: {text}"),
+        }
+    }
+}
+
+/// Who a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Simulator,
+    Input,
+    Encoder,
+    Rtp,
+    Rtmp,
+    Pipeline,
+}
