@@ -1,3 +1,9 @@
-//! `rtmp_stub_tester`.
+//! `rtmp_stub_tester`: takes one RTMP publisher, or an FLV file, and checks every tag of it.
 
-fn main() {}
+use std::process::ExitCode;
+
+use cvmmap_tools::{common::failure, testers::rtmp_stub};
+
+fn main() -> ExitCode {
+    failure::exit_with("rtmp_stub_tester", rtmp_stub::run())
+}
