@@ -40,7 +40,7 @@ pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rt
     if let Some(path) = &plan.sdp {
         describe(&payloader, sdp::File::new(path)?, plan.destination);
     }
-    meter.watch(&sink, completes_unit);
+    meter.watch(&elements::pad(&payloader, "sink"), &sink, completes_unit);
     elements::add_chain(pipeline, &[&queue, &payloader, &sink])?;
     Outlet::attach(KIND, meter, pipeline, tee, vec![queue, payloader, sink])
 }
