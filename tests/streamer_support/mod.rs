@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -67,10 +67,9 @@ pub fn program() -> Command {
     command
 }
 
-/// Runs to the end. The exit code, the summary and stderr.
+/// Runs to the end. Exit code, stdout and stderr.
 pub fn finish(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    Running::start(command).wait()
 }
 
 /// A program that runs beside the test; dropping it ends it.
@@ -86,10 +85,6 @@ impl Running {
         assert!(status.success());
     }
 
-    pub fn is_running(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
-    }
-
     pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -101,15 +96,22 @@ impl Running {
 
     /// Exit code, stdout and what is left of stderr.
     pub fn wait(mut self) -> (Option<i32>, String, String) {
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        if let Some(mut pipe) = self.0.stdout.take() {
-            pipe.read_to_string(&mut stdout).unwrap();
-        }
-        if let Some(mut pipe) = self.0.stderr.take() {
-            pipe.read_to_string(&mut stderr).unwrap();
-        }
-        (self.0.wait().unwrap().code(), stdout, stderr)
+        let stdout = self.0.stdout.take().map(|pipe| thread::spawn(|| read_all(pipe)));
+        let stderr = self.0.stderr.take().map(|pipe| thread::spawn(|| read_all(pipe)));
+        let mut status = None;
+        wait_for("end of the program", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        let [stdout, stderr] = [stdout, stderr].map(|pipe| pipe.map_or_else(String::new, |pipe| pipe.join().unwrap()));
+        (status.and_then(|status| status.code()), stdout, stderr)
     }
+}
+
+fn read_all(mut pipe: impl Read) -> String {
+    let mut text = String::new();
+    pipe.read_to_string(&mut text).unwrap();
+    text
 }
 
 impl Drop for Running {

@@ -60,7 +60,8 @@ fn run_stream(supervisor: &Supervisor, simulator: Option<&Simulator>, plan: &Str
                 choice = encoder::Choice::software(encoding.codec, Some(reason))?;
             }
             Ok(Ending::EncoderBroken(reason)) => {
-                return Ok((Err(Failure::Pipeline(reason)), Some(streamer.summary())));
+                let advice = format!("{reason}; take --encoder-device auto or software");
+                return Ok((Err(Failure::Pipeline(advice)), Some(streamer.summary())));
             }
             Ok(Ending::Done) => return Ok((Ok(()), Some(streamer.summary()))),
             Err(failure) => return Ok((Err(failure), Some(streamer.summary()))),

@@ -1,7 +1,7 @@
 //! The main loop: what pipelines and signals say, until there is nothing left to do.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashSet, VecDeque},
     rc::Rc,
     time::Duration,
@@ -39,6 +39,8 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Supervisor {
     events: Events,
+    /// The simulator outlives a stream that is started over with another encoder.
+    simulator_ended: Cell<bool>,
     signals: Vec<glib::SourceId>,
 }
 
@@ -71,7 +73,7 @@ impl Supervisor {
                 })
             })
             .into();
-        Self { events, signals }
+        Self { events, simulator_ended: Cell::new(false), signals }
     }
 
     /// Runs until the stream, or without one the simulator, ends.
@@ -84,7 +86,7 @@ impl Supervisor {
         streamer: Option<(&Streamer, &Stream)>,
     ) -> Result<Ending, Failure> {
         let mut run = Run {
-            events: &self.events,
+            supervisor: self,
             simulator,
             streamer,
             stopping: false,
@@ -92,6 +94,8 @@ impl Supervisor {
             lost: Vec::new(),
             warned: HashSet::new(),
         };
+        // What an earlier stream had to say is over.
+        self.events.borrow_mut().retain(|event| matches!(event, Event::Signal | Event::Message(Role::Simulator, _)));
         let _watches = [
             simulator.map(|simulator| self.watch(Role::Simulator, simulator.pipeline())),
             streamer.map(|(streamer, _)| self.watch(Role::Streamer, streamer.pipeline())),
@@ -140,7 +144,7 @@ struct Tail {
 }
 
 struct Run<'a> {
-    events: &'a Events,
+    supervisor: &'a Supervisor,
     simulator: Option<&'a Simulator>,
     streamer: Option<(&'a Streamer, &'a Stream)>,
     stopping: bool,
@@ -166,6 +170,9 @@ impl Run<'_> {
         }
         if let Some((streamer, _)) = self.streamer {
             tell(&streamer.encoder().sentence());
+        }
+        if self.supervisor.simulator_ended.get() {
+            self.begin_tail();
         }
         Ok(())
     }
@@ -212,7 +219,7 @@ impl Run<'_> {
     }
 
     fn after(&self, time: Duration, event: fn() -> Event) {
-        let events = Rc::clone(self.events);
+        let events = Rc::clone(&self.supervisor.events);
         glib::timeout_add_local_once(time, move || events.borrow_mut().push_back(event()));
     }
 
@@ -293,9 +300,14 @@ impl Run<'_> {
         if role == Role::Streamer || self.streamer.is_none() {
             return Some(Ending::Done);
         }
+        self.supervisor.simulator_ended.set(true);
+        self.begin_tail();
+        None
+    }
+
+    fn begin_tail(&mut self) {
         self.tail = Some(Tail { ingested: 0, quiet_ticks: 0 });
         self.look_at_tail();
-        None
     }
 
     fn pipeline(&self, role: Role) -> Option<&gst::Pipeline> {
