@@ -23,6 +23,9 @@ pub mod avc {
     pub const AUD: u8 = 9;
 }
 
+/// NAL units in one frame at most. Levels allow some hundreds of slices (H.264 Table A-1, H.265 Table A.8).
+const MAX_UNITS: usize = 10_000;
+
 /// Splits the body from `start` into its NAL units. Their lengths have to add up to the body exactly.
 pub fn split(body: &[u8], start: usize, length_size: usize) -> Result<Vec<Range<usize>>, Fault> {
     units(body, start, length_size).map_err(|fault| {
@@ -58,6 +61,12 @@ fn units(body: &[u8], start: usize, length_size: usize) -> Result<Vec<Range<usiz
             return Err(Fault::new(
                 at,
                 format!("a NAL unit length of {length} where {left} bytes are left"),
+            ));
+        }
+        if nals.len() == MAX_UNITS {
+            return Err(Fault::new(
+                at,
+                format!("more than {MAX_UNITS} NAL units in a frame"),
             ));
         }
         let from = cursor.position();
