@@ -245,7 +245,7 @@ fn a_client_that_stalls_exits_124() {
 
 #[test]
 fn a_publisher_that_stalls_after_the_threshold_exits_124() {
-    let (tester, address) = listen("h264", &["--until-end", "--timeout-ms", "1000"]);
+    let (tester, address) = listen("h264", &["--until-end", "--timeout-ms", "3000"]);
     let pipeline = Pipeline::paused(&format!(
         "appsrc name=tags format=time caps=video/x-flv ! rtmp2sink location=rtmp://{address}/live/camera"
     ));
@@ -488,13 +488,15 @@ fn text_output_is_key_value_lines() {
     assert!(ended.stdout.lines().all(|line| line.contains('=')));
 }
 
+type Edit = fn(&mut OwnedTag);
+
 /// Changes one thing in a good file.
 struct Change {
     mode: &'static str,
     file: &'static str,
     /// Index of the tag that changes.
     tag: usize,
-    change: fn(&mut OwnedTag),
+    change: Edit,
     code: i32,
     said: &'static [&'static str],
 }
@@ -706,6 +708,93 @@ fn broken_tags_are_told_with_their_byte() {
             ended = ended.expect_said(said);
         }
     }
+}
+
+/// Legal here, and known to trip some server or player.
+#[test]
+fn oddities_are_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&str, &str, usize, Edit, &str); 7] = [
+        (
+            "h265-domestic",
+            DOMESTIC,
+            3,
+            |tag| tag.body[2..5].copy_from_slice(&[0xff, 0xff, 0xdf]),
+            "a negative composition time",
+        ),
+        (
+            "h265-domestic",
+            DOMESTIC,
+            3,
+            |tag| tag.body[0] = 0x0c,
+            "frame type 0",
+        ),
+        (
+            "h265-domestic",
+            DOMESTIC,
+            1,
+            |tag| tag.body[6] = 0,
+            "general_profile_idc is 0",
+        ),
+        (
+            "h265-domestic",
+            DOMESTIC,
+            1,
+            |tag| tag.body[17] = 1,
+            "differ from those of its SPS",
+        ),
+        (
+            "h265-domestic",
+            DOMESTIC,
+            0,
+            |tag| tag.body[17] = 9,
+            "ECMA array does not hold",
+        ),
+        (
+            "h265-enhanced",
+            HVC1_FFMPEG,
+            3,
+            // 500 microseconds more, in front of coded frames without composition time.
+            |tag| {
+                tag.body[0] = 0x97;
+                tag.body.splice(1..1, [2, 7, 0xa1, 0x20, 3]);
+            },
+            "ModEx",
+        ),
+        (
+            "h265-enhanced",
+            HVC1_FFMPEG,
+            3,
+            |tag| tag.body[0] = 0x83,
+            "frame type 0",
+        ),
+    ];
+    for (mode, file, index, change, said) in cases {
+        let mut tags = tags(&sample(file));
+        change(&mut tags[index]);
+        let ended = check_file(mode, &write_flv(folder.path(), &tags)).expect_code(0);
+        let report = ended.json();
+        let warnings = report["warning"].to_string();
+        assert!(
+            warnings.contains(&format!("tag {index} ")),
+            "{said}: {warnings}"
+        );
+        assert!(warnings.contains(said), "{said}: {warnings}");
+        assert_eq!(report["frames"], 125, "{said}");
+        if said.contains("composition") {
+            assert_eq!(report["min_composition_ms"], -33);
+        }
+    }
+
+    let mut all = tags(&sample(HVC1_FFMPEG));
+    let empty = OwnedTag {
+        kind: all[1].kind,
+        timestamp: 0,
+        body: b"\x90hvc1".to_vec(),
+    };
+    all.insert(1, empty);
+    let ended = check_file("h265-enhanced", &write_flv(folder.path(), &all)).expect_code(0);
+    assert!(ended.stdout.contains("an empty sequence header"));
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn nothing_exits_124() {
 
 #[test]
 fn another_codec_exits_7() {
-    let (tester, port) = listen(&["--codec", "h265", "--timeout-ms", "1500"]);
+    let (tester, port) = listen(&["--codec", "h265", "--timeout-ms", "3000"]);
     let sender = Pipeline::start(&h264(&format!("pt=96 config-interval=-1 {}", to(port))));
     tester
         .end()
