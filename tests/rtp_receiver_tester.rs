@@ -199,6 +199,33 @@ fn another_codec_exits_7() {
     drop(sender);
 }
 
+/// Well-formed RTP around noise that begins with the right NAL unit types, so that some of it passes for parameter sets.
+#[test]
+fn noise_exits_7() {
+    let (tester, port) = listen(&["--until-end", "--timeout-ms", "3000"]);
+    let mut state = 11_u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let kinds = [
+        0x67, 0x68, 0x65, 0x7c, 0x5c, 0x78, 0x42, 0x40, 0x62, 0x60, 0x26,
+    ];
+    let packets: Vec<Vec<u8>> = (0..400_u16)
+        .map(|number| {
+            let mut bytes = packet(96, number, u32::from(number / 2) * 3000, 1);
+            bytes[12] = kinds[random() % kinds.len()];
+            bytes.extend((0..200).map(|_| random() as u8));
+            bytes
+        })
+        .collect();
+    send(port, &packets.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let ended = tester.end().expect_code(7);
+    assert!(ended.json()["packets"].as_u64().unwrap() > 300);
+}
+
 #[test]
 fn broken_packets_exit_7() {
     let version_1 = [&[0x40][..], &packet(96, 1, 0, 1)[1..]].concat();

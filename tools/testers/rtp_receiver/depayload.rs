@@ -170,8 +170,8 @@ impl Shared {
                     caps.get::<i32>("height").ok()?,
                 ))
             });
-        // Only a parser that has read a parameter set knows the size.
-        if size.is_none() {
+        // Only a parser that has read a parameter set knows the size, and noise can pass for one.
+        if size.is_none_or(|(width, height)| width <= 0 || height <= 0) {
             return;
         }
         self.parsed.size = size;
