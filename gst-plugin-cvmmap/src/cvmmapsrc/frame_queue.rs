@@ -193,10 +193,16 @@ mod tests {
 
     #[test]
     fn no_wait_times_out_while_paused() {
-        let (queue, _) = playing(1);
+        let (queue, _) = &playing(1);
         queue.set_playing(false);
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| queue.pop(Some(Duration::ZERO)));
+            let (starting, started) = std::sync::mpsc::channel();
+            let waiter = scope.spawn(move || {
+                starting.send(()).unwrap();
+                queue.pop(Some(Duration::ZERO))
+            });
+            started.recv().unwrap();
+            std::thread::yield_now();
             queue.fail("gone");
             assert_eq!(waiter.join().unwrap(), Popped::Failed("gone"));
         });

@@ -25,7 +25,8 @@ impl Producer {
     pub fn new(place: &Place) -> Self {
         let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
         socket.set_linger(0).unwrap();
-        socket.set_sndhwm(0).unwrap();
+        // Every subscription, even while the one of a source that has just stopped still stands.
+        socket.set_xpub_verbose(true).unwrap();
         socket.set_rcvtimeo(PATIENCE.as_millis() as i32).unwrap();
         socket.bind(place.address.zmq_endpoint()).unwrap();
         Self { segment: place.segment(), instance: place.target.instance().to_owned(), socket }
