@@ -84,7 +84,8 @@ fn the_name_alone_is_the_instance() {
 
 #[test]
 fn settings_that_name_no_producer_say_what_to_set() {
-    let cases: [(&[(&str, &str)], &[&str]); 10] = [
+    type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+    let cases: [Case; 10] = [
         (&[], &["uri=cvmmap://"]),
         (&[("namespace", "zed")], &["uri=cvmmap://"]),
         (&[("shm-name", "seg")], &["shm-name", "zmq-endpoint"]),

@@ -2,21 +2,15 @@
 
 mod common;
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-};
+use std::collections::HashSet;
 
 use common::{
     init,
     picture::{BGR, GRAY, Picture},
     place::Place,
-    player::Player,
+    player::{Got, Player},
     producer::Producer,
+    until,
 };
 use gst::prelude::*;
 use gst_video::prelude::*;
@@ -35,29 +29,28 @@ fn frame_rate(filter: &str, interval_ns: u64) -> gst::Fraction {
     let player = filtered(&place, filter);
     player.play();
     producer.await_subscriber();
-    let stopped = Arc::new(AtomicBool::new(false));
-    // It goes on until it was heard: the second frame has a quarter of a second to come.
-    let publishing = thread::spawn({
-        let stopped = Arc::clone(&stopped);
-        move || {
-            let mut frame_id = 0;
-            while !stopped.load(Ordering::Relaxed) {
-                producer.publish(&Picture::small(0), frame_id, u64::from(frame_id) * interval_ns);
-                frame_id += 1;
-                thread::yield_now();
-            }
-        }
+    let mut frame_id = 0;
+    let mut first = None;
+    until("a frame comes through", || {
+        producer.publish(&Picture::small(0), frame_id, u64::from(frame_id) * interval_ns);
+        frame_id += 1;
+        first = player.sink.try_pull_sample(gst::ClockTime::from_mseconds(5));
+        first.is_some()
     });
-    let got = player.pull();
-    stopped.store(true, Ordering::Relaxed);
-    publishing.join().unwrap();
-    got.info.fps()
+    Got::of(&first.unwrap()).info.fps()
+}
+
+/// The same of the first of several producers that has one: the second frame has a quarter of a second to come, and a
+/// busy machine may take longer.
+fn known_frame_rate(filter: &str, interval_ns: u64) -> gst::Fraction {
+    let unknown = gst::Fraction::new(0, 1);
+    (0..10).map(|_| frame_rate(filter, interval_ns)).find(|rate| *rate != unknown).unwrap_or(unknown)
 }
 
 #[test]
 fn the_frame_rate_is_that_of_the_timestamps() {
-    assert_eq!(frame_rate("video/x-raw", 40_000_000), gst::Fraction::new(25, 1));
-    assert_eq!(frame_rate("video/x-raw", 16_666_667), gst::Fraction::new(60, 1));
+    assert_eq!(known_frame_rate("video/x-raw", 40_000_000), gst::Fraction::new(25, 1));
+    assert_eq!(known_frame_rate("video/x-raw", 16_666_667), gst::Fraction::new(60, 1));
 }
 
 #[test]
