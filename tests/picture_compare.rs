@@ -40,11 +40,7 @@ impl Clips {
 
     fn received(&self, name: &str, filter: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        let codec = if name.ends_with("h265") {
-            "libx265"
-        } else {
-            "libx264"
-        };
+        let codec = if name.ends_with("h265") { "libx265" } else { "libx264" };
         ffmpeg_output(&[
             "-i",
             text(&self.sent),
@@ -62,13 +58,7 @@ impl Clips {
     }
 
     fn compare(&self, received: &Path, more: &[&str]) -> Ended {
-        let files = [
-            "--sent",
-            text(&self.sent),
-            "--received",
-            text(received),
-            "--json",
-        ];
+        let files = ["--sent", text(&self.sent), "--received", text(received), "--json"];
         run(PROGRAM, &[&files, more].concat())
     }
 }
@@ -81,10 +71,7 @@ fn a_late_start_and_left_out_frames_pass() {
     let clips = Clips::new();
     for name in ["got.h264", "got.h265", "got.mp4", "got.flv"] {
         let received = clips.received(name, LATE_WITH_GAP);
-        let report = clips
-            .compare(&received, &["--min-frames", "52"])
-            .expect_code(0)
-            .json();
+        let report = clips.compare(&received, &["--min-frames", "52"]).expect_code(0).json();
         assert_eq!(report["sent_frames"], FRAMES, "{name}");
         assert_eq!(report["received_frames"], 52, "{name}");
         assert_eq!(report["matched"], 52, "{name}");
@@ -108,10 +95,7 @@ fn the_contact_sheet_has_two_rows_and_six_columns() {
     let clips = Clips::new();
     let sheet = clips.folder.path().join("sheet.png");
     let received = clips.received("got.h264", LATE_WITH_GAP);
-    let report = clips
-        .compare(&received, &["--contact-sheet", text(&sheet)])
-        .expect_code(0)
-        .json();
+    let report = clips.compare(&received, &["--contact-sheet", text(&sheet)]).expect_code(0).json();
     assert_eq!(report["contact_sheet"], "5:0,15:10,28:20,38:30,48:40,59:51");
     let png = std::fs::read(&sheet).unwrap();
     assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
@@ -124,10 +108,7 @@ fn the_contact_sheet_has_two_rows_and_six_columns() {
     };
     let (above, below) = (rows("4"), rows("248"));
     assert_eq!(above.len(), 97 * 12);
-    let differing = above
-        .iter()
-        .zip(&below)
-        .filter(|(a, b)| a.abs_diff(**b) > 8);
+    let differing = above.iter().zip(&below).filter(|(a, b)| a.abs_diff(**b) > 8);
     assert!(differing.count() < 12);
     let spread = above.iter().max().unwrap() - above.iter().min().unwrap();
     assert!(spread > 50, "the pictures are not blank");
@@ -142,10 +123,7 @@ fn ffmpeg_bytes(arguments: &[&str]) -> Vec<u8> {
 #[test]
 fn a_wrong_picture_exits_7() {
     let clips = Clips::new();
-    let received = clips.received(
-        "got.h264",
-        "drawbox=enable='eq(n,30)':x=40:y=40:w=120:h=120:color=gray:t=fill",
-    );
+    let received = clips.received("got.h264", "drawbox=enable='eq(n,30)':x=40:y=40:w=120:h=120:color=gray:t=fill");
     let sheet = clips.folder.path().join("sheet.png");
     let ended = clips
         .compare(&received, &["--contact-sheet", text(&sheet)])
@@ -161,10 +139,7 @@ fn a_wrong_picture_exits_7() {
 fn another_clip_exits_7() {
     let clips = Clips::new();
     let received = clips.received("got.h264", "hflip");
-    clips
-        .compare(&received, &[])
-        .expect_code(7)
-        .expect_said("is not like");
+    clips.compare(&received, &[]).expect_code(7).expect_said("is not like");
 }
 
 #[test]
@@ -175,30 +150,18 @@ fn repeated_and_backward_frames_exit_7() {
         "repeated.h264",
         "shuffleframes=0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 20 20 23 24 25 26 27 28 29",
     );
-    clips
-        .compare(&repeated, &["--min-psnr", "0"])
-        .expect_code(7)
-        .expect_said("received frame 21 shows sent frame 20");
+    clips.compare(&repeated, &["--min-psnr", "0"]).expect_code(7).expect_said("received frame 21 shows sent frame 20");
     let backward = clips.received("backward.h264", "shuffleframes=0 2 1");
-    clips
-        .compare(&backward, &["--min-psnr", "0"])
-        .expect_code(7)
-        .expect_said("goes back");
+    clips.compare(&backward, &["--min-psnr", "0"]).expect_code(7).expect_said("goes back");
     let more = clips.received("more.h264", "loop=loop=3:size=1:start=10");
-    clips
-        .compare(&more, &[])
-        .expect_code(7)
-        .expect_said("63 frames were received and 60 sent");
+    clips.compare(&more, &[]).expect_code(7).expect_said("63 frames were received and 60 sent");
 }
 
 #[test]
 fn another_size_exits_7() {
     let clips = Clips::new();
     let received = clips.received("got.h264", "scale=640:480");
-    clips
-        .compare(&received, &[])
-        .expect_code(7)
-        .expect_said("320x240, the received ones 640x480");
+    clips.compare(&received, &[]).expect_code(7).expect_said("320x240, the received ones 640x480");
 }
 
 #[test]
@@ -215,30 +178,15 @@ fn too_few_frames_exit_4() {
 fn files_that_are_no_video() {
     let clips = Clips::new();
     let path = clips.folder.path().join("got.h264");
-    clips
-        .compare(&path, &[])
-        .expect_code(2)
-        .expect_said("got.h264");
-    clips
-        .compare(clips.folder.path(), &[])
-        .expect_code(2)
-        .expect_said("not a plain file");
+    clips.compare(&path, &[]).expect_code(2).expect_said("got.h264");
+    clips.compare(clips.folder.path(), &[]).expect_code(2).expect_said("not a plain file");
     std::fs::write(&path, "no video at all, only text").unwrap();
-    clips
-        .compare(&path, &[])
-        .expect_code(7)
-        .expect_said("got.h264");
+    clips.compare(&path, &[]).expect_code(7).expect_said("got.h264");
     std::fs::write(&path, "").unwrap();
-    clips
-        .compare(&path, &[])
-        .expect_code(7)
-        .expect_said("got.h264");
+    clips.compare(&path, &[]).expect_code(7).expect_said("got.h264");
     let sound = clips.folder.path().join("sound.wav");
     ffmpeg_output(&["-f", "lavfi", "-i", "sine=duration=1", text(&sound)]);
-    clips
-        .compare(&sound, &[])
-        .expect_code(7)
-        .expect_said("no video");
+    clips.compare(&sound, &[]).expect_code(7).expect_said("no video");
     // A file that is cut in the middle of a frame gives what is whole.
     let whole = std::fs::read(&clips.sent).unwrap();
     let cut = clips.folder.path().join("cut.mkv");
@@ -247,22 +195,13 @@ fn files_that_are_no_video() {
     assert!(report["received_frames"].as_u64().unwrap() < FRAMES as u64);
 
     let sheet = "/nowhere/sheet.png";
-    clips
-        .compare(&clips.sent, &["--contact-sheet", sheet])
-        .expect_code(2)
-        .expect_said(sheet);
+    clips.compare(&clips.sent, &["--contact-sheet", sheet]).expect_code(2).expect_said(sheet);
 }
 
 #[test]
 fn a_wrong_command_line_exits_1() {
-    run(PROGRAM, &["--sent", "a"])
-        .expect_code(1)
-        .expect_said("--received");
-    run(
-        PROGRAM,
-        &["--sent", "a", "--received", "b", "--min-psnr", "x"],
-    )
-    .expect_code(1);
+    run(PROGRAM, &["--sent", "a"]).expect_code(1).expect_said("--received");
+    run(PROGRAM, &["--sent", "a", "--received", "b", "--min-psnr", "x"]).expect_code(1);
     let help = run(PROGRAM, &["--help"]).expect_code(0);
     assert!(help.stdout.contains("Examples:"));
 }

@@ -99,21 +99,11 @@ fn ffmpeg_publishes_enhanced_h265() {
     let folder = tempfile::tempdir().unwrap();
     let dump = folder.path().join("got.flv");
     let stream = folder.path().join("got.h265");
-    let (tester, address) = listen(
-        "h265-enhanced",
-        &[
-            "--until-end",
-            "--dump",
-            text(&dump),
-            "--dump-es",
-            text(&stream),
-        ],
-    );
+    let (tester, address) =
+        listen("h265-enhanced", &["--until-end", "--dump", text(&dump), "--dump-es", text(&stream)]);
     let url = format!("rtmp://{address}/live/camera");
     let input = sample(HVC1_B_FRAMES);
-    let status = ffmpeg(&["-i", text(&input), "-c", "copy", "-f", "flv", &url])
-        .status()
-        .unwrap();
+    let status = ffmpeg(&["-i", text(&input), "-c", "copy", "-f", "flv", &url]).status().unwrap();
     assert!(status.success());
     let report = tester.end().expect_code(0).json();
     assert_eq!(report["frames"], 125);
@@ -129,23 +119,12 @@ fn domestic_h265_arrives_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let dump = folder.path().join("got.flv");
     let stream = folder.path().join("got.h265");
-    let (tester, address) = listen(
-        "h265-domestic",
-        &[
-            "--until-end",
-            "--dump",
-            text(&dump),
-            "--dump-es",
-            text(&stream),
-        ],
-    );
+    let (tester, address) =
+        listen("h265-domestic", &["--until-end", "--dump", text(&dump), "--dump-es", text(&stream)]);
     assert_eq!(publish(&address, &tags(&sample(DOMESTIC))).end(), Ok(()));
     let report = tester.end().expect_code(0).json();
     assert_eq!(report["frames"], 125);
-    assert_eq!(
-        std::fs::read(&dump).unwrap(),
-        std::fs::read(sample(DOMESTIC)).unwrap()
-    );
+    assert_eq!(std::fs::read(&dump).unwrap(), std::fs::read(sample(DOMESTIC)).unwrap());
     assert_eq!(decoded_frames(&stream), decoded_frames(&sample(DOMESTIC)));
 }
 
@@ -164,9 +143,7 @@ fn a_refused_publisher_is_told_so() {
     let (tester, address) = listen("h264", &["--refuse"]);
     let input = sample(AVC_FFMPEG);
     let url = format!("rtmp://{address}/live/camera");
-    let output = ffmpeg(&["-i", text(&input), "-c", "copy", "-f", "flv", &url])
-        .output()
-        .unwrap();
+    let output = ffmpeg(&["-i", text(&input), "-c", "copy", "-f", "flv", &url]).output().unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("refuse"));
     tester.end().expect_code(0);
@@ -189,16 +166,8 @@ fn a_client_that_hangs_up_at_once_is_not_the_publisher() {
 #[test]
 fn another_packaging_exits_6() {
     for (mode, name, said) in [
-        (
-            "h265-domestic",
-            HVC1_FFMPEG,
-            "videocodecid is 1752589105 (FourCC hvc1)",
-        ),
-        (
-            "h265-enhanced",
-            DOMESTIC,
-            "videocodecid is 12 (domestic H.265)",
-        ),
+        ("h265-domestic", HVC1_FFMPEG, "videocodecid is 1752589105 (FourCC hvc1)"),
+        ("h265-enhanced", DOMESTIC, "videocodecid is 12 (domestic H.265)"),
         ("h264", DOMESTIC, "where h264 wants 7"),
         ("h265-enhanced", AVC_FFMPEG, "videocodecid is 7 (H.264)"),
     ] {
@@ -218,19 +187,9 @@ fn too_few_frames_exit_4() {
 
 #[test]
 fn no_publisher_exits_124() {
-    run(
-        TESTER,
-        &[
-            "--mode",
-            "h264",
-            "--listen-port",
-            "0",
-            "--timeout-ms",
-            "200",
-        ],
-    )
-    .expect_code(124)
-    .expect_said("no video came within 200 ms");
+    run(TESTER, &["--mode", "h264", "--listen-port", "0", "--timeout-ms", "200"])
+        .expect_code(124)
+        .expect_said("no video came within 200 ms");
 }
 
 #[test]
@@ -267,11 +226,7 @@ fn garbage_exits_7() {
     tester.end().expect_code(7).expect_said("handshake");
 
     // After a good handshake, bytes that begin no chunk, and ones that only look like it.
-    for garbage in [
-        &[0xff_u8; 64][..],
-        &[0x03; 200],
-        b"\x02\0\0\0\0\0\x04\x01\0\0\0\0\xff\xff\xff\xff",
-    ] {
+    for garbage in [&[0xff_u8; 64][..], &[0x03; 200], b"\x02\0\0\0\0\0\x04\x01\0\0\0\0\xff\xff\xff\xff"] {
         let (tester, address) = listen("h264", &["--timeout-ms", "5000"]);
         let mut client = TcpStream::connect(&address).unwrap();
         client.write_all(&[3]).unwrap();
@@ -299,10 +254,7 @@ impl RawPublisher {
         // Answers that stay unread would make a later close a reset.
         let mut answers = stream.try_clone().unwrap();
         std::thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
-        let mut publisher = Self {
-            stream,
-            chunks: ChunkSerializer::new(),
-        };
+        let mut publisher = Self { stream, chunks: ChunkSerializer::new() };
         let four_cc = Amf0Value::StrictArray(vec![string("hvc1")]);
         let object = [("app", string("live")), ("fourCcList", four_cc)];
         let object = object.map(|(key, value)| (key.to_owned(), value)).into();
@@ -320,9 +272,7 @@ impl RawPublisher {
             command_object: object,
             additional_arguments: more,
         };
-        let payload = message
-            .into_message_payload(RtmpTimestamp::new(0), stream)
-            .unwrap();
+        let payload = message.into_message_payload(RtmpTimestamp::new(0), stream).unwrap();
         let packet = self.chunks.serialize(&payload, true, false).unwrap();
         self.stream.write_all(&packet.bytes).unwrap();
     }
@@ -361,10 +311,7 @@ fn a_publisher_that_is_cut_off_ends_the_run() {
     }
     publisher.header(6, 40, 5000, 9);
     publisher.stream.write_all(&all[4].body[..100]).unwrap();
-    publisher
-        .stream
-        .shutdown(std::net::Shutdown::Write)
-        .unwrap();
+    publisher.stream.shutdown(std::net::Shutdown::Write).unwrap();
     let report = tester.end().expect_code(4).json();
     assert_eq!(report["frames"], 1);
     assert_eq!(report["four_cc_list"], "hvc1");
@@ -420,27 +367,16 @@ fn media_that_nobody_announced_exits_7() {
 fn a_bound_port_exits_2() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    run(TESTER, &["--mode", "h264", "--listen-port", &port])
-        .expect_code(2)
-        .expect_said(&port);
+    run(TESTER, &["--mode", "h264", "--listen-port", &port]).expect_code(2).expect_said(&port);
     let nowhere = "/nowhere/x.flv";
-    run(TESTER, &["--mode", "h264", "--file", nowhere])
-        .expect_code(2)
-        .expect_said(nowhere);
-    run(
-        TESTER,
-        &["--mode", "h264", "--listen-port", "0", "--dump", nowhere],
-    )
-    .expect_code(2)
-    .expect_said(nowhere);
+    run(TESTER, &["--mode", "h264", "--file", nowhere]).expect_code(2).expect_said(nowhere);
+    run(TESTER, &["--mode", "h264", "--listen-port", "0", "--dump", nowhere]).expect_code(2).expect_said(nowhere);
 }
 
 #[test]
 fn a_wrong_command_line_exits_1() {
     run(TESTER, &[]).expect_code(1).expect_said("--mode");
-    run(TESTER, &["--mode", "vp9"])
-        .expect_code(1)
-        .expect_said("vp9");
+    run(TESTER, &["--mode", "vp9"]).expect_code(1).expect_said("vp9");
     run(TESTER, &["--mode", "h264", "--video-threshold", "0"]).expect_code(1);
     let help = run(TESTER, &["--help"]).expect_code(0);
     assert!(help.stdout.contains("Examples:"));
@@ -518,11 +454,7 @@ fn broken_tags_are_told_with_their_byte() {
             tag: 3,
             change: |tag| tag.body.extend([0, 0]),
             code: 7,
-            said: &[
-                "tag 3 ",
-                "body ends at byte 594",
-                "a NAL unit length needs 4 bytes",
-            ],
+            said: &["tag 3 ", "body ends at byte 594", "a NAL unit length needs 4 bytes"],
         },
         Change {
             mode: "h265-domestic",
@@ -538,10 +470,7 @@ fn broken_tags_are_told_with_their_byte() {
             tag: 3,
             change: |tag| tag.body[0] = 0x1c,
             code: 7,
-            said: &[
-                "tag 3 (video, timestamp 40 ms), body byte 9 (0x02)",
-                "in a key frame",
-            ],
+            said: &["tag 3 (video, timestamp 40 ms), body byte 9 (0x02)", "in a key frame"],
         },
         Change {
             mode: "h265-domestic",
@@ -722,34 +651,10 @@ fn oddities_are_warnings() {
             |tag| tag.body[2..5].copy_from_slice(&[0xff, 0xff, 0xdf]),
             "a negative composition time",
         ),
-        (
-            "h265-domestic",
-            DOMESTIC,
-            3,
-            |tag| tag.body[0] = 0x0c,
-            "frame type 0",
-        ),
-        (
-            "h265-domestic",
-            DOMESTIC,
-            1,
-            |tag| tag.body[6] = 0,
-            "general_profile_idc is 0",
-        ),
-        (
-            "h265-domestic",
-            DOMESTIC,
-            1,
-            |tag| tag.body[17] = 1,
-            "differ from those of its SPS",
-        ),
-        (
-            "h265-domestic",
-            DOMESTIC,
-            0,
-            |tag| tag.body[17] = 9,
-            "ECMA array does not hold",
-        ),
+        ("h265-domestic", DOMESTIC, 3, |tag| tag.body[0] = 0x0c, "frame type 0"),
+        ("h265-domestic", DOMESTIC, 1, |tag| tag.body[6] = 0, "general_profile_idc is 0"),
+        ("h265-domestic", DOMESTIC, 1, |tag| tag.body[17] = 1, "differ from those of its SPS"),
+        ("h265-domestic", DOMESTIC, 0, |tag| tag.body[17] = 9, "ECMA array does not hold"),
         (
             "h265-enhanced",
             HVC1_FFMPEG,
@@ -761,13 +666,7 @@ fn oddities_are_warnings() {
             },
             "ModEx",
         ),
-        (
-            "h265-enhanced",
-            HVC1_FFMPEG,
-            3,
-            |tag| tag.body[0] = 0x83,
-            "frame type 0",
-        ),
+        ("h265-enhanced", HVC1_FFMPEG, 3, |tag| tag.body[0] = 0x83, "frame type 0"),
     ];
     for (mode, file, index, change, said) in cases {
         let mut tags = tags(&sample(file));
@@ -775,10 +674,7 @@ fn oddities_are_warnings() {
         let ended = check_file(mode, &write_flv(folder.path(), &tags)).expect_code(0);
         let report = ended.json();
         let warnings = report["warning"].to_string();
-        assert!(
-            warnings.contains(&format!("tag {index} ")),
-            "{said}: {warnings}"
-        );
+        assert!(warnings.contains(&format!("tag {index} ")), "{said}: {warnings}");
         assert!(warnings.contains(said), "{said}: {warnings}");
         assert_eq!(report["frames"], 125, "{said}");
         if said.contains("composition") {
@@ -787,11 +683,7 @@ fn oddities_are_warnings() {
     }
 
     let mut all = tags(&sample(HVC1_FFMPEG));
-    let empty = OwnedTag {
-        kind: all[1].kind,
-        timestamp: 0,
-        body: b"\x90hvc1".to_vec(),
-    };
+    let empty = OwnedTag { kind: all[1].kind, timestamp: 0, body: b"\x90hvc1".to_vec() };
     all.insert(1, empty);
     let ended = check_file("h265-enhanced", &write_flv(folder.path(), &all)).expect_code(0);
     assert!(ended.stdout.contains("an empty sequence header"));
@@ -808,15 +700,9 @@ fn tags_in_the_wrong_order_are_refused() {
         let all = tags(&sample(DOMESTIC));
         let mut picked = Vec::new();
         for index in order {
-            picked.push(OwnedTag {
-                kind: all[*index].kind,
-                timestamp: 0,
-                body: all[*index].body.clone(),
-            });
+            picked.push(OwnedTag { kind: all[*index].kind, timestamp: 0, body: all[*index].body.clone() });
         }
-        check_file("h265-domestic", &write_flv(folder.path(), &picked))
-            .expect_code(7)
-            .expect_said(said);
+        check_file("h265-domestic", &write_flv(folder.path(), &picked)).expect_code(7).expect_said(said);
     }
 }
 
@@ -824,11 +710,7 @@ fn tags_in_the_wrong_order_are_refused() {
 fn a_changed_sequence_header_needs_a_key_frame() {
     let folder = tempfile::tempdir().unwrap();
     let mut all = tags(&sample(DOMESTIC));
-    let mut header = OwnedTag {
-        kind: all[1].kind,
-        timestamp: 120,
-        body: all[1].body.clone(),
-    };
+    let mut header = OwnedTag { kind: all[1].kind, timestamp: 120, body: all[1].body.clone() };
     header.body[5 + 19] ^= 1; // avgFrameRate
     all.insert(6, header);
     check_file("h265-domestic", &write_flv(folder.path(), &all))
@@ -840,14 +722,8 @@ fn a_changed_sequence_header_needs_a_key_frame() {
 fn the_end_of_sequence_of_patched_ffmpegs_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let mut all = tags(&sample(DOMESTIC));
-    all.push(OwnedTag {
-        kind: all[1].kind,
-        timestamp: 4960,
-        body: vec![0x17, 2, 0, 0, 0],
-    });
-    let report = check_file("h265-domestic", &write_flv(folder.path(), &all))
-        .expect_code(0)
-        .json();
+    all.push(OwnedTag { kind: all[1].kind, timestamp: 4960, body: vec![0x17, 2, 0, 0, 0] });
+    let report = check_file("h265-domestic", &write_flv(folder.path(), &all)).expect_code(0).json();
     assert!(report["warning"].to_string().contains("H.264 form"));
 }
 
@@ -858,40 +734,28 @@ fn broken_files_are_told_with_their_offset() {
     let path = folder.path().join("broken.flv");
     let length = whole.len();
     for (change, said) in [
-        (
-            &(|bytes: &mut Vec<u8>| bytes[0] = b'f') as &dyn Fn(&mut Vec<u8>),
-            "no FLV file",
-        ),
+        (&(|bytes: &mut Vec<u8>| bytes[0] = b'f') as &dyn Fn(&mut Vec<u8>), "no FLV file"),
         (&|bytes| bytes[3] = 2, "file offset 3"),
         (&|bytes| bytes[13] = 0x12 | 0x20, "file offset 13"),
         (&|bytes| bytes[13] = 15, "tag type 15"),
         (&|bytes| bytes[13 + 10] = 1, "StreamID"),
         (&|bytes| bytes[length - 1] ^= 1, "PreviousTagSize"),
         (&|bytes| bytes.truncate(length - 4), "PreviousTagSize"),
-        (
-            &|bytes| bytes.truncate(length - 100),
-            "the file ends within the tag",
-        ),
+        (&|bytes| bytes.truncate(length - 100), "the file ends within the tag"),
         (&|bytes| bytes.truncate(10), "the file header"),
         (&|bytes| bytes.clear(), "the file header"),
     ] {
         let mut bytes = whole.clone();
         change(&mut bytes);
         std::fs::write(&path, bytes).unwrap();
-        check_file("h265-domestic", &path)
-            .expect_code(7)
-            .expect_said(said);
+        check_file("h265-domestic", &path).expect_code(7).expect_said(said);
     }
 }
 
 /// Whatever byte is wrong, the reader ends with a sentence.
 #[test]
 fn no_changed_byte_makes_the_reader_panic() {
-    for (mode, name) in [
-        (Mode::H264, AVC_FFMPEG),
-        (Mode::H265Enhanced, HVC1_FFMPEG),
-        (Mode::H265Domestic, DOMESTIC),
-    ] {
+    for (mode, name) in [(Mode::H264, AVC_FFMPEG), (Mode::H265Enhanced, HVC1_FFMPEG), (Mode::H265Domestic, DOMESTIC)] {
         let whole = std::fs::read(sample(name)).unwrap();
         let start = &whole[..8000];
         for at in 0..1500 {

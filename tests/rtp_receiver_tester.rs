@@ -47,15 +47,7 @@ fn to(port: u16) -> String {
 fn h264_until_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let dump = folder.path().join("got.h264");
-    let (tester, port) = listen(&[
-        "--expect-pt",
-        "96",
-        "--codec",
-        "h264",
-        "--until-end",
-        "--dump",
-        text(&dump),
-    ]);
+    let (tester, port) = listen(&["--expect-pt", "96", "--codec", "h264", "--until-end", "--dump", text(&dump)]);
     let sender = Pipeline::start(&h264(&format!("pt=96 config-interval=-1 {}", to(port))));
     let ended = tester.end().expect_code(0);
     assert_eq!(sender.end(), Ok(()));
@@ -66,10 +58,7 @@ fn h264_until_its_end() {
     assert_eq!(report["lost"], 0);
     assert_eq!(report["payload_type"], 96);
     assert_eq!(report["codec"], "h264");
-    assert_eq!(
-        (&report["width"], &report["height"]),
-        (&320.into(), &240.into())
-    );
+    assert_eq!((&report["width"], &report["height"]), (&320.into(), &240.into()));
     assert_eq!(report["warning"], serde_json::json!([]));
     assert_eq!(decoded_frames(&dump).len(), FRAMES);
 }
@@ -118,38 +107,27 @@ fn a_goodbye_ends_the_run() {
 #[test]
 fn lost_packets_are_counted() {
     let (tester, port) = listen(&["--until-end"]);
-    let sender = Pipeline::paused(&h264(&format!(
-        "pt=96 config-interval=-1 ! identity name=line {}",
-        to(port)
-    )));
+    let sender = Pipeline::paused(&h264(&format!("pt=96 config-interval=-1 ! identity name=line {}", to(port))));
     let line = sender.0.by_name("line").unwrap();
     let count = AtomicU32::new(0);
-    line.static_pad("src")
-        .unwrap()
-        .add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            match count.fetch_add(1, Ordering::Relaxed) {
-                10 | 12 => gst::PadProbeReturn::Drop,
-                _ => gst::PadProbeReturn::Ok,
-            }
-        });
+    line.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        match count.fetch_add(1, Ordering::Relaxed) {
+            10 | 12 => gst::PadProbeReturn::Drop,
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
     // Payloaders push lists where they can; the probe wants packets.
-    sender
-        .0
-        .by_name("pay")
-        .unwrap()
-        .static_pad("src")
-        .unwrap()
-        .add_probe(gst::PadProbeType::BUFFER_LIST, {
-            let input = line.static_pad("sink").unwrap();
-            move |_, info| {
-                if let Some(gst::PadProbeData::BufferList(list)) = info.data.take() {
-                    for buffer in list.iter_owned() {
-                        let _ = input.chain(buffer);
-                    }
+    sender.0.by_name("pay").unwrap().static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER_LIST, {
+        let input = line.static_pad("sink").unwrap();
+        move |_, info| {
+            if let Some(gst::PadProbeData::BufferList(list)) = info.data.take() {
+                for buffer in list.iter_owned() {
+                    let _ = input.chain(buffer);
                 }
-                gst::PadProbeReturn::Handled
             }
-        });
+            gst::PadProbeReturn::Handled
+        }
+    });
     sender.play();
     let report = tester.end().expect_code(0).json();
     assert_eq!(report["lost"], 2);
@@ -161,10 +139,7 @@ fn lost_packets_are_counted() {
 fn another_payload_type_exits_3() {
     let (tester, port) = listen(&["--expect-pt", "96"]);
     let sender = Pipeline::start(&h264(&format!("pt=97 {}", to(port))));
-    tester
-        .end()
-        .expect_code(3)
-        .expect_said("payload type 97 came, 96 is expected");
+    tester.end().expect_code(3).expect_said("payload type 97 came, 96 is expected");
     drop(sender);
 
     let (tester, port) = listen(&[]);
@@ -182,20 +157,14 @@ fn too_few_packets_exit_4() {
 #[test]
 fn nothing_exits_124() {
     let (tester, _) = listen(&["--timeout-ms", "200"]);
-    tester
-        .end()
-        .expect_code(124)
-        .expect_said("no packet came within 200 ms");
+    tester.end().expect_code(124).expect_said("no packet came within 200 ms");
 }
 
 #[test]
 fn another_codec_exits_7() {
     let (tester, port) = listen(&["--codec", "h265", "--timeout-ms", "3000"]);
     let sender = Pipeline::start(&h264(&format!("pt=96 config-interval=-1 {}", to(port))));
-    tester
-        .end()
-        .expect_code(7)
-        .expect_said("no access unit of h265");
+    tester.end().expect_code(7).expect_said("no access unit of h265");
     drop(sender);
 }
 
@@ -205,14 +174,10 @@ fn noise_exits_7() {
     let (tester, port) = listen(&["--until-end", "--timeout-ms", "3000"]);
     let mut state = 11_u64;
     let mut random = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) as usize
     };
-    let kinds = [
-        0x67, 0x68, 0x65, 0x7c, 0x5c, 0x78, 0x42, 0x40, 0x62, 0x60, 0x26,
-    ];
+    let kinds = [0x67, 0x68, 0x65, 0x7c, 0x5c, 0x78, 0x42, 0x40, 0x62, 0x60, 0x26];
     let packets: Vec<Vec<u8>> = (0..400_u16)
         .map(|number| {
             let mut bytes = packet(96, number, u32::from(number / 2) * 3000, 1);
@@ -231,14 +196,8 @@ fn broken_packets_exit_7() {
     let version_1 = [&[0x40][..], &packet(96, 1, 0, 1)[1..]].concat();
     let cases: [(&[&[u8]], &str); 5] = [
         (&[&version_1], "packet 0: byte 0 says RTP version 1"),
-        (
-            &[&packet(96, 1, 0, 1), &packet(96, 2, 0, 2)],
-            "packet 1: SSRC 0x00000002",
-        ),
-        (
-            &[&packet(96, 9000, 0, 1), &packet(96, 1, 0, 1)],
-            "began anew",
-        ),
+        (&[&packet(96, 1, 0, 1), &packet(96, 2, 0, 2)], "packet 1: SSRC 0x00000002"),
+        (&[&packet(96, 9000, 0, 1), &packet(96, 1, 0, 1)], "began anew"),
         (&[&packet(96, 1, 0, 1)[..12]], "without payload"),
         (&[b"x"], "a datagram of 1 bytes"),
     ];
@@ -253,19 +212,11 @@ fn broken_packets_exit_7() {
 fn what_cannot_be_opened_exits_2() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    run(TESTER, &["--port", &port])
-        .expect_code(2)
-        .expect_said(&port);
-    run(TESTER, &["--port", "0", "--dump", "/nowhere/x"])
-        .expect_code(2)
-        .expect_said("/nowhere/x");
+    run(TESTER, &["--port", &port]).expect_code(2).expect_said(&port);
+    run(TESTER, &["--port", "0", "--dump", "/nowhere/x"]).expect_code(2).expect_said("/nowhere/x");
     // Neither a folder nor a pipe is read.
-    run(TESTER, &["--sdp", "/"])
-        .expect_code(2)
-        .expect_said("plain file");
-    run(TESTER, &["--sdp", "/dev/zero"])
-        .expect_code(2)
-        .expect_said("plain file");
+    run(TESTER, &["--sdp", "/"]).expect_code(2).expect_said("plain file");
+    run(TESTER, &["--sdp", "/dev/zero"]).expect_code(2).expect_said("plain file");
 }
 
 #[test]
@@ -282,15 +233,10 @@ fn session_description(sender: &Pipeline, port: u16, codec: &str) -> String {
     let pad = sender.0.by_name("pay").unwrap().static_pad("src").unwrap();
     let caps = pad.current_caps().expect("the payloader has caps");
     let caps = caps.structure(0).unwrap();
-    let parameters: Vec<_> = [
-        "sprop-parameter-sets",
-        "sprop-vps",
-        "sprop-sps",
-        "sprop-pps",
-    ]
-    .iter()
-    .filter_map(|key| Some(format!("{key}={}", caps.get::<&str>(*key).ok()?)))
-    .collect();
+    let parameters: Vec<_> = ["sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps"]
+        .iter()
+        .filter_map(|key| Some(format!("{key}={}", caps.get::<&str>(*key).ok()?)))
+        .collect();
     format!(
         "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video {port} RTP/AVP 98\r\n\
          a=rtpmap:98 {codec}/90000\r\na=fmtp:98 {}\r\n",
@@ -307,34 +253,24 @@ fn free_port() -> u16 {
 #[test]
 fn an_sdp_that_comes_late_tells_all() {
     for (launch, codec, parser) in [
-        (
-            h264 as fn(&str) -> String,
-            "H264",
-            "h264parse ! video/x-h264,stream-format=avc",
-        ),
+        (h264 as fn(&str) -> String, "H264", "h264parse ! video/x-h264,stream-format=avc"),
         (h265, "H265", "h265parse ! video/x-h265,stream-format=hvc1"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("stream.sdp");
-        let tester = Program::start(
-            TESTER,
-            &["--sdp", text(&path), "--packet-threshold", "50", "--json"],
-        );
+        let tester = Program::start(TESTER, &["--sdp", text(&path), "--packet-threshold", "50", "--json"]);
         let port = free_port();
         let description = launch(&format!("pt=98 config-interval=-1 {}", to(port)));
         let description = description.replace(" ! rtp", &format!(" ! {parser} ! rtp"));
         let sender = Pipeline::paused(&description);
         let (settled, settles) = std::sync::mpsc::channel();
         let pad = sender.0.by_name("pay").unwrap().static_pad("src").unwrap();
-        pad.add_probe(
-            gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
-            {
-                move |_, _| {
-                    let _ = settled.send(());
-                    gst::PadProbeReturn::Remove
-                }
-            },
-        );
+        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, {
+            move |_, _| {
+                let _ = settled.send(());
+                gst::PadProbeReturn::Remove
+            }
+        });
         sender.play();
         settles.recv().unwrap();
         std::fs::write(&path, session_description(&sender, port, codec)).unwrap();

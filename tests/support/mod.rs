@@ -55,21 +55,14 @@ impl Program {
             }
             text
         });
-        Self {
-            child,
-            stdout,
-            stderr,
-            talk,
-        }
+        Self { child, stdout, stderr, talk }
     }
 
     /// What follows `prefix` on the first line of stderr that begins with it.
     pub fn wait_for_line(&self, prefix: &str) -> String {
         loop {
-            let line = self
-                .talk
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("no line on stderr begins with {prefix:?}"));
+            let line =
+                self.talk.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line on stderr begins with {prefix:?}"));
             if let Some(rest) = line.strip_prefix(prefix) {
                 return rest.to_owned();
             }
@@ -102,21 +95,13 @@ impl Ended {
     /// Asserts the exit code, with everything that was said in the message.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(
-            self.code, code,
-            "stdout:\n{}\nstderr:\n{}",
-            self.stdout, self.stderr
-        );
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     #[track_caller]
     pub fn expect_said(self, text: &str) -> Self {
-        assert!(
-            self.stderr.contains(text),
-            "{text:?} is not in\n{}",
-            self.stderr
-        );
+        assert!(self.stderr.contains(text), "{text:?} is not in\n{}", self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self
     }
@@ -124,8 +109,7 @@ impl Ended {
     /// The result of a run with `--json`.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error} in {}", self.stdout))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {}", self.stdout))
     }
 }
 
@@ -135,9 +119,7 @@ pub fn run(binary: &str, arguments: &[&str]) -> Ended {
 
 /// A file under `tests/data`.
 pub fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 pub fn text(path: &Path) -> &str {
@@ -146,19 +128,15 @@ pub fn text(path: &Path) -> &str {
 
 /// An FFmpeg that knows both packagings of H.265.
 pub fn ffmpeg(arguments: &[&str]) -> Command {
-    let program = std::env::var_os("CVMMAP_FFMPEG").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/ffmpeg"),
-        PathBuf::from,
-    );
+    let program = std::env::var_os("CVMMAP_FFMPEG")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/ffmpeg"), PathBuf::from);
     assert!(
         program.exists(),
         "{} is missing: run scripts/setup.sh, or name an FFmpeg of version 9 in CVMMAP_FFMPEG",
         program.display()
     );
     let mut command = Command::new(program);
-    command
-        .args(["-nostdin", "-v", "error", "-y"])
-        .args(arguments);
+    command.args(["-nostdin", "-v", "error", "-y"]).args(arguments);
     command
 }
 
@@ -166,11 +144,7 @@ pub fn ffmpeg(arguments: &[&str]) -> Command {
 #[track_caller]
 pub fn ffmpeg_output(arguments: &[&str]) -> String {
     let output = ffmpeg(arguments).output().expect("ffmpeg runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -204,9 +178,7 @@ impl Pipeline {
 
     pub fn play(&self) {
         use gst::prelude::*;
-        self.0
-            .set_state(gst::State::Playing)
-            .expect("the pipeline plays");
+        self.0.set_state(gst::State::Playing).expect("the pipeline plays");
     }
 
     /// Waits for the end of the stream.

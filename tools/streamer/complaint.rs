@@ -4,33 +4,38 @@ use gst::prelude::*;
 
 /// `error`, with the detail that the element gave.
 pub fn sentence(error: &gst::glib::Error, debug: Option<&str>) -> String {
-    let message = one_line(error.message());
-    let message = message.trim_end_matches('.');
-    // The first line of the debug text is a place in GStreamer's source.
-    let detail = debug
-        .and_then(|debug| debug.split_once('\n'))
-        .map(|(_, detail)| one_line(detail))
-        .filter(|detail| !detail.is_empty() && detail != message && !message.contains(detail.as_str()));
-    match detail {
-        Some(detail) => format!("{message} ({})", detail.trim_end_matches('.')),
-        None => message.to_owned(),
+    let message = polished(error.message());
+    match detail(debug).filter(|detail| !message.contains(detail.as_str())) {
+        Some(detail) => format!("{message} ({detail})"),
+        None => message,
     }
 }
 
-/// Name of the pipeline's direct child that posted `message`.
+/// The detail alone, from elements of this project: they leave the message to GStreamer's stock sentence.
+pub fn own_sentence(error: &gst::glib::Error, debug: Option<&str>) -> String {
+    detail(debug).unwrap_or_else(|| polished(error.message()))
+}
+
+/// The debug text without its first line, a place in the source. Of a GLib error `rtmp2sink` gives the number alone.
+fn detail(debug: Option<&str>) -> Option<String> {
+    let (_, detail) = debug?.split_once('\n')?;
+    Some(polished(detail)).filter(|detail| !detail.is_empty() && !detail.starts_with("domain "))
+}
+
+/// One line, without a full stop.
+fn polished(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.trim_end_matches('.').to_owned()
+}
+
+/// Name of the element that posted `message`; within a bin, of the bin. It may have left the pipeline since.
 pub fn culprit(message: &gst::Message, pipeline: &gst::Pipeline) -> Option<String> {
+    let pipeline = pipeline.upcast_ref::<gst::Object>();
     let mut object = message.src()?.clone();
-    while let Some(parent) = object.parent() {
-        if parent == *pipeline.upcast_ref::<gst::Object>() {
-            return Some(object.name().into());
-        }
+    while let Some(parent) = object.parent().filter(|parent| parent != pipeline) {
         object = parent;
     }
-    None
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    (object != *pipeline).then(|| object.name().into())
 }
 
 #[cfg(test)]
@@ -47,5 +52,8 @@ mod tests {
         assert_eq!(sentence(&error, Some("../a.c(7): f ()")), "Could not write");
         assert_eq!(sentence(&error, None), "Could not write");
         assert_eq!(sentence(&error, Some("x\nCould not write.")), "Could not write");
+        assert_eq!(own_sentence(&error, Some("x\n/dev/shm/a is taken")), "/dev/shm/a is taken");
+        assert_eq!(own_sentence(&error, Some("x")), "Could not write");
+        assert_eq!(sentence(&error, Some("x\ndomain g-io-error-quark, code 44")), "Could not write");
     }
 }

@@ -10,7 +10,8 @@ use gst::prelude::*;
 use super::{
     elements, encoder,
     options::Codec,
-    outlet, padding,
+    outlet::{self, Outlet},
+    padding,
     plan::{Encoding, Input, Stream},
     summary,
 };
@@ -38,7 +39,7 @@ pub struct Streamer {
     source: gst::Element,
     encoder: encoder::Choice,
     counts: Arc<Counts>,
-    outlets: Vec<(&'static str, Arc<outlet::Meter>)>,
+    outlets: Vec<Outlet>,
 }
 
 #[derive(Debug, Default)]
@@ -61,10 +62,10 @@ impl Streamer {
         let codec = plan.encoding.codec;
         let mut outlets = Vec::new();
         if let Some(rtp) = &plan.rtp {
-            outlets.push(("rtp", outlet::rtp::add(&pipeline, &tee, codec, rtp)?));
+            outlets.push(outlet::rtp::add(&pipeline, &tee, codec, rtp)?);
         }
         if let Some(rtmp) = &plan.rtmp {
-            outlets.push(("rtmp", outlet::rtmp::add(&pipeline, &tee, codec, rtmp)?));
+            outlets.push(outlet::rtmp::add(&pipeline, &tee, codec, rtmp)?);
         }
         if outlets.is_empty() {
             let nowhere = elements::make("fakesink")?;
@@ -97,6 +98,11 @@ impl Streamer {
         (received, received.saturating_sub(pushed + dropped))
     }
 
+    /// The outputs.
+    pub fn outlets(&self) -> &[Outlet] {
+        &self.outlets
+    }
+
     /// What happened so far.
     pub fn summary(&self) -> summary::Stream {
         let stats = self.stats();
@@ -108,7 +114,11 @@ impl Streamer {
             invalid: count(&stats, "frames-invalid") + count(&stats, "frames-unavailable"),
             encoder: self.encoder.name(),
             encoded: self.counts.encoded.load(Ordering::Relaxed),
-            outputs: self.outlets.iter().map(|(name, meter)| (*name, summary::Output::new(meter))).collect(),
+            outputs: self
+                .outlets
+                .iter()
+                .map(|outlet| (outlet.kind().name(), summary::Output::new(outlet.meter())))
+                .collect(),
         }
     }
 

@@ -38,7 +38,7 @@ impl RtmpUrl {
         if key.is_empty() || app.split('/').any(str::is_empty) {
             return None;
         }
-        if user.is_some_and(|user| !user.split_once(':').is_some_and(|(name, _)| !name.is_empty())) {
+        if user.is_some_and(|user| user.split_once(':').is_none_or(|(name, _)| name.is_empty())) {
             return None;
         }
 

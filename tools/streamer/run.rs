@@ -31,6 +31,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => (supervisor.run(simulator.as_ref(), None).map(|_| ()), None),
         Some(plan) => run_stream(&supervisor, simulator.as_ref(), plan)?,
     };
+    if let Err(Failure::Configuration(_)) = outcome {
+        // Nothing ran.
+        return outcome;
+    }
     let summary = Summary {
         simulator: simulator.as_ref().map(|simulator| summary::Simulator { published: simulator.published() }),
         stream,
@@ -49,7 +53,6 @@ fn run_stream(supervisor: &Supervisor, simulator: Option<&Simulator>, plan: &Str
     }
     let mut choice = encoder::Choice::pick(encoding)?;
     loop {
-        tell(&choice.sentence());
         let streamer = Streamer::new(plan, choice)?;
         let ending = supervisor.run(simulator, Some((&streamer, plan)));
         match ending {

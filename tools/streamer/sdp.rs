@@ -77,7 +77,8 @@ fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
         .prefix(".sdp-")
         .permissions(Permissions::from_mode(0o644))
         .tempfile_in(directory)
-        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+        // The error's own text names the temporary file, which says nothing to the user.
+        .map_err(|error| io::Error::from(error.kind()))
 }
 
 fn has_parameter_sets(caps: &gst::CapsRef) -> bool {

@@ -83,8 +83,15 @@ impl Supervisor {
         simulator: Option<&Simulator>,
         streamer: Option<(&Streamer, &Stream)>,
     ) -> Result<Ending, Failure> {
-        let mut run =
-            Run { events: &self.events, simulator, streamer, stopping: false, tail: None, warned: HashSet::new() };
+        let mut run = Run {
+            events: &self.events,
+            simulator,
+            streamer,
+            stopping: false,
+            tail: None,
+            lost: Vec::new(),
+            warned: HashSet::new(),
+        };
         let _watches = [
             simulator.map(|simulator| self.watch(Role::Simulator, simulator.pipeline())),
             streamer.map(|(streamer, _)| self.watch(Role::Streamer, streamer.pipeline())),
@@ -99,7 +106,7 @@ impl Supervisor {
                 }
                 Some(event) => {
                     if let Some(ending) = run.hear(event)? {
-                        return Ok(ending);
+                        return run.lost.pop().map_or(Ok(ending), |(_, failure)| Err(failure));
                     }
                 }
             }
@@ -138,6 +145,7 @@ struct Run<'a> {
     streamer: Option<(&'a Streamer, &'a Stream)>,
     stopping: bool,
     tail: Option<Tail>,
+    lost: Vec<(outlet::Kind, Failure)>,
     warned: HashSet<String>,
 }
 
@@ -155,6 +163,9 @@ impl Run<'_> {
         }
         if let Some(pipeline) = simulator {
             self.set_state(Role::Simulator, pipeline, gst::State::Playing)?;
+        }
+        if let Some((streamer, _)) = self.streamer {
+            tell(&streamer.encoder().sentence());
         }
         Ok(())
     }
@@ -221,24 +232,11 @@ impl Run<'_> {
         match message.view() {
             gst::MessageView::Eos(_) => return Ok(self.ended(role)),
             gst::MessageView::Error(_) if self.stopping => return Ok(Some(Ending::Done)),
-            gst::MessageView::Error(_) => {
-                let Some(failure) = self.failure(role, message) else {
-                    return Ok(None);
-                };
-                return match self.streamer {
-                    Some((streamer, _))
-                        if self.subject(role, message) == Subject::Encoder
-                            && streamer.encoder().is_hardware()
-                            && streamer.encoded_nothing() =>
-                    {
-                        Ok(Some(Ending::EncoderBroken(failure.to_string())))
-                    }
-                    _ => Err(failure),
-                };
-            }
+            gst::MessageView::Error(_) => return self.broke(role, message),
             gst::MessageView::Warning(warning) => {
-                let text = complaint::sentence(&warning.error(), warning.debug().as_deref());
-                self.warn(self.subject(role, message), &text);
+                let subject = self.subject(role, message);
+                let text = subject.sentence(&warning.error(), warning.debug().as_deref());
+                self.warn(subject, &text);
             }
             gst::MessageView::Latency(_) => {
                 if let Some(pipeline) = self.pipeline(role) {
@@ -255,6 +253,39 @@ impl Run<'_> {
             }
             _ => {}
         }
+        Ok(None)
+    }
+
+    /// Decides what an error ends: an output, the encoder's turn, or everything.
+    fn broke(&mut self, role: Role, message: &gst::Message) -> Result<Option<Ending>, Failure> {
+        let subject = self.subject(role, message);
+        let (Some(failure), Some((streamer, _))) = (self.failure(role, message), self.streamer) else {
+            return self.failure(role, message).map_or(Ok(None), Err);
+        };
+        match subject {
+            Subject::Encoder if streamer.encoder().is_hardware() && streamer.encoded_nothing() => {
+                Ok(Some(Ending::EncoderBroken(failure.to_string())))
+            }
+            Subject::Outlet(kind) => self.lose(streamer, kind, failure),
+            _ => Err(failure),
+        }
+    }
+
+    /// An output that worked and broke leaves the others at work; the run fails when it ends.
+    fn lose(&mut self, streamer: &Streamer, kind: outlet::Kind, failure: Failure) -> Result<Option<Ending>, Failure> {
+        if self.lost.iter().any(|(lost, _)| *lost == kind) {
+            return Ok(None);
+        }
+        let Some(outlet) = streamer.outlets().iter().find(|outlet| outlet.kind() == kind) else {
+            return Err(failure);
+        };
+        let last = self.lost.len() + 1 == streamer.outlets().len();
+        if last || !outlet.has_worked() {
+            return Err(failure);
+        }
+        outlet.detach(streamer.pipeline());
+        tell(&format!("{failure}; the other output goes on"));
+        self.lost.push((kind, failure));
         Ok(None)
     }
 
@@ -286,7 +317,7 @@ impl Run<'_> {
             return None;
         };
         let subject = self.subject(role, message);
-        let text = complaint::sentence(&error.error(), error.debug().as_deref());
+        let text = subject.sentence(&error.error(), error.debug().as_deref());
         let line = self.line(subject, &text);
         let names_taken = subject == Subject::Simulator
             && matches!(
@@ -307,9 +338,8 @@ impl Run<'_> {
             Some(simulator::SINK) => Subject::Simulator,
             Some(pipeline::INPUT) => Subject::Input,
             Some(pipeline::ENCODER) => Subject::Encoder,
-            Some(name) if name.starts_with(outlet::RTP_PREFIX) => Subject::Rtp,
-            Some(name) if name.starts_with(outlet::RTMP_PREFIX) => Subject::Rtmp,
-            _ => Subject::Pipeline,
+            Some(name) => outlet::Kind::of_element(name).map_or(Subject::Pipeline, Subject::Outlet),
+            None => Subject::Pipeline,
         }
     }
 
@@ -324,10 +354,10 @@ impl Run<'_> {
             (Subject::Simulator, _) => format!("simulator: {text}"),
             (Subject::Input, _) => format!("input: {text}"),
             (Subject::Encoder, _) => format!("encoder: {text}"),
-            (Subject::Rtp, Some(Stream { rtp: Some(rtp), .. })) => {
+            (Subject::Outlet(outlet::Kind::Rtp), Some(Stream { rtp: Some(rtp), .. })) => {
                 format!("RTP to {}: {text}", rtp.destination)
             }
-            (Subject::Rtmp, Some(Stream { rtmp: Some(rtmp), .. })) => {
+            (Subject::Outlet(outlet::Kind::Rtmp), Some(Stream { rtmp: Some(rtmp), .. })) => {
                 format!("RTMP to {}: {text}", rtmp.url)
             }
             _ => format!("pipeline: {text}"),
@@ -341,7 +371,15 @@ enum Subject {
     Simulator,
     Input,
     Encoder,
-    Rtp,
-    Rtmp,
+    Outlet(outlet::Kind),
     Pipeline,
+}
+
+impl Subject {
+    fn sentence(self, error: &glib::Error, debug: Option<&str>) -> String {
+        match self {
+            Self::Simulator | Self::Input => complaint::own_sentence(error, debug),
+            _ => complaint::sentence(error, debug),
+        }
+    }
 }

@@ -26,13 +26,9 @@ impl Report {
         }
         let mut stdout = std::io::stdout().lock();
         let _ = if json {
-            serde_json::to_writer(&mut stdout, &self)
-                .map_err(Into::into)
-                .and_then(|()| writeln!(stdout))
+            serde_json::to_writer(&mut stdout, &self).map_err(Into::into).and_then(|()| writeln!(stdout))
         } else {
-            self.0
-                .iter()
-                .try_for_each(|(key, value)| print_text(&mut stdout, key, value))
+            self.0.iter().try_for_each(|(key, value)| print_text(&mut stdout, key, value))
         };
         let _ = stdout.flush();
     }
@@ -41,9 +37,7 @@ impl Report {
 /// A list becomes one line for each of its values.
 fn print_text(out: &mut impl std::io::Write, key: &str, value: &Value) -> std::io::Result<()> {
     match value {
-        Value::Array(values) => values
-            .iter()
-            .try_for_each(|value| print_text(out, key, value)),
+        Value::Array(values) => values.iter().try_for_each(|value| print_text(out, key, value)),
         Value::String(text) => writeln!(out, "{key}={text}"),
         Value::Null => writeln!(out, "{key}="),
         other => writeln!(out, "{key}={other}"),

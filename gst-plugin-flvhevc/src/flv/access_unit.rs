@@ -32,12 +32,7 @@ pub fn is_keyframe(
     })
 }
 
-fn walk(
-    format: VideoFormat,
-    length_size: usize,
-    data: &[u8],
-    delta_unit: bool,
-) -> Result<bool, AccessUnitError> {
+fn walk(format: VideoFormat, length_size: usize, data: &[u8], delta_unit: bool) -> Result<bool, AccessUnitError> {
     if data.is_empty() {
         return Err(AccessUnitError::Empty);
     }
@@ -73,9 +68,7 @@ fn walk(
 
 /// Whether an H.264 slice header (7.3.3) says I or SI: slice_type behind first_mb_in_slice, both Exp-Golomb coded.
 fn is_intra_slice(slice: &[u8]) -> bool {
-    let mut bits = slice[1..]
-        .iter()
-        .flat_map(|byte| (0..8).rev().map(move |bit| u64::from(byte >> bit & 1)));
+    let mut bits = slice[1..].iter().flat_map(|byte| (0..8).rev().map(move |bit| u64::from(byte >> bit & 1)));
     let mut exp_golomb = || {
         let zeros = bits.by_ref().take_while(|bit| *bit == 0).take(32).count();
         (zeros < 32).then_some(())?;
@@ -98,10 +91,7 @@ mod tests {
     }
 
     fn hevc(nal_types: &[u8]) -> Result<bool, AccessUnitError> {
-        let data: Vec<u8> = nal_types
-            .iter()
-            .flat_map(|nal_type| unit(&[nal_type << 1, 1, 0xAA]))
-            .collect();
+        let data: Vec<u8> = nal_types.iter().flat_map(|nal_type| unit(&[nal_type << 1, 1, 0xAA])).collect();
         is_keyframe(VideoFormat::EnhancedHevc, 4, &data, false)
     }
 
@@ -142,14 +132,8 @@ mod tests {
         assert_eq!(check(&[0, 0, 0, 3, 2, 1]), overrun(0, 6));
         assert_eq!(check(&[0, 0, 0, 2, 2, 1, 0]), overrun(1, 1));
         assert_eq!(check(&[0xFF; 8]), overrun(0, 8));
-        assert_eq!(
-            check(&[0, 0, 0, 0]),
-            Err(AccessUnitError::ShortUnit { index: 0 })
-        );
-        assert_eq!(
-            check(&[0, 0, 0, 2, 0x82, 1]),
-            Err(AccessUnitError::ForbiddenBit { index: 0 })
-        );
+        assert_eq!(check(&[0, 0, 0, 0]), Err(AccessUnitError::ShortUnit { index: 0 }));
+        assert_eq!(check(&[0, 0, 0, 2, 0x82, 1]), Err(AccessUnitError::ForbiddenBit { index: 0 }));
     }
 
     #[test]
@@ -164,9 +148,6 @@ mod tests {
     #[test]
     fn short_lengths_work() {
         let data = [2, 0x28, 1, 3, 0x02, 1, 0];
-        assert_eq!(
-            is_keyframe(VideoFormat::DomesticHevc, 1, &data, true),
-            Ok(true)
-        );
+        assert_eq!(is_keyframe(VideoFormat::DomesticHevc, 1, &data, true), Ok(true));
     }
 }

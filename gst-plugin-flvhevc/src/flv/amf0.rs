@@ -49,14 +49,8 @@ mod tests {
 
     #[test]
     fn every_type_has_its_marker() {
-        let body = script_data(
-            "on",
-            &[
-                ("n", Value::Number(12.0)),
-                ("b", Value::Boolean(true)),
-                ("s", Value::String("hi")),
-            ],
-        );
+        let body =
+            script_data("on", &[("n", Value::Number(12.0)), ("b", Value::Boolean(true)), ("s", Value::String("hi"))]);
         assert_eq!(
             body,
             b"\x02\0\x02on\x08\0\0\0\x03\

@@ -30,9 +30,7 @@ pub enum AacConfigError {
 
 /// Checks an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) as far as its fixed fields go.
 pub fn check_audio_specific_config(config: &[u8]) -> Result<(), AacConfigError> {
-    let start = Bytes::new(config)
-        .number(2)
-        .ok_or(AacConfigError::Short(config.len()))?;
+    let start = Bytes::new(config).number(2).ok_or(AacConfigError::Short(config.len()))?;
     let object_type = start >> 11;
     let frequency = (start >> 7 & 0xF) as u8;
     match (object_type, frequency) {
@@ -51,22 +49,10 @@ mod tests {
     fn configs_are_checked() {
         // AAC-LC 48 kHz stereo, and HE-AAC signalled explicitly.
         assert_eq!(check_audio_specific_config(&[0x11, 0x90]), Ok(()));
-        assert_eq!(
-            check_audio_specific_config(&[0x2B, 0x92, 0x08, 0x00]),
-            Ok(())
-        );
-        assert_eq!(
-            check_audio_specific_config(&[0x11]),
-            Err(AacConfigError::Short(1))
-        );
-        assert_eq!(
-            check_audio_specific_config(&[0, 0]),
-            Err(AacConfigError::NoObjectType)
-        );
-        assert_eq!(
-            check_audio_specific_config(&[0x16, 0x90]),
-            Err(AacConfigError::ReservedFrequency(13))
-        );
+        assert_eq!(check_audio_specific_config(&[0x2B, 0x92, 0x08, 0x00]), Ok(()));
+        assert_eq!(check_audio_specific_config(&[0x11]), Err(AacConfigError::Short(1)));
+        assert_eq!(check_audio_specific_config(&[0, 0]), Err(AacConfigError::NoObjectType));
+        assert_eq!(check_audio_specific_config(&[0x16, 0x90]), Err(AacConfigError::ReservedFrequency(13)));
     }
 
     #[test]

@@ -26,9 +26,7 @@ pub enum AvccError {
 
 /// Checks a record and returns the size of the NAL unit lengths in the stream's access units.
 pub fn nal_length_size(record: &[u8]) -> Result<usize, AvccError> {
-    let fixed = record
-        .first_chunk::<FIXED_SIZE>()
-        .ok_or(AvccError::Short(record.len()))?;
+    let fixed = record.first_chunk::<FIXED_SIZE>().ok_or(AvccError::Short(record.len()))?;
     if fixed[0] != 1 {
         return Err(AvccError::Version(fixed[0]));
     }
@@ -48,12 +46,7 @@ pub fn nal_length_size(record: &[u8]) -> Result<usize, AvccError> {
     Ok(length_size)
 }
 
-fn check_sets(
-    sets: &mut Bytes,
-    count: u32,
-    nal_type: u8,
-    name: &'static str,
-) -> Result<(), AvccError> {
+fn check_sets(sets: &mut Bytes, count: u32, nal_type: u8, name: &'static str) -> Result<(), AvccError> {
     let units = parameter_sets(sets, count).ok_or(AvccError::Truncated)?;
     if units.is_empty() {
         return Err(AvccError::Missing(name));

@@ -24,10 +24,6 @@ impl<'a> Bytes<'a> {
 
     /// A big-endian number of `size` bytes, at most 4.
     pub fn number(&mut self, size: usize) -> Option<u32> {
-        Some(
-            self.take(size)?
-                .iter()
-                .fold(0, |number, byte| (number << 8) | u32::from(*byte)),
-        )
+        Some(self.take(size)?.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte)))
     }
 }

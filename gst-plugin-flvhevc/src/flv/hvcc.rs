@@ -31,9 +31,7 @@ pub enum HvccError {
 
 /// Checks a record and returns the size of the NAL unit lengths in the stream's access units.
 pub fn nal_length_size(record: &[u8]) -> Result<usize, HvccError> {
-    let fixed = record
-        .first_chunk::<FIXED_SIZE>()
-        .ok_or(HvccError::Short(record.len()))?;
+    let fixed = record.first_chunk::<FIXED_SIZE>().ok_or(HvccError::Short(record.len()))?;
     if fixed[0] != 1 {
         return Err(HvccError::Version(fixed[0]));
     }
@@ -48,20 +46,13 @@ pub fn nal_length_size(record: &[u8]) -> Result<usize, HvccError> {
         return Err(HvccError::LengthSize);
     }
 
-    let mut found = [
-        (VPS, "VPS", false),
-        (SPS, "SPS", false),
-        (PPS, "PPS", false),
-    ];
+    let mut found = [(VPS, "VPS", false), (SPS, "SPS", false), (PPS, "PPS", false)];
     let mut arrays = Bytes::new(&record[FIXED_SIZE..]);
     for _ in 0..fixed[22] {
         let nal_type = arrays.number(1).ok_or(HvccError::Truncated)? as u8 & 0x3F;
         let count = arrays.number(2).ok_or(HvccError::Truncated)?;
         let units = parameter_sets(&mut arrays, count).ok_or(HvccError::Truncated)?;
-        if units
-            .iter()
-            .any(|unit| unit.len() < 2 || unit[0] >> 1 & 0x3F != nal_type)
-        {
+        if units.iter().any(|unit| unit.len() < 2 || unit[0] >> 1 & 0x3F != nal_type) {
             return Err(HvccError::WrongType(nal_type));
         }
         for (wanted, _, seen) in &mut found {

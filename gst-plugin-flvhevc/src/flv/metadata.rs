@@ -29,18 +29,14 @@ pub struct AudioInfo {
 impl VideoInfo {
     /// Nanoseconds of a frame.
     pub fn frame_time(&self) -> Option<u64> {
-        self.frame_rate
-            .filter(|rate| *rate > 0.0)
-            .map(|rate| (1e9 / rate) as u64)
+        self.frame_rate.filter(|rate| *rate > 0.0).map(|rate| (1e9 / rate) as u64)
     }
 }
 
 impl AudioInfo {
     /// Nanoseconds of a frame of 1024 samples.
     pub fn frame_time(&self) -> Option<u64> {
-        self.sample_rate
-            .filter(|rate| *rate > 0)
-            .map(|rate| 1_024_000_000_000 / u64::from(rate))
+        self.sample_rate.filter(|rate| *rate > 0).map(|rate| 1_024_000_000_000 / u64::from(rate))
     }
 }
 
@@ -79,16 +75,8 @@ mod tests {
             height: Some(720),
             frame_rate: Some(25.0),
         };
-        let bare = VideoInfo {
-            width: None,
-            height: None,
-            frame_rate: None,
-            ..full
-        };
-        let audio = AudioInfo {
-            sample_rate: Some(48_000),
-            channels: Some(2),
-        };
+        let bare = VideoInfo { width: None, height: None, frame_rate: None, ..full };
+        let audio = AudioInfo { sample_rate: Some(48_000), channels: Some(2) };
         // Behind the name: marker 08, then the count.
         let count = |body: Vec<u8>| u32::from_be_bytes(*body[14..].first_chunk().unwrap());
         assert_eq!(count(on_metadata(Some(&full), Some(&audio))), 9);

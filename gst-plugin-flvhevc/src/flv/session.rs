@@ -82,10 +82,7 @@ struct Track<Config> {
 
 impl<Config> Default for Track<Config> {
     fn default() -> Self {
-        Self {
-            current: None,
-            announced: None,
-        }
+        Self { current: None, announced: None }
     }
 }
 
@@ -154,11 +151,7 @@ impl Session {
     /// How long, in nanoseconds, one stream may have to wait for the other so that they interleave in order: a frame of the slower.
     pub fn interleave_time(&self) -> u64 {
         match (&self.video.current, &self.audio.current) {
-            (Some(video), Some(audio)) => video
-                .info
-                .frame_time()
-                .max(audio.info.frame_time())
-                .unwrap_or(0),
+            (Some(video), Some(audio)) => video.info.frame_time().max(audio.info.frame_time()).unwrap_or(0),
             _ => 0,
         }
     }
@@ -206,8 +199,7 @@ impl Session {
         if !keyframe {
             // Until the keyframe that brings the new header readers go by the old one, so the framing must be the same.
             let announced = self.video.announced.as_ref();
-            let readable =
-                announced.is_some_and(|old| old.nal_length_size == config.nal_length_size);
+            let readable = announced.is_some_and(|old| old.nal_length_size == config.nal_length_size);
             if self.awaits_keyframe || !readable {
                 return Err(Dropped::BeforeKeyframe);
             }
@@ -215,12 +207,7 @@ impl Session {
 
         let slot = self.timeline.slot(times)?;
         let prefix = format.frame_prefix(keyframe, slot.composition);
-        let head = TagHead::new(
-            TagType::Video,
-            slot.timestamp(),
-            prefix.as_ref(),
-            data.len(),
-        )?;
+        let head = TagHead::new(TagType::Video, slot.timestamp(), prefix.as_ref(), data.len())?;
         let headers = if keyframe && self.has_new_parameters() {
             Some(self.headers(slot.timestamp(), true, declared)?)
         } else {
@@ -237,27 +224,14 @@ impl Session {
         record(&self.video.current) != record(&self.video.announced)
     }
 
-    pub fn audio_frame(
-        &mut self,
-        size: usize,
-        times: Times,
-        declared: Declared,
-    ) -> Result<Frame, Dropped> {
+    pub fn audio_frame(&mut self, size: usize, times: Times, declared: Declared) -> Result<Frame, Dropped> {
         let config = self.audio.current.as_ref().ok_or(Dropped::Unconfigured)?;
         let announced = self.audio.announced.as_ref();
-        let changed =
-            announced.is_none_or(|old| old.audio_specific_config != config.audio_specific_config);
+        let changed = announced.is_none_or(|old| old.audio_specific_config != config.audio_specific_config);
         // Sound is presented when it is decoded.
-        let slot = self.timeline.slot(Times {
-            dts: times.pts.or(times.dts),
-            pts: None,
-        })?;
+        let slot = self.timeline.slot(Times { dts: times.pts.or(times.dts), pts: None })?;
         let head = TagHead::new(TagType::Audio, slot.timestamp(), &AAC_FRAME_PREFIX, size)?;
-        let headers = if changed {
-            Some(self.headers(slot.timestamp(), !self.started, declared)?)
-        } else {
-            None
-        };
+        let headers = if changed { Some(self.headers(slot.timestamp(), !self.started, declared)?) } else { None };
         let body_size = AAC_FRAME_PREFIX.len() + size;
         Ok(self.frame(headers, head, body_size, !declared.video, &slot))
     }
@@ -271,47 +245,24 @@ impl Session {
         slot: &Slot,
     ) -> Frame {
         self.timeline.take(slot);
-        Frame {
-            headers,
-            head,
-            trailer: tag::previous_tag_size(body_size),
-            random_access,
-            raised: slot.raised,
-        }
+        Frame { headers, head, trailer: tag::previous_tag_size(body_size), random_access, raised: slot.raised }
     }
 
     /// Announces the streams anew. New video parameters wait for their keyframe, so only that (or the start) admits them.
-    fn headers(
-        &mut self,
-        timestamp: u32,
-        admit_video: bool,
-        declared: Declared,
-    ) -> Result<Headers, BodyTooLarge> {
-        let video = if admit_video {
-            self.video.current.clone()
-        } else {
-            self.video.announced.clone()
-        };
+    fn headers(&mut self, timestamp: u32, admit_video: bool, declared: Declared) -> Result<Headers, BodyTooLarge> {
+        let video = if admit_video { self.video.current.clone() } else { self.video.announced.clone() };
         let audio = self.audio.current.clone();
 
-        let metadata = metadata::on_metadata(
-            video.as_ref().map(|config| &config.info),
-            audio.as_ref().map(|config| &config.info),
-        );
-        let mut headers = Headers {
-            first: !self.started,
-            ..Headers::default()
-        };
+        let metadata =
+            metadata::on_metadata(video.as_ref().map(|config| &config.info), audio.as_ref().map(|config| &config.info));
+        let mut headers = Headers { first: !self.started, ..Headers::default() };
         let mut add = |header: Vec<u8>, is_new: bool| {
             if is_new {
                 headers.in_band.push(header.clone());
             }
             headers.stream.push(header);
         };
-        add(
-            tag::file_header(declared.audio, declared.video).to_vec(),
-            !self.started,
-        );
+        add(tag::file_header(declared.audio, declared.video).to_vec(), !self.started);
         add(tag::whole_tag(TagType::Script, timestamp, &metadata)?, true);
         if let Some(config) = &video {
             let body = config.info.format.sequence_header(&config.record);
@@ -326,8 +277,7 @@ impl Session {
             let announced = self.audio.announced.as_ref();
             add(
                 tag::whole_tag(TagType::Audio, timestamp, &body)?,
-                announced
-                    .is_none_or(|old| old.audio_specific_config != config.audio_specific_config),
+                announced.is_none_or(|old| old.audio_specific_config != config.audio_specific_config),
             );
         }
 
@@ -349,18 +299,12 @@ mod tests {
     use crate::flv::{avcc, hvcc, video::VideoFormat};
 
     const MS: i64 = 1_000_000;
-    const BOTH: Declared = Declared {
-        audio: true,
-        video: true,
-    };
+    const BOTH: Declared = Declared { audio: true, video: true };
     const KEY: &[u8] = &[0, 0, 0, 3, 19 << 1, 1, 0xAA];
     const DELTA: &[u8] = &[0, 0, 0, 3, 1 << 1, 1, 0xAA];
 
     fn at(ms: i64) -> Times {
-        Times {
-            dts: Some(ms * MS),
-            pts: Some(ms * MS),
-        }
+        Times { dts: Some(ms * MS), pts: Some(ms * MS) }
     }
 
     fn hevc(level: u8) -> VideoConfig {
@@ -380,10 +324,7 @@ mod tests {
 
     fn aac() -> AudioConfig {
         AudioConfig {
-            info: AudioInfo {
-                sample_rate: Some(48_000),
-                channels: Some(2),
-            },
+            info: AudioInfo { sample_rate: Some(48_000), channels: Some(2) },
             audio_specific_config: vec![0x11, 0x90],
         }
     }
@@ -425,22 +366,15 @@ mod tests {
     #[test]
     fn sequence_tags_match_an_independent_vector() {
         // SRS's KernelCodecTest.HevcVideoFormat: 114 bytes of body, PreviousTagSize 0x7D.
-        for (format, start) in [
-            (VideoFormat::EnhancedHevc, b"\x90hvc1"),
-            (VideoFormat::DomesticHevc, b"\x1C\0\0\0\0"),
-        ] {
+        for (format, start) in [(VideoFormat::EnhancedHevc, b"\x90hvc1"), (VideoFormat::DomesticHevc, b"\x1C\0\0\0\0")]
+        {
             let mut config = hevc(93);
             config.info.format = format;
             let mut session = Session::default();
             session.configure_video(config).unwrap();
             let frame = session.video_frame(KEY, false, at(0), BOTH).unwrap();
-            let expected = [
-                b"\x09\0\0\x72\0\0\0\0\0\0\0".as_slice(),
-                start,
-                &hvcc::tests::RECORD,
-                b"\0\0\0\x7D",
-            ]
-            .concat();
+            let expected =
+                [b"\x09\0\0\x72\0\0\0\0\0\0\0".as_slice(), start, &hvcc::tests::RECORD, b"\0\0\0\x7D"].concat();
             assert_eq!(frame.headers.unwrap().in_band[2], expected);
         }
     }
@@ -478,17 +412,10 @@ mod tests {
         let sound = session.audio_frame(9, at(20), BOTH).unwrap();
         let headers = sound.headers.unwrap();
         assert_eq!(shape(&headers.in_band), [(18, 20), (8, 20)]);
-        assert_eq!(
-            shape(&headers.stream),
-            [(b'F', 0), (18, 20), (9, 20), (8, 20)]
-        );
+        assert_eq!(shape(&headers.stream), [(b'F', 0), (18, 20), (9, 20), (8, 20)]);
         assert_eq!(headers.stream[2][11 + 5 + 12], 93, "the record in force");
         let key = session.video_frame(KEY, false, at(40), BOTH).unwrap();
-        assert_eq!(
-            shape(&key.headers.unwrap().in_band),
-            [(18, 40), (9, 40)],
-            "the audio header is not repeated"
-        );
+        assert_eq!(shape(&key.headers.unwrap().in_band), [(18, 40), (9, 40)], "the audio header is not repeated");
     }
 
     #[test]
@@ -496,10 +423,7 @@ mod tests {
         let mut session = session();
         session.configure_audio(aac());
         let sound = session.audio_frame(9, at(0), BOTH).unwrap();
-        assert_eq!(
-            shape(&sound.headers.unwrap().in_band),
-            [(b'F', 0), (18, 0), (9, 0), (8, 0)]
-        );
+        assert_eq!(shape(&sound.headers.unwrap().in_band), [(b'F', 0), (18, 0), (9, 0), (8, 0)]);
         let early = session.video_frame(DELTA, true, at(20), BOTH);
         assert_eq!(early.unwrap_err(), Dropped::BeforeKeyframe);
         let key = session.video_frame(KEY, false, at(40), BOTH).unwrap();
@@ -529,27 +453,12 @@ mod tests {
         };
         let largest = tag::MAX_BODY_SIZE - 5;
         let mut session = session();
-        assert!(
-            session
-                .video_frame(&unit(largest), false, at(0), BOTH)
-                .is_ok()
-        );
+        assert!(session.video_frame(&unit(largest), false, at(0), BOTH).is_ok());
         let dropped = session.video_frame(&unit(largest + 1), false, at(40), BOTH);
-        assert_eq!(
-            dropped.unwrap_err(),
-            Dropped::Oversized(BodyTooLarge {
-                size: tag::MAX_BODY_SIZE + 1
-            })
-        );
+        assert_eq!(dropped.unwrap_err(), Dropped::Oversized(BodyTooLarge { size: tag::MAX_BODY_SIZE + 1 }));
         // Three bytes less fit once there is a composition time.
-        let shown_later = Times {
-            dts: Some(80 * MS),
-            pts: Some(120 * MS),
-        };
-        assert!(matches!(
-            session.video_frame(&unit(largest), false, shown_later, BOTH),
-            Err(Dropped::Oversized(_))
-        ));
+        let shown_later = Times { dts: Some(80 * MS), pts: Some(120 * MS) };
+        assert!(matches!(session.video_frame(&unit(largest), false, shown_later, BOTH), Err(Dropped::Oversized(_))));
     }
 
     #[test]
@@ -568,10 +477,7 @@ mod tests {
     #[test]
     fn the_codec_stays() {
         let avc = || VideoConfig {
-            info: VideoInfo {
-                format: VideoFormat::Avc,
-                ..hevc(93).info
-            },
+            info: VideoInfo { format: VideoFormat::Avc, ..hevc(93).info },
             record: avcc::tests::RECORD.to_vec(),
             nal_length_size: 4,
         };
@@ -599,13 +505,7 @@ mod tests {
     #[test]
     fn frames_without_caps_are_dropped() {
         let mut session = Session::default();
-        assert_eq!(
-            session.video_frame(KEY, false, at(0), BOTH).unwrap_err(),
-            Dropped::Unconfigured
-        );
-        assert_eq!(
-            session.audio_frame(9, at(0), BOTH).unwrap_err(),
-            Dropped::Unconfigured
-        );
+        assert_eq!(session.video_frame(KEY, false, at(0), BOTH).unwrap_err(), Dropped::Unconfigured);
+        assert_eq!(session.audio_frame(9, at(0), BOTH).unwrap_err(), Dropped::Unconfigured);
     }
 }

@@ -25,29 +25,13 @@ pub fn file_header(has_audio: bool, has_video: bool) -> [u8; 13] {
 }
 
 /// The bytes in front of the body. All 32 bits of the timestamp are written: bits 24 to 31 follow the other three bytes.
-pub fn tag_header(
-    tag_type: TagType,
-    body_size: usize,
-    timestamp: u32,
-) -> Result<[u8; TAG_HEADER_SIZE], BodyTooLarge> {
+pub fn tag_header(tag_type: TagType, body_size: usize, timestamp: u32) -> Result<[u8; TAG_HEADER_SIZE], BodyTooLarge> {
     if body_size > MAX_BODY_SIZE {
         return Err(BodyTooLarge { size: body_size });
     }
     let [_, size @ ..] = (body_size as u32).to_be_bytes();
     let [extended, time @ ..] = timestamp.to_be_bytes();
-    Ok([
-        tag_type as u8,
-        size[0],
-        size[1],
-        size[2],
-        time[0],
-        time[1],
-        time[2],
-        extended,
-        0,
-        0,
-        0,
-    ])
+    Ok([tag_type as u8, size[0], size[1], size[2], time[0], time[1], time[2], extended, 0, 0, 0])
 }
 
 /// The PreviousTagSize behind a tag whose body fits [`MAX_BODY_SIZE`].
@@ -76,12 +60,7 @@ impl TagHead {
     pub const MAX_PREFIX_SIZE: usize = 8;
 
     /// The header of a tag that holds `prefix`, at most [`Self::MAX_PREFIX_SIZE`] bytes, and `payload_size` bytes.
-    pub fn new(
-        tag_type: TagType,
-        timestamp: u32,
-        prefix: &[u8],
-        payload_size: usize,
-    ) -> Result<Self, BodyTooLarge> {
+    pub fn new(tag_type: TagType, timestamp: u32, prefix: &[u8], payload_size: usize) -> Result<Self, BodyTooLarge> {
         let header = tag_header(tag_type, prefix.len() + payload_size, timestamp)?;
         let size = TAG_HEADER_SIZE + prefix.len();
         let mut bytes = [0; TAG_HEADER_SIZE + Self::MAX_PREFIX_SIZE];
@@ -118,19 +97,13 @@ mod tests {
     fn whole_tag_ends_with_its_size() {
         // The end-of-sequence tag of SRS's KernelCodecTest.HevcVideoFormat.
         let tag = whole_tag(TagType::Video, 0, b"\xA2hvc1").unwrap();
-        assert_eq!(
-            tag,
-            *b"\x09\0\0\x05\0\0\0\0\0\0\0\xA2hvc1\0\0\0\x10".as_slice()
-        );
+        assert_eq!(tag, *b"\x09\0\0\x05\0\0\0\0\0\0\0\xA2hvc1\0\0\0\x10".as_slice());
     }
 
     #[test]
     fn body_of_24_bits_is_the_largest() {
         assert!(tag_header(TagType::Video, MAX_BODY_SIZE, 0).is_ok());
-        assert_eq!(
-            tag_header(TagType::Video, MAX_BODY_SIZE + 1, 0),
-            Err(BodyTooLarge { size: 1 << 24 })
-        );
+        assert_eq!(tag_header(TagType::Video, MAX_BODY_SIZE + 1, 0), Err(BodyTooLarge { size: 1 << 24 }));
         let head = |payload| TagHead::new(TagType::Video, 0, &[0; 5], payload);
         assert!(head(MAX_BODY_SIZE - 5).is_ok());
         assert!(head(MAX_BODY_SIZE - 4).is_err());

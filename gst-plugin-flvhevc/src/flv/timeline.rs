@@ -43,12 +43,7 @@ impl Timeline {
     /// The place that a unit with these times would get. [`Self::take`] then makes it the latest.
     pub fn slot(&self, times: Times) -> Result<Slot, CompositionOutOfRange> {
         let Some(dts) = times.dts.or(times.pts).map(floor_ms) else {
-            return Ok(Slot {
-                position: self.last,
-                base: self.base,
-                composition: 0,
-                raised: false,
-            });
+            return Ok(Slot { position: self.last, base: self.base, composition: 0, raised: false });
         };
         let base = self.base.unwrap_or(dts - self.last);
         let wanted = dts - base;
@@ -58,12 +53,7 @@ impl Timeline {
         if !COMPOSITION_RANGE.contains(&composition) {
             return Err(CompositionOutOfRange(composition));
         }
-        Ok(Slot {
-            position,
-            base: Some(base),
-            composition: composition as i32,
-            raised: position > wanted,
-        })
+        Ok(Slot { position, base: Some(base), composition: composition as i32, raised: position > wanted })
     }
 
     pub fn take(&mut self, slot: &Slot) {
@@ -88,10 +78,7 @@ mod tests {
     const MS: i64 = 1_000_000;
 
     fn times(dts: i64, pts: i64) -> Times {
-        Times {
-            dts: Some(dts),
-            pts: Some(pts),
-        }
+        Times { dts: Some(dts), pts: Some(pts) }
     }
 
     impl Timeline {
@@ -131,10 +118,7 @@ mod tests {
         timeline.place(times(0, 0));
         timeline.place(times(100 * MS, 100 * MS));
         let slot = timeline.slot(times(60 * MS, 140 * MS)).unwrap();
-        assert_eq!(
-            (slot.timestamp(), slot.composition, slot.raised),
-            (100, 40, true)
-        );
+        assert_eq!((slot.timestamp(), slot.composition, slot.raised), (100, 40, true));
         let slot = timeline.slot(times(60 * MS, 60 * MS)).unwrap();
         assert_eq!((slot.timestamp(), slot.composition), (100, -40));
     }
@@ -190,10 +174,7 @@ mod tests {
         let timeline = Timeline::default();
         assert!(timeline.slot(times(0, 0x7F_FFFF * MS)).is_ok());
         assert!(timeline.slot(times(0x80_0000 * MS, 0)).is_ok());
-        assert_eq!(
-            timeline.slot(times(0, 0x80_0000 * MS)),
-            Err(CompositionOutOfRange(0x80_0000))
-        );
+        assert_eq!(timeline.slot(times(0, 0x80_0000 * MS)), Err(CompositionOutOfRange(0x80_0000)));
         assert!(timeline.slot(times(i64::MIN, i64::MAX)).is_err());
     }
 }

@@ -68,13 +68,7 @@ impl VideoFormat {
                 [EX_HEADER | KEY_FRAME << 4 | SEQUENCE_START, h, v, c, one]
             }
             Self::Avc => [KEY_FRAME << 4 | AVC_CODEC_ID, SEQUENCE_HEADER, 0, 0, 0],
-            Self::DomesticHevc => [
-                KEY_FRAME << 4 | DOMESTIC_HEVC_CODEC_ID,
-                SEQUENCE_HEADER,
-                0,
-                0,
-                0,
-            ],
+            Self::DomesticHevc => [KEY_FRAME << 4 | DOMESTIC_HEVC_CODEC_ID, SEQUENCE_HEADER, 0, 0, 0],
         };
         let mut body = start.to_vec();
         body.extend_from_slice(record);
@@ -87,49 +81,12 @@ impl VideoFormat {
         let [_, c0, c1, c2] = composition.to_be_bytes();
         let [h, v, c, one] = HVC1;
         let (bytes, size) = match self {
-            Self::Avc => (
-                [frame_type | AVC_CODEC_ID, NAL_UNITS, c0, c1, c2, 0, 0, 0],
-                5,
-            ),
-            Self::DomesticHevc => (
-                [
-                    frame_type | DOMESTIC_HEVC_CODEC_ID,
-                    NAL_UNITS,
-                    c0,
-                    c1,
-                    c2,
-                    0,
-                    0,
-                    0,
-                ],
-                5,
-            ),
-            Self::EnhancedHevc if composition == 0 => (
-                [
-                    EX_HEADER | frame_type | CODED_FRAMES_X,
-                    h,
-                    v,
-                    c,
-                    one,
-                    0,
-                    0,
-                    0,
-                ],
-                5,
-            ),
-            Self::EnhancedHevc => (
-                [
-                    EX_HEADER | frame_type | CODED_FRAMES,
-                    h,
-                    v,
-                    c,
-                    one,
-                    c0,
-                    c1,
-                    c2,
-                ],
-                8,
-            ),
+            Self::Avc => ([frame_type | AVC_CODEC_ID, NAL_UNITS, c0, c1, c2, 0, 0, 0], 5),
+            Self::DomesticHevc => ([frame_type | DOMESTIC_HEVC_CODEC_ID, NAL_UNITS, c0, c1, c2, 0, 0, 0], 5),
+            Self::EnhancedHevc if composition == 0 => {
+                ([EX_HEADER | frame_type | CODED_FRAMES_X, h, v, c, one, 0, 0, 0], 5)
+            }
+            Self::EnhancedHevc => ([EX_HEADER | frame_type | CODED_FRAMES, h, v, c, one, c0, c1, c2], 8),
         };
         FramePrefix { bytes, size }
     }
@@ -154,10 +111,7 @@ mod tests {
         let bytes = |format: VideoFormat| format.codec_id().to_be_bytes();
         assert_eq!(bytes(VideoFormat::Avc), *b"\x40\x1C\0\0\0\0\0\0");
         assert_eq!(bytes(VideoFormat::DomesticHevc), *b"\x40\x28\0\0\0\0\0\0");
-        assert_eq!(
-            bytes(VideoFormat::EnhancedHevc),
-            *b"\x41\xDA\x1D\x98\xCC\x40\0\0"
-        );
+        assert_eq!(bytes(VideoFormat::EnhancedHevc), *b"\x41\xDA\x1D\x98\xCC\x40\0\0");
     }
 
     #[test]
@@ -170,28 +124,15 @@ mod tests {
 
     #[test]
     fn frame_prefixes() {
-        let prefix =
-            |format: VideoFormat, key, cts| format.frame_prefix(key, cts).as_ref().to_vec();
+        let prefix = |format: VideoFormat, key, cts| format.frame_prefix(key, cts).as_ref().to_vec();
         assert_eq!(prefix(VideoFormat::Avc, true, 0), b"\x17\x01\0\0\0");
         assert_eq!(prefix(VideoFormat::Avc, false, 80), b"\x27\x01\0\0\x50");
         // SRS's KernelCodecTest.HevcVideoFormat: domestic with CTS -33, enhanced with CTS 125.
-        assert_eq!(
-            prefix(VideoFormat::DomesticHevc, false, -33),
-            b"\x2C\x01\xFF\xFF\xDF"
-        );
-        assert_eq!(
-            prefix(VideoFormat::EnhancedHevc, true, 125),
-            b"\x91hvc1\0\0\x7D"
-        );
+        assert_eq!(prefix(VideoFormat::DomesticHevc, false, -33), b"\x2C\x01\xFF\xFF\xDF");
+        assert_eq!(prefix(VideoFormat::EnhancedHevc, true, 125), b"\x91hvc1\0\0\x7D");
         assert_eq!(prefix(VideoFormat::EnhancedHevc, true, 0), b"\x93hvc1");
         assert_eq!(prefix(VideoFormat::EnhancedHevc, false, 0), b"\xA3hvc1");
-        assert_eq!(
-            prefix(VideoFormat::EnhancedHevc, false, -1),
-            b"\xA1hvc1\xFF\xFF\xFF"
-        );
-        assert_eq!(
-            prefix(VideoFormat::DomesticHevc, true, 0),
-            b"\x1C\x01\0\0\0"
-        );
+        assert_eq!(prefix(VideoFormat::EnhancedHevc, false, -1), b"\xA1hvc1\xFF\xFF\xFF");
+        assert_eq!(prefix(VideoFormat::DomesticHevc, true, 0), b"\x1C\x01\0\0\0");
     }
 }

@@ -6,18 +6,12 @@ use gst_base::prelude::*;
 /// Running time of a buffer, which is negative in front of the pad's segment.
 pub fn running_times(pad: &gst_base::AggregatorPad, buffer: &gst::BufferRef) -> Times {
     match pad.segment().downcast::<gst::ClockTime>() {
-        Ok(segment) => Times {
-            dts: running_time(&segment, buffer.dts()),
-            pts: running_time(&segment, buffer.pts()),
-        },
+        Ok(segment) => Times { dts: running_time(&segment, buffer.dts()), pts: running_time(&segment, buffer.pts()) },
         Err(_) => Times::default(),
     }
 }
 
-fn running_time(
-    segment: &gst::FormattedSegment<gst::ClockTime>,
-    time: Option<gst::ClockTime>,
-) -> Option<i64> {
+fn running_time(segment: &gst::FormattedSegment<gst::ClockTime>, time: Option<gst::ClockTime>) -> Option<i64> {
     let limited = |time: gst::ClockTime| i64::try_from(time.nseconds()).unwrap_or(i64::MAX);
     Some(match segment.to_running_time_full(time)? {
         gst::Signed::Positive(time) => limited(time),
@@ -38,10 +32,7 @@ pub fn is_gap(buffer: &gst::BufferRef) -> bool {
 /// The tag of a frame: own memory for what stands before and behind the payload, whose memory is shared and not copied.
 /// A sink that writes memory by memory (filesink) never copies it; one that maps the whole buffer (rtmp2sink) copies it once,
 /// as a contiguous tag would have cost here already.
-pub fn tag_buffer(
-    frame: &Frame,
-    payload: &gst::BufferRef,
-) -> Result<gst::Buffer, gst::glib::BoolError> {
+pub fn tag_buffer(frame: &Frame, payload: &gst::BufferRef) -> Result<gst::Buffer, gst::glib::BoolError> {
     let mut tag = gst::Buffer::new();
     let buffer = tag.make_mut();
     buffer.append_memory(gst::Memory::from_slice(frame.head));

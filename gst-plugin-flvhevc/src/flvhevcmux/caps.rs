@@ -14,33 +14,18 @@ pub const AAC: &str = "audio/mpeg";
 
 pub fn video_template() -> gst::Caps {
     gst::Caps::builder_full()
-        .structure(
-            gst::Structure::builder(H264)
-                .field("stream-format", "avc")
-                .field("alignment", "au")
-                .build(),
-        )
-        .structure(
-            gst::Structure::builder(H265)
-                .field("stream-format", "hvc1")
-                .field("alignment", "au")
-                .build(),
-        )
+        .structure(gst::Structure::builder(H264).field("stream-format", "avc").field("alignment", "au").build())
+        .structure(gst::Structure::builder(H265).field("stream-format", "hvc1").field("alignment", "au").build())
         .build()
 }
 
 pub fn audio_template() -> gst::Caps {
-    gst::Caps::builder(AAC)
-        .field("mpegversion", 4)
-        .field("stream-format", "raw")
-        .build()
+    gst::Caps::builder(AAC).field("mpegversion", 4).field("stream-format", "raw").build()
 }
 
 /// Caps of the stream, with what a reader that joins now must have.
 pub fn stream_caps(headers: impl Iterator<Item = gst::Buffer>) -> gst::Caps {
-    gst::Caps::builder("video/x-flv")
-        .field("streamheader", gst::Array::new(headers))
-        .build()
+    gst::Caps::builder("video/x-flv").field("streamheader", gst::Array::new(headers)).build()
 }
 
 pub fn stream_template() -> gst::Caps {
@@ -102,23 +87,15 @@ pub fn audio_config(caps: &gst::CapsRef) -> Result<AudioConfig, String> {
             "the audio pad takes AAC ({AAC}, mpegversion=4), not {structure}: insert an AAC encoder such as avenc_aac"
         ));
     }
-    let found = structure
-        .get_optional::<&str>("stream-format")
-        .unwrap_or(None);
+    let found = structure.get_optional::<&str>("stream-format").unwrap_or(None);
     if found != Some("raw") {
-        return Err(format!(
-            "AAC needs stream-format=raw, not {}: insert aacparse",
-            found.unwrap_or("none")
-        ));
+        return Err(format!("AAC needs stream-format=raw, not {}: insert aacparse", found.unwrap_or("none")));
     }
     let audio_specific_config = codec_data(structure, "aacparse")?;
     audio::check_audio_specific_config(&audio_specific_config)
         .map_err(|error| format!("bad codec_data: {error}; let aacparse make it"))?;
     Ok(AudioConfig {
-        info: AudioInfo {
-            sample_rate: positive(structure, "rate"),
-            channels: positive(structure, "channels"),
-        },
+        info: AudioInfo { sample_rate: positive(structure, "rate"), channels: positive(structure, "channels") },
         audio_specific_config,
     })
 }
@@ -127,9 +104,7 @@ fn codec_data(structure: &gst::StructureRef, parser: &str) -> Result<Vec<u8>, St
     let buffer = structure
         .get::<gst::Buffer>("codec_data")
         .map_err(|_| format!("{} has no codec_data: insert {parser}", structure.name()))?;
-    let map = buffer
-        .map_readable()
-        .map_err(|error| format!("codec_data cannot be read: {error}"))?;
+    let map = buffer.map_readable().map_err(|error| format!("codec_data cannot be read: {error}"))?;
     Ok(map.to_vec())
 }
 

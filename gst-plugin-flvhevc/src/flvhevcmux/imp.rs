@@ -15,11 +15,7 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use std::sync::{LazyLock, Mutex};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "flvhevcmux",
-        gst::DebugColorFlags::empty(),
-        Some("FLV muxer with H.265"),
-    )
+    gst::DebugCategory::new("flvhevcmux", gst::DebugColorFlags::empty(), Some("FLV muxer with H.265"))
 });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,11 +33,7 @@ impl Kind {
     }
 
     fn of(pad: &impl IsA<gst::Pad>) -> Self {
-        if pad.as_ref().name() == Self::Video.name() {
-            Self::Video
-        } else {
-            Self::Audio
-        }
+        if pad.as_ref().name() == Self::Video.name() { Self::Video } else { Self::Audio }
     }
 }
 
@@ -76,14 +68,11 @@ impl ObjectImpl for FlvHevcMux {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             vec![
-                glib::ParamSpecEnum::builder_with_default(
-                    "hevc-packaging",
-                    Settings::default().hevc_packaging,
-                )
-                .nick("H.265 packaging")
-                .blurb("How H.265 is packaged in FLV")
-                .mutable_ready()
-                .build(),
+                glib::ParamSpecEnum::builder_with_default("hevc-packaging", Settings::default().hevc_packaging)
+                    .nick("H.265 packaging")
+                    .blurb("How H.265 is packaged in FLV")
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("Counters since the element was started")
@@ -138,30 +127,13 @@ impl ElementImpl for FlvHevcMux {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let template = |name, direction, presence, caps| {
-                gst::PadTemplate::with_gtype(
-                    name,
-                    direction,
-                    presence,
-                    &caps,
-                    gst_base::AggregatorPad::static_type(),
-                )
-                .expect("the arguments are constant and sound")
+                gst::PadTemplate::with_gtype(name, direction, presence, &caps, gst_base::AggregatorPad::static_type())
+                    .expect("the arguments are constant and sound")
             };
-            let sink = |kind: Kind, caps| {
-                template(
-                    kind.name(),
-                    gst::PadDirection::Sink,
-                    gst::PadPresence::Request,
-                    caps,
-                )
-            };
+            let sink =
+                |kind: Kind, caps| template(kind.name(), gst::PadDirection::Sink, gst::PadPresence::Request, caps);
             vec![
-                template(
-                    "src",
-                    gst::PadDirection::Src,
-                    gst::PadPresence::Always,
-                    caps::stream_template(),
-                ),
+                template("src", gst::PadDirection::Src, gst::PadPresence::Always, caps::stream_template()),
                 sink(Kind::Video, caps::video_template()),
                 sink(Kind::Audio, caps::audio_template()),
             ]
@@ -208,11 +180,7 @@ impl AggregatorImpl for FlvHevcMux {
             gst::warning!(CAT, imp = self, "FLV has one {name} stream: pad exists");
             return None;
         }
-        Some(
-            gst::PadBuilder::<gst_base::AggregatorPad>::from_template(template)
-                .name(name)
-                .build(),
-        )
+        Some(gst::PadBuilder::<gst_base::AggregatorPad>::from_template(template).name(name).build())
     }
 
     /// The stream's caps come with its headers, not from a negotiation.
@@ -229,8 +197,7 @@ impl AggregatorImpl for FlvHevcMux {
                     Kind::Audio => &[caps::AAC],
                 };
                 let structure = query.caps().structure(0);
-                let accepted =
-                    structure.is_some_and(|caps| media_types.contains(&caps.name().as_str()));
+                let accepted = structure.is_some_and(|caps| media_types.contains(&caps.name().as_str()));
                 query.set_result(accepted);
                 true
             }
@@ -266,11 +233,7 @@ impl AggregatorImpl for FlvHevcMux {
             gst::EventView::Caps(caps) => {
                 if let Err(reason) = self.configure(pad, caps.caps()) {
                     self.state.lock().unwrap().refused = true;
-                    gst::element_imp_error!(
-                        self,
-                        gst::CoreError::Negotiation,
-                        ["{} pad: {reason}", pad.name()]
-                    );
+                    gst::element_imp_error!(self, gst::CoreError::Negotiation, ["{} pad: {reason}", pad.name()]);
                     return false;
                 }
             }
@@ -329,10 +292,7 @@ fn decode_time(times: Times) -> Option<i64> {
 
 impl FlvHevcMux {
     fn sink_pads(&self) -> impl Iterator<Item = gst_base::AggregatorPad> {
-        self.obj()
-            .sink_pads()
-            .into_iter()
-            .filter_map(|pad| pad.downcast().ok())
+        self.obj().sink_pads().into_iter().filter_map(|pad| pad.downcast().ok())
     }
 
     /// The queued buffer that is to be decoded first. One without timestamps goes at once.
@@ -353,9 +313,7 @@ impl FlvHevcMux {
                 let packaging = self.settings.lock().unwrap().hevc_packaging;
                 let config = caps::video_config(caps, packaging)?;
                 let session = &mut self.state.lock().unwrap().session;
-                session
-                    .configure_video(config)
-                    .map_err(|change| change.to_string())?;
+                session.configure_video(config).map_err(|change| change.to_string())?;
                 session.interleave_time()
             }
             Kind::Audio => {
@@ -370,17 +328,9 @@ impl FlvHevcMux {
         Ok(())
     }
 
-    fn frame(
-        &self,
-        pad: &gst_base::AggregatorPad,
-        buffer: &gst::Buffer,
-        times: Times,
-    ) -> Result<Frame, Dropped> {
+    fn frame(&self, pad: &gst_base::AggregatorPad, buffer: &gst::Buffer, times: Times) -> Result<Frame, Dropped> {
         let has = |kind: Kind| self.obj().static_pad(kind.name()).is_some();
-        let declared = Declared {
-            audio: has(Kind::Audio),
-            video: has(Kind::Video),
-        };
+        let declared = Declared { audio: has(Kind::Audio), video: has(Kind::Video) };
         let delta_unit = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let (result, request_keyframe) = {
             let session = &mut self.state.lock().unwrap().session;
@@ -417,11 +367,7 @@ impl FlvHevcMux {
         let dts = self.stamp(pad, tag.make_mut(), payload, times);
         if frame.raised {
             self.stats.lock().unwrap().timestamps_raised += 1;
-            gst::debug!(
-                CAT,
-                obj = pad,
-                "late buffer moved up to the latest timestamp"
-            );
+            gst::debug!(CAT, obj = pad, "late buffer moved up to the latest timestamp");
         }
         if let Some(headers) = frame.headers {
             self.push_headers(headers, dts)?;
@@ -443,14 +389,11 @@ impl FlvHevcMux {
         if lost || payload.flags().contains(gst::BufferFlags::DISCONT) {
             tag.set_flags(gst::BufferFlags::DISCONT);
         }
-        let dts = decode_time(times)
-            .map_or(state.last_dts, clock_time)
-            .max(state.last_dts);
+        let dts = decode_time(times).map_or(state.last_dts, clock_time).max(state.last_dts);
         state.last_dts = dts;
         tag.set_dts(dts);
         tag.set_pts(times.pts.map_or(dts, clock_time));
-        let warn = times.pts.is_none()
-            && !std::mem::replace(&mut state.warned_untimed, times.pts.is_none());
+        let warn = times.pts.is_none() && !std::mem::replace(&mut state.warned_untimed, times.pts.is_none());
         drop(state);
         if warn {
             gst::element_imp_warning!(
@@ -494,13 +437,7 @@ impl FlvHevcMux {
     }
 
     /// Makes a lost frame visible: counter, QoS message, and a warning whose number grows slower than the losses'.
-    fn report_drop(
-        &self,
-        pad: &gst_base::AggregatorPad,
-        buffer: &gst::Buffer,
-        times: Times,
-        dropped: &Dropped,
-    ) {
+    fn report_drop(&self, pad: &gst_base::AggregatorPad, buffer: &gst::Buffer, times: Times, dropped: &Dropped) {
         let (count, stats) = {
             let mut stats = self.stats.lock().unwrap();
             (stats.count_drop(dropped), *stats)
@@ -516,10 +453,7 @@ impl FlvHevcMux {
             .running_time(running_time)
             .timestamp(buffer.pts())
             .duration(buffer.duration())
-            .stats(
-                gst::format::Buffers::from_u64(stats.tags),
-                gst::format::Buffers::from_u64(stats.dropped()),
-            )
+            .stats(gst::format::Buffers::from_u64(stats.tags), gst::format::Buffers::from_u64(stats.dropped()))
             .build();
         let _ = self.obj().post_message(message);
         gst::debug!(CAT, obj = pad, "dropped: {dropped}");
@@ -527,10 +461,7 @@ impl FlvHevcMux {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Mux,
-                [
-                    "{} pad: frame dropped, {count} of its kind: {dropped}",
-                    pad.name()
-                ]
+                ["{} pad: frame dropped, {count} of its kind: {dropped}", pad.name()]
             );
         }
     }
@@ -542,10 +473,7 @@ impl FlvHevcMux {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Mux,
-                [
-                    "nothing was muxed: no sound keyframe came in {} frames",
-                    stats.dropped()
-                ]
+                ["nothing was muxed: no sound keyframe came in {} frames", stats.dropped()]
             );
         }
     }

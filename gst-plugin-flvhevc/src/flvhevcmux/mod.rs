@@ -15,10 +15,5 @@ glib::wrapper! {
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    gst::Element::register(
-        Some(plugin),
-        "flvhevcmux",
-        gst::Rank::NONE,
-        FlvHevcMux::static_type(),
-    )
+    gst::Element::register(Some(plugin), "flvhevcmux", gst::Rank::NONE, FlvHevcMux::static_type())
 }

@@ -19,10 +19,9 @@ impl Stats {
         let counter = match dropped {
             Dropped::BeforeKeyframe => &mut self.dropped_before_keyframe,
             Dropped::Oversized(_) => &mut self.dropped_oversize,
-            Dropped::Malformed(_)
-            | Dropped::CompositionOutOfRange(_)
-            | Dropped::Unreadable
-            | Dropped::Unconfigured => &mut self.dropped_malformed,
+            Dropped::Malformed(_) | Dropped::CompositionOutOfRange(_) | Dropped::Unreadable | Dropped::Unconfigured => {
+                &mut self.dropped_malformed
+            }
         };
         *counter += 1;
         *counter

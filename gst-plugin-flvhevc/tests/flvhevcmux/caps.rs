@@ -1,9 +1,6 @@
 //! What is not muxed is refused with advice.
 
-use crate::input::{
-    AVCC, DELTA, HVCC, KEY, aac_caps, at, hevc_caps, pull_tag, skip_headers, video_harness,
-    watch_bus,
-};
+use crate::input::{AVCC, DELTA, HVCC, KEY, aac_caps, at, hevc_caps, pull_tag, skip_headers, video_harness, watch_bus};
 use gst::prelude::*;
 use gst_check::Harness;
 
@@ -15,9 +12,8 @@ fn refusal(pad: &str, caps: gst::Caps) -> String {
     harness.set_src_caps(caps);
     // The muxer meets caps together with the first buffer, on its own thread.
     let _ = harness.push(at(KEY, 0));
-    let message = bus
-        .timed_pop_filtered(crate::pipeline::PATIENCE, &[gst::MessageType::Error])
-        .expect("an error on the bus");
+    let message =
+        bus.timed_pop_filtered(crate::pipeline::PATIENCE, &[gst::MessageType::Error]).expect("an error on the bus");
     let gst::MessageView::Error(error) = message.view() else {
         unreachable!("filtered");
     };
@@ -37,10 +33,7 @@ fn changed(mut caps: gst::Caps, field: &str, value: &str) -> gst::Caps {
 }
 
 fn without(mut caps: gst::Caps, field: &str) -> gst::Caps {
-    caps.make_mut()
-        .structure_mut(0)
-        .unwrap()
-        .remove_field(field);
+    caps.make_mut().structure_mut(0).unwrap().remove_field(field);
     caps
 }
 
@@ -59,41 +52,17 @@ fn refusals_say_what_to_do() {
     no_profile[1] = 0;
     for (pad, caps, advice) in [
         ("video", without(hevc(), "codec_data"), "insert h265parse"),
-        (
-            "video",
-            changed(hevc(), "stream-format", "byte-stream"),
-            "insert h265parse",
-        ),
-        (
-            "video",
-            changed(hevc(), "stream-format", "hev1"),
-            "insert h265parse",
-        ),
-        (
-            "video",
-            changed(hevc(), "alignment", "nal"),
-            "insert h265parse",
-        ),
+        ("video", changed(hevc(), "stream-format", "byte-stream"), "insert h265parse"),
+        ("video", changed(hevc(), "stream-format", "hev1"), "insert h265parse"),
+        ("video", changed(hevc(), "alignment", "nal"), "insert h265parse"),
         ("video", hevc_caps(&no_profile), "profile 0"),
         ("video", hevc_caps(&HVCC[..22]), "at least 23"),
         ("video", hevc_caps(&HVCC[..100]), "ends within"),
-        (
-            "video",
-            without(avc_caps(&AVCC), "codec_data"),
-            "insert h264parse",
-        ),
+        ("video", without(avc_caps(&AVCC), "codec_data"), "insert h264parse"),
         ("video", avc_caps(&AVCC[..30]), "ends within"),
         ("video", avc_caps(&HVCC), "avcC"),
-        (
-            "audio",
-            without(aac_caps(), "codec_data"),
-            "insert aacparse",
-        ),
-        (
-            "audio",
-            changed(aac_caps(), "stream-format", "adts"),
-            "insert aacparse",
-        ),
+        ("audio", without(aac_caps(), "codec_data"), "insert aacparse"),
+        ("audio", changed(aac_caps(), "stream-format", "adts"), "insert aacparse"),
     ] {
         let error = refusal(pad, caps.clone());
         assert!(error.contains(advice), "{caps}: {error}");
@@ -110,10 +79,7 @@ fn other_media_is_not_accepted() {
     assert!(accepts(&hevc_caps(&HVCC)));
     assert!(!accepts(&aac_caps()));
     let offered = pad.query_caps(None);
-    for other in [
-        "video/x-h265,stream-format=byte-stream",
-        "video/x-h264,stream-format=avc3",
-    ] {
+    for other in ["video/x-h265,stream-format=byte-stream", "video/x-h264,stream-format=avc3"] {
         let other: gst::Caps = other.parse().unwrap();
         assert!(!offered.can_intersect(&other));
     }
@@ -128,9 +94,7 @@ fn codec_cannot_change_within_a_stream() {
     pull_tag(&mut harness);
     harness.set_src_caps(avc_caps(&AVCC));
     let _ = harness.push(at(KEY, 40));
-    let error = bus
-        .timed_pop_filtered(crate::pipeline::PATIENCE, &[gst::MessageType::Error])
-        .expect("an error");
+    let error = bus.timed_pop_filtered(crate::pipeline::PATIENCE, &[gst::MessageType::Error]).expect("an error");
     assert!(format!("{error:?}").contains("another video codec"));
 }
 

@@ -15,10 +15,8 @@ pub struct Read {
 }
 
 fn program() -> PathBuf {
-    let path = std::env::var_os("CVMMAP_FFMPEG").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/ffmpeg"),
-        PathBuf::from,
-    );
+    let path = std::env::var_os("CVMMAP_FFMPEG")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/ffmpeg"), PathBuf::from);
     assert!(
         path.exists(),
         "no ffmpeg at {}: run scripts/setup.sh, or set CVMMAP_FFMPEG to one that reads H.265 in FLV with codec-id 12 (8.0 or newer)",
@@ -42,9 +40,7 @@ fn run(arguments: &[&str]) -> String {
 pub fn read(file: &Path, kind: &str) -> Vec<Read> {
     let file = file.to_str().unwrap();
     let map = format!("0:{kind}:0");
-    let list = run(&[
-        "-copyts", "-i", file, "-map", &map, "-c", "copy", "-f", "framecrc", "-",
-    ]);
+    let list = run(&["-copyts", "-i", file, "-map", &map, "-c", "copy", "-f", "framecrc", "-"]);
     list.lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| {

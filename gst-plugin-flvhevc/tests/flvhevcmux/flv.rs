@@ -12,13 +12,7 @@ pub struct Tag {
 impl std::fmt::Debug for Tag {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         let start = &self.body[..self.body.len().min(16)];
-        write!(
-            formatter,
-            "tag {} at {}: {} bytes {start:02X?}",
-            self.kind,
-            self.timestamp,
-            self.body.len()
-        )
+        write!(formatter, "tag {} at {}: {} bytes {start:02X?}", self.kind, self.timestamp, self.body.len())
     }
 }
 
@@ -63,9 +57,7 @@ fn split<'a>(data: &mut &'a [u8], size: usize) -> &'a [u8] {
 
 fn number(data: &mut &[u8], size: usize) -> u64 {
     let bytes = split(data, size);
-    bytes
-        .iter()
-        .fold(0, |sum, byte| sum * 256 + u64::from(*byte))
+    bytes.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte))
 }
 
 /// Flags and tags of a whole file.
@@ -105,11 +97,7 @@ fn read_tag(data: &mut &[u8]) -> Tag {
     assert_eq!(number(data, 3), 0, "stream id");
     let body = split(data, size as usize).to_vec();
     assert_eq!(number(data, 4), size + 11, "PreviousTagSize");
-    Tag {
-        kind,
-        timestamp: (high << 24 | low) as u32,
-        body,
-    }
+    Tag { kind, timestamp: (high << 24 | low) as u32, body }
 }
 
 impl Tag {
@@ -158,10 +146,7 @@ fn video(mut body: &[u8]) -> Packet {
     if packet_type == 0 {
         assert!(key, "a sequence header has the frame type of a keyframe");
         assert_eq!(cts.unwrap_or(0), 0);
-        return Packet::VideoHeader {
-            codec,
-            record: body.to_vec(),
-        };
+        return Packet::VideoHeader { codec, record: body.to_vec() };
     }
     if codec == Codec::Hvc1 {
         assert_ne!(cts, Some(0), "a packet without the field would have done");
@@ -172,12 +157,7 @@ fn video(mut body: &[u8]) -> Packet {
         assert!(size > 1);
         split(&mut units, size as usize);
     }
-    Packet::Video {
-        codec,
-        key,
-        cts,
-        data: body.to_vec(),
-    }
+    Packet::Video { codec, key, cts, data: body.to_vec() }
 }
 
 fn text(data: &mut &[u8]) -> String {

@@ -2,9 +2,7 @@
 
 use crate::{
     flv::Packet,
-    input::{
-        DELTA, HVCC, KEY, at, hevc_caps, pull_tag, skip_headers, stat, video_harness, watch_bus,
-    },
+    input::{DELTA, HVCC, KEY, at, hevc_caps, pull_tag, skip_headers, stat, video_harness, watch_bus},
     pipeline::{Pipeline, stream_headers},
 };
 use gst::prelude::*;
@@ -15,9 +13,7 @@ fn is_key_request(event: &gst::Event) -> bool {
 
 /// Events that went upstream since the last call.
 fn key_requests(harness: &mut gst_check::Harness) -> usize {
-    std::iter::from_fn(|| harness.try_pull_upstream_event())
-        .filter(is_key_request)
-        .count()
+    std::iter::from_fn(|| harness.try_pull_upstream_event()).filter(is_key_request).count()
 }
 
 #[test]
@@ -90,10 +86,7 @@ fn unchanged_parameters_are_not_announced_again() {
     caps.make_mut().set("framerate", gst::Fraction::new(50, 1));
     harness.set_src_caps(caps);
     harness.push(at(KEY, 40)).unwrap();
-    assert!(matches!(
-        pull_tag(&mut harness).packet(),
-        Packet::Video { .. }
-    ));
+    assert!(matches!(pull_tag(&mut harness).packet(), Packet::Video { .. }));
     assert_eq!(stat(&harness.element().unwrap(), "header-changes"), 0);
 }
 
@@ -123,19 +116,11 @@ fn resolution_change_reaches_the_stream() {
         .collect();
     use crate::flv::Amf::Number;
     assert_eq!(widths, [Number(320.0), Number(640.0)]);
-    let frames = packets
-        .iter()
-        .filter(|packet| matches!(packet, Packet::Video { .. }));
+    let frames = packets.iter().filter(|packet| matches!(packet, Packet::Video { .. }));
     assert_eq!(frames.count(), 20);
-    let change = packets
-        .iter()
-        .rposition(|packet| matches!(packet, Packet::VideoHeader { .. }))
-        .unwrap();
+    let change = packets.iter().rposition(|packet| matches!(packet, Packet::VideoHeader { .. })).unwrap();
     assert!(matches!(packets[change - 1], Packet::Metadata(_)));
-    assert!(matches!(
-        packets[change + 1],
-        Packet::Video { key: true, .. }
-    ));
+    assert!(matches!(packets[change + 1], Packet::Video { key: true, .. }));
     assert_eq!(recording.caps.len(), 2);
 }
 

@@ -81,10 +81,7 @@ pub fn skip_headers(harness: &mut Harness, sequence_headers: usize) {
     read_file_header(&file_header.map_readable().unwrap());
     assert!(matches!(pull_tag(harness).packet(), Packet::Metadata(_)));
     for _ in 0..sequence_headers {
-        assert!(matches!(
-            pull_tag(harness).packet(),
-            Packet::VideoHeader { .. } | Packet::AudioHeader(_)
-        ));
+        assert!(matches!(pull_tag(harness).packet(), Packet::VideoHeader { .. } | Packet::AudioHeader(_)));
     }
 }
 

@@ -34,10 +34,7 @@ fn stream_goes_on_after_a_flush() {
 /// The same pipeline runs several times; every run is a whole stream.
 #[test]
 fn restarts_give_whole_streams() {
-    let pipeline = Pipeline::new(&format!(
-        "{} ! {X265} ! flvhevcmux name=mux ! fakesink",
-        picture(5)
-    ));
+    let pipeline = Pipeline::new(&format!("{} ! {X265} ! flvhevcmux name=mux ! fakesink", picture(5)));
     let mux = pipeline.element("mux");
     let recording = Arc::new(Mutex::default());
     crate::pipeline::record_output(&mux, &recording);
@@ -66,20 +63,11 @@ fn packaging_can_change_between_runs() {
     crate::init();
     let mux = gst::ElementFactory::make("flvhevcmux").build().unwrap();
     use gstflvhevc::HevcPackaging;
-    assert_eq!(
-        mux.property::<HevcPackaging>("hevc-packaging"),
-        HevcPackaging::Enhanced
-    );
+    assert_eq!(mux.property::<HevcPackaging>("hevc-packaging"), HevcPackaging::Enhanced);
     mux.set_property("hevc-packaging", HevcPackaging::Domestic);
-    assert_eq!(
-        mux.property::<HevcPackaging>("hevc-packaging"),
-        HevcPackaging::Domestic
-    );
+    assert_eq!(mux.property::<HevcPackaging>("hevc-packaging"), HevcPackaging::Domestic);
     mux.set_property_from_str("hevc-packaging", "enhanced");
-    assert_eq!(
-        mux.property::<HevcPackaging>("hevc-packaging"),
-        HevcPackaging::Enhanced
-    );
+    assert_eq!(mux.property::<HevcPackaging>("hevc-packaging"), HevcPackaging::Enhanced);
 }
 
 /// The audio pad goes away while both streams flow; the picture continues to its end.
@@ -109,25 +97,16 @@ fn pad_release_in_the_middle_is_safe() {
     mux.release_request_pad(&pad);
     // The sound's source has nowhere to go now, which is its own error; the muxed stream must end all the same.
     let (ended, end) = std::sync::mpsc::channel();
-    mux.static_pad("src").unwrap().add_probe(
-        gst::PadProbeType::EVENT_DOWNSTREAM,
-        move |_, info| {
-            if info
-                .event()
-                .is_some_and(|event| event.type_() == gst::EventType::Eos)
-            {
-                let _ = ended.send(());
-            }
-            gst::PadProbeReturn::Ok
-        },
-    );
-    end.recv_timeout(PATIENCE.into())
-        .expect("the muxed stream ends");
+    mux.static_pad("src").unwrap().add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            let _ = ended.send(());
+        }
+        gst::PadProbeReturn::Ok
+    });
+    end.recv_timeout(PATIENCE.into()).expect("the muxed stream ends");
     pipeline.set_state(gst::State::Null).unwrap();
     let tags = recording.lock().unwrap().tags();
-    let frames = tags
-        .iter()
-        .filter(|tag| matches!(tag.packet(), Packet::Video { .. }));
+    let frames = tags.iter().filter(|tag| matches!(tag.packet(), Packet::Video { .. }));
     assert_eq!(frames.count(), 50);
 }
 
@@ -138,9 +117,7 @@ fn stream_without_a_keyframe_ends_with_a_warning() {
     let bus = watch_bus(&mux);
     harness.push(at(DELTA, 0)).unwrap();
     harness.push_event(gst::event::Eos::new());
-    let warning = bus
-        .timed_pop_filtered(PATIENCE, &[gst::MessageType::Warning])
-        .expect("a warning");
+    let warning = bus.timed_pop_filtered(PATIENCE, &[gst::MessageType::Warning]).expect("a warning");
     assert!(format!("{warning:?}").contains("keyframe"));
     assert_eq!(stat(&mux, "tags"), 0);
 }

@@ -54,10 +54,7 @@ fn late_sound_joins_with_its_header() {
     };
     assert!(properties.contains_key("audiocodecid"));
     assert!(properties.contains_key("videocodecid"));
-    assert!(matches!(
-        pull_tag(&mut video).packet(),
-        Packet::AudioHeader(_)
-    ));
+    assert!(matches!(pull_tag(&mut video).packet(), Packet::AudioHeader(_)));
     assert!(matches!(pull_tag(&mut video).packet(), Packet::Audio(_)));
 }
 
@@ -97,8 +94,7 @@ fn one_stream_may_end_before_the_other() {
     let kinds: Vec<_> = (0..4).map(|_| pull_tag(&mut video).kind).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == 9).count(), 3);
     video.push_event(gst::event::Eos::new());
-    let eos = std::iter::from_fn(|| video.pull_event().ok())
-        .any(|event| event.type_() == gst::EventType::Eos);
+    let eos = std::iter::from_fn(|| video.pull_event().ok()).any(|event| event.type_() == gst::EventType::Eos);
     assert!(eos);
 }
 
@@ -115,10 +111,7 @@ fn gaps_let_the_other_stream_pass() {
     video.push(at(DELTA, 80)).unwrap();
     video.push(at(DELTA, 120)).unwrap();
     skip_headers(&mut video, 2);
-    let order: Vec<_> = (0..5)
-        .map(|_| pull_tag(&mut video))
-        .map(|tag| (tag.kind, tag.timestamp))
-        .collect();
+    let order: Vec<_> = (0..5).map(|_| pull_tag(&mut video)).map(|tag| (tag.kind, tag.timestamp)).collect();
     let mut sorted = order.clone();
     sorted.sort_by_key(|(_, time)| *time);
     assert_eq!(order, sorted);

@@ -20,21 +20,14 @@ fn check_video(recording: &Recording, codec: Codec, codec_id: f64) {
         ("height", Amf::Number(240.0)),
         ("framerate", Amf::Number(25.0)),
         ("videocodecid", Amf::Number(codec_id)),
-        (
-            "encoder",
-            Amf::Text(format!("flvhevcmux {}", env!("CARGO_PKG_VERSION"))),
-        ),
+        ("encoder", Amf::Text(format!("flvhevcmux {}", env!("CARGO_PKG_VERSION")))),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     assert_eq!(metadata(recording), expected);
 
     let tags = recording.tags();
-    let Packet::VideoHeader {
-        codec: found,
-        record,
-    } = tags[1].packet()
-    else {
+    let Packet::VideoHeader { codec: found, record } = tags[1].packet() else {
         panic!("no sequence header");
     };
     assert_eq!(found, codec);
@@ -44,13 +37,7 @@ fn check_video(recording: &Recording, codec: Codec, codec_id: f64) {
     let floor = |ns: i64| ns.div_euclid(1_000_000);
     let base = floor(recording.video[0].dts);
     for (tag, sent) in tags[2..].iter().zip(&recording.video) {
-        let Packet::Video {
-            codec: found,
-            key,
-            cts,
-            data,
-        } = tag.packet()
-        else {
+        let Packet::Video { codec: found, key, cts, data } = tag.packet() else {
             panic!("{tag:?} in place of a frame");
         };
         assert_eq!(found, codec);
@@ -83,10 +70,7 @@ fn check_video(recording: &Recording, codec: Codec, codec_id: f64) {
 }
 
 fn mux_video(encoder: &str, packaging: &str) -> Recording {
-    run(&format!(
-        "{} ! {encoder} ! flvhevcmux name=mux hevc-packaging={packaging} ! fakesink",
-        picture(25)
-    ))
+    run(&format!("{} ! {encoder} ! flvhevcmux name=mux hevc-packaging={packaging} ! fakesink", picture(25)))
 }
 
 fn composition_times(recording: &Recording) -> Vec<Option<i32>> {
@@ -132,12 +116,7 @@ fn reordered_frames_carry_composition_times() {
         check_video(&recording, codec, codec_id);
         let times = composition_times(&recording);
         assert!(
-            times
-                .iter()
-                .flatten()
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
-                > 1,
+            times.iter().flatten().collect::<std::collections::BTreeSet<_>>().len() > 1,
             "{encoder} does reorder: {times:?}"
         );
     }
@@ -166,10 +145,7 @@ fn sound_and_picture_interleave_by_decode_time() {
         panic!("no audio header");
     };
     assert_eq!(config[..2], [0x11, 0x90], "AAC-LC, 48 kHz, stereo");
-    assert_eq!(
-        tags.len(),
-        3 + recording.video.len() + recording.audio.len()
-    );
+    assert_eq!(tags.len(), 3 + recording.video.len() + recording.audio.len());
     for pair in tags.windows(2) {
         assert!(pair[0].timestamp <= pair[1].timestamp);
     }
@@ -187,17 +163,11 @@ fn sound_and_picture_interleave_by_decode_time() {
 
 #[test]
 fn sound_alone() {
-    let recording =
-        run("audiotestsrc num-buffers=20 ! avenc_aac ! aacparse ! flvhevcmux name=mux ! fakesink");
+    let recording = run("audiotestsrc num-buffers=20 ! avenc_aac ! aacparse ! flvhevcmux name=mux ! fakesink");
     let header = recording.buffers[0].map_readable().unwrap();
     assert_eq!(crate::flv::read_file_header(&header), 4);
     assert!(!metadata(&recording).contains_key("videocodecid"));
     let delta = gst::BufferFlags::DELTA_UNIT;
-    assert!(
-        recording
-            .buffers
-            .iter()
-            .all(|buffer| !buffer.flags().contains(delta))
-    );
+    assert!(recording.buffers.iter().all(|buffer| !buffer.flags().contains(delta)));
     assert_eq!(recording.tags().len(), 2 + recording.audio.len());
 }

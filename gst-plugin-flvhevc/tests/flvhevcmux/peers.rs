@@ -10,10 +10,7 @@ use std::path::Path;
 const SOUND: &str = "audiotestsrc num-buffers=48 ! audio/x-raw,rate=48000 ! avenc_aac ! aacparse ! queue ! mux.audio";
 
 fn record(muxer: &str, branches: &str, file: &Path) -> Recording {
-    run(&format!(
-        "{muxer} name=mux ! filesink location={} {branches}",
-        file.display()
-    ))
+    run(&format!("{muxer} name=mux ! filesink location={} {branches}", file.display()))
 }
 
 fn floor(nanoseconds: i64) -> i64 {
@@ -88,9 +85,7 @@ fn flvdemux_reads_h264_with_aac() {
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let buffer = info.buffer().unwrap();
             let data = buffer.map_readable().unwrap().to_vec();
-            found
-                .send((kind, buffer.pts().unwrap().mseconds(), data))
-                .unwrap();
+            found.send((kind, buffer.pts().unwrap().mseconds(), data)).unwrap();
             gst::PadProbeReturn::Ok
         });
     }
@@ -100,26 +95,9 @@ fn flvdemux_reads_h264_with_aac() {
     pipeline.set_state(gst::State::Null).unwrap();
     let frames: Vec<_> = frames.try_iter().collect();
     for (kind, sent) in [("video", &recording.video), ("audio", &recording.audio)] {
-        let expected: Vec<_> = sent
-            .iter()
-            .map(|frame| {
-                (
-                    kind,
-                    (floor(frame.pts as i64) - base) as u64,
-                    frame.data.clone(),
-                )
-            })
-            .collect();
-        let read: Vec<_> = frames
-            .iter()
-            .filter(|frame| frame.0 == kind)
-            .cloned()
-            .collect();
-        assert!(
-            read == expected,
-            "{kind}: {} of {} frames",
-            read.len(),
-            expected.len()
-        );
+        let expected: Vec<_> =
+            sent.iter().map(|frame| (kind, (floor(frame.pts as i64) - base) as u64, frame.data.clone())).collect();
+        let read: Vec<_> = frames.iter().filter(|frame| frame.0 == kind).cloned().collect();
+        assert!(read == expected, "{kind}: {} of {} frames", read.len(), expected.len());
     }
 }

@@ -11,13 +11,10 @@ pub const X264: &str = "x264enc speed-preset=ultrafast key-int-max=10 ! h264pars
 pub const X265: &str = "x265enc speed-preset=ultrafast key-int-max=10 tune=zerolatency ! h265parse";
 /// Default tuning reorders frames.
 pub const X264_B: &str = "x264enc bframes=2 b-adapt=false key-int-max=10 ! h264parse";
-pub const X265_B: &str =
-    "x265enc option-string=bframes=2:b-adapt=0:log-level=0 key-int-max=10 ! h265parse";
+pub const X265_B: &str = "x265enc option-string=bframes=2:b-adapt=0:log-level=0 key-int-max=10 ! h265parse";
 
 pub fn picture(frames: u32) -> String {
-    format!(
-        "videotestsrc num-buffers={frames} ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
-    )
+    format!("videotestsrc num-buffers={frames} ! video/x-raw,format=I420,width=320,height=240,framerate=25/1")
 }
 
 /// A frame as it went into the muxer.
@@ -43,17 +40,11 @@ impl Recording {
     pub fn tags(&self) -> Vec<Tag> {
         let bytes = |buffer: &gst::Buffer| buffer.map_readable().unwrap().to_vec();
         read_file_header(&bytes(&self.buffers[0]));
-        self.buffers[1..]
-            .iter()
-            .map(|buffer| read_only_tag(&bytes(buffer)))
-            .collect()
+        self.buffers[1..].iter().map(|buffer| read_only_tag(&bytes(buffer))).collect()
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        self.buffers
-            .iter()
-            .flat_map(|buffer| buffer.map_readable().unwrap().to_vec())
-            .collect()
+        self.buffers.iter().flat_map(|buffer| buffer.map_readable().unwrap().to_vec()).collect()
     }
 }
 
@@ -62,11 +53,7 @@ pub fn stream_headers(caps: &gst::Caps) -> Vec<gst::Buffer> {
     headers.iter().map(|value| value.get().unwrap()).collect()
 }
 
-fn record_input(
-    pad: &gst::Pad,
-    into: fn(&mut Recording) -> &mut Vec<Sent>,
-    recording: &Arc<Mutex<Recording>>,
-) {
+fn record_input(pad: &gst::Pad, into: fn(&mut Recording) -> &mut Vec<Sent>, recording: &Arc<Mutex<Recording>>) {
     let recording = recording.clone();
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let buffer = info.buffer().unwrap();
@@ -107,17 +94,9 @@ impl Pipeline {
 
     pub fn wait_for_end(&self) -> Result<(), String> {
         let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
-        let message = self
-            .bus()
-            .unwrap()
-            .timed_pop_filtered(PATIENCE, &kinds)
-            .expect("the pipeline ends");
+        let message = self.bus().unwrap().timed_pop_filtered(PATIENCE, &kinds).expect("the pipeline ends");
         match message.view() {
-            gst::MessageView::Error(error) => Err(format!(
-                "{}: {}",
-                error.error(),
-                error.debug().unwrap_or_default()
-            )),
+            gst::MessageView::Error(error) => Err(format!("{}: {}", error.error(), error.debug().unwrap_or_default())),
             _ => Ok(()),
         }
     }
@@ -163,17 +142,15 @@ pub fn run(description: &str) -> Recording {
 pub fn record_output(mux: &gst::Element, recording: &Arc<Mutex<Recording>>) {
     let recording = recording.clone();
     let what = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    mux.static_pad("src")
-        .unwrap()
-        .add_probe(what, move |_, info| {
-            let mut recording = recording.lock().unwrap();
-            if let Some(buffer) = info.buffer() {
-                recording.buffers.push(buffer.clone());
-            } else if let Some(event) = info.event()
-                && let gst::EventView::Caps(caps) = event.view()
-            {
-                recording.caps.push(caps.caps_owned());
-            }
-            gst::PadProbeReturn::Ok
-        });
+    mux.static_pad("src").unwrap().add_probe(what, move |_, info| {
+        let mut recording = recording.lock().unwrap();
+        if let Some(buffer) = info.buffer() {
+            recording.buffers.push(buffer.clone());
+        } else if let Some(event) = info.event()
+            && let gst::EventView::Caps(caps) = event.view()
+        {
+            recording.caps.push(caps.caps_owned());
+        }
+        gst::PadProbeReturn::Ok
+    });
 }

@@ -120,7 +120,6 @@ fn untimed_frames_follow_the_last_and_are_told() {
     skip_headers(&mut harness, 1);
     let times: Vec<_> = (0..4).map(|_| pull_tag(&mut harness).timestamp).collect();
     assert_eq!(times, [0, 40, 40, 40]);
-    let warnings: Vec<_> =
-        std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning])).collect();
+    let warnings: Vec<_> = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning])).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
 }

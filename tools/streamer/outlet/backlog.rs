@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
 
-use super::Meter;
+use super::{Kind, Meter};
 use crate::{common::failure::Failure, streamer::elements};
 
 /// Longest backlog. An output that is further behind is better served with newer pictures.
@@ -17,8 +17,8 @@ const BYTES_MAX: u32 = 16 << 20;
 ///
 /// # Errors
 /// [`Failure::Pipeline`] when GStreamer has no queue.
-pub fn queue(meter: &Arc<Meter>) -> Result<gst::Element, Failure> {
-    let queue = elements::make("queue")?;
+pub fn queue(kind: Kind, meter: &Arc<Meter>) -> Result<gst::Element, Failure> {
+    let queue = kind.make("queue")?;
     queue.set_property_from_str("leaky", "downstream");
     queue.set_property("max-size-time", TIME_MAX);
     queue.set_property("max-size-bytes", BYTES_MAX);

@@ -1,22 +1,28 @@
 //! What an output got, what it sent, and how old that was.
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use gst::prelude::*;
 
 use crate::streamer::{elements, latency::Histogram};
 
+/// No packer holds as many.
+const UNDERWAY_MAX: usize = 1024;
+
 /// Counts access units at both ends of one output.
 #[derive(Debug, Default)]
 pub struct Meter {
     offered: AtomicU64,
     sent: AtomicU64,
+    /// Capture times of the access units between packer and sink. The packer keeps their order and not their
+    /// timestamps: `flvmux` puts out decoding times.
+    underway: Mutex<VecDeque<Option<gst::ClockTime>>>,
     latency: Mutex<Histogram>,
 }
 
@@ -33,7 +39,7 @@ impl Meter {
 
     /// Time from capture to the sink.
     pub fn latency(&self) -> Histogram {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.latency).clone()
     }
 
     /// Counts an access unit that comes in.
@@ -41,38 +47,56 @@ impl Meter {
         self.offered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts access units that reach `sink`; `completes_unit` tells the last buffer of one.
-    pub(super) fn watch(self: &Arc<Self>, sink: &gst::Element, completes_unit: fn(&gst::BufferRef) -> bool) {
+    /// Counts access units that reach `sink`, and how old they are. `packer` is the pad by which they go into the
+    /// element before the sink; `completes_unit` tells the last buffer that each becomes there.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        packer: &gst::Pad,
+        sink: &gst::Element,
+        completes_unit: fn(&gst::BufferRef) -> bool,
+    ) {
+        let meter = Arc::clone(self);
+        packer.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let mut underway = lock(&meter.underway);
+            if underway.len() == UNDERWAY_MAX {
+                underway.pop_front();
+            }
+            underway.push_back(info.buffer().and_then(|buffer| captured(pad, buffer)));
+            gst::PadProbeReturn::Ok
+        });
         let meter = Arc::clone(self);
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         elements::pad(sink, "sink").add_probe(mask, move |pad, info| {
-            match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) if completes_unit(buffer) => {
-                    meter.sent_one(pad, buffer);
-                }
+            let units = match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => usize::from(completes_unit(buffer)),
                 Some(gst::PadProbeData::BufferList(list)) => {
-                    for buffer in list.iter().filter(|buffer| completes_unit(buffer)) {
-                        meter.sent_one(pad, buffer);
-                    }
+                    list.iter().filter(|buffer| completes_unit(buffer)).count()
                 }
-                _ => {}
+                _ => 0,
+            };
+            if units > 0 {
+                let now = pad.parent_element().and_then(|sink| sink.current_running_time());
+                (0..units).for_each(|_| meter.sent_one(now));
             }
             gst::PadProbeReturn::Ok
         });
     }
 
-    fn sent_one(&self, pad: &gst::Pad, buffer: &gst::BufferRef) {
+    fn sent_one(&self, now: Option<gst::ClockTime>) {
         self.sent.fetch_add(1, Ordering::Relaxed);
-        if let Some(age) = age(pad, buffer) {
-            self.latency.lock().unwrap_or_else(PoisonError::into_inner).record(age);
+        let captured = lock(&self.underway).pop_front().flatten();
+        if let (Some(now), Some(captured)) = (now, captured) {
+            lock(&self.latency).record(now.saturating_sub(captured).into());
         }
     }
 }
 
-/// Pipeline running time now, less the buffer's: its timestamp is when it was captured.
-fn age(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<Duration> {
+/// When a frame was captured, in pipeline running time: its timestamp says.
+fn captured(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
     let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-    let captured = segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)?;
-    let now = pad.parent_element()?.current_running_time()?;
-    Some(now.saturating_sub(captured).into())
+    segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
-use super::{Meter, RTMP_PREFIX, backlog, name};
+use super::{Kind, Meter, Outlet, backlog};
 use crate::{
     common::failure::Failure,
     streamer::{
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
+const KIND: Kind = Kind::Rtmp;
+
 /// Adds the output to `pipeline` behind `tee`.
 ///
 /// # Errors
 /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
-pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtmp) -> Result<Arc<Meter>, Failure> {
+pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtmp) -> Result<Outlet, Failure> {
     let meter = Arc::new(Meter::default());
-    let queue = backlog::queue(&meter)?;
+    let queue = backlog::queue(KIND, &meter)?;
     let muxer = muxer(codec, plan.mode)?;
-    let sink = elements::make("rtmp2sink")?;
-    name(&muxer, RTMP_PREFIX, "muxer");
-    name(&sink, RTMP_PREFIX, "sink");
+    let sink = KIND.make("rtmp2sink")?;
     // Setting the property would fall back to a built-in URL where this one is not understood.
     sink.dynamic_cast_ref::<gst::URIHandler>()
         .ok_or_else(|| elements::missing("rtmp2sink"))?
@@ -33,25 +33,24 @@ pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rt
     sink.set_property("sync", false);
     sink.set_property("async", false);
 
-    meter.watch(&sink, completes_unit);
     elements::add_chain(pipeline, &[&muxer, &sink])?;
     elements::add_chain(pipeline, &[&queue])?;
-    queue
-        .link_pads(Some("src"), &muxer, Some("video"))
-        .map_err(|error| Failure::Pipeline(format!("the RTMP output cannot be assembled: {error}")))?;
-    elements::link(tee, &queue)?;
-    Ok(meter)
+    let cannot = || Failure::Pipeline("the RTMP output cannot be assembled".to_owned());
+    let video = muxer.request_pad_simple("video").ok_or_else(cannot)?;
+    elements::pad(&queue, "src").link(&video).map_err(|_| cannot())?;
+    meter.watch(&video, &sink, completes_unit);
+    Outlet::attach(KIND, meter, pipeline, tee, vec![queue, muxer, sink])
 }
 
 fn muxer(codec: Codec, mode: Option<RtmpMode>) -> Result<gst::Element, Failure> {
     match codec {
         Codec::H264 => {
-            let muxer = elements::make("flvmux")?;
+            let muxer = KIND.make("flvmux")?;
             muxer.set_property("streamable", true);
             Ok(muxer)
         }
         Codec::H265 => {
-            let muxer = elements::make("flvhevcmux")?;
+            let muxer = KIND.make("flvhevcmux")?;
             let packaging = match mode {
                 Some(RtmpMode::Domestic) => "domestic",
                 Some(RtmpMode::Enhanced) | None => "enhanced",
@@ -62,7 +61,20 @@ fn muxer(codec: Codec, mode: Option<RtmpMode>) -> Result<gst::Element, Failure> 
     }
 }
 
-/// Each access unit is one tag; the others are headers or have no time.
+/// Each access unit is one tag; others hold metadata, parameter sets or the end of the stream.
+/// Source: Adobe Flash Video File Format 10.1, E.4.3; Enhanced RTMP v1, "Defining Additional Video Codecs".
 fn completes_unit(tag: &gst::BufferRef) -> bool {
-    tag.pts().is_some() && !tag.flags().contains(gst::BufferFlags::HEADER)
+    const TAG_HEADER: usize = 11;
+    let mut head = [0; TAG_HEADER + 2];
+    if tag.copy_to_slice(0, &mut head).is_err() || head[0] != 9 {
+        return false;
+    }
+    let [first, second] = [head[TAG_HEADER], head[TAG_HEADER + 1]];
+    if first & 0x80 != 0 {
+        // PacketTypeCodedFrames and PacketTypeCodedFramesX.
+        matches!(first & 0x0f, 1 | 3)
+    } else {
+        // One or more NAL units.
+        second == 1
+    }
 }

@@ -7,21 +7,23 @@ use std::{
 
 use gst::prelude::*;
 
-use super::{Meter, RTP_PREFIX, backlog, name};
+use super::{Kind, Meter, Outlet, backlog};
 use crate::{
     common::failure::Failure,
     streamer::{elements, options::Codec, plan::Rtp, sdp},
 };
+
+const KIND: Kind = Kind::Rtp;
 
 /// Adds the output to `pipeline` behind `tee`.
 ///
 /// # Errors
 /// [`Failure::Configuration`] when the session description cannot be written, [`Failure::Pipeline`] when an element is
 /// missing.
-pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtp) -> Result<Arc<Meter>, Failure> {
+pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtp) -> Result<Outlet, Failure> {
     let meter = Arc::new(Meter::default());
-    let queue = backlog::queue(&meter)?;
-    let payloader = elements::make(match codec {
+    let queue = backlog::queue(KIND, &meter)?;
+    let payloader = KIND.make(match codec {
         Codec::H264 => "rtph264pay",
         Codec::H265 => "rtph265pay",
     })?;
@@ -29,9 +31,7 @@ pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rt
     // Parameter sets before every keyframe: a receiver may join at any time.
     payloader.set_property("config-interval", -1);
     payloader.set_property_from_str("aggregate-mode", "zero-latency");
-    let sink = elements::make("udpsink")?;
-    name(&payloader, RTP_PREFIX, "payloader");
-    name(&sink, RTP_PREFIX, "sink");
+    let sink = KIND.make("udpsink")?;
     sink.set_property("host", plan.destination.ip().to_string());
     sink.set_property("port", i32::from(plan.destination.port()));
     sink.set_property("sync", false);
@@ -40,10 +40,9 @@ pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rt
     if let Some(path) = &plan.sdp {
         describe(&payloader, sdp::File::new(path)?, plan.destination);
     }
-    meter.watch(&sink, completes_unit);
+    meter.watch(&elements::pad(&payloader, "sink"), &sink, completes_unit);
     elements::add_chain(pipeline, &[&queue, &payloader, &sink])?;
-    elements::link(tee, &queue)?;
-    Ok(meter)
+    Outlet::attach(KIND, meter, pipeline, tee, vec![queue, payloader, sink])
 }
 
 /// The marker bit ends an access unit. Source: RFC 3550 section 5.1, RFC 6184 section 5.1, RFC 7798 section 4.1.

@@ -80,10 +80,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(body: &'a [u8], start: usize) -> Self {
-        Self {
-            cursor: Cursor::new(body, start),
-            values: 0,
-        }
+        Self { cursor: Cursor::new(body, start), values: 0 }
     }
 
     pub fn position(&self) -> usize {
@@ -103,27 +100,18 @@ impl<'a> Reader<'a> {
         let offset = self.position();
         match self.value()? {
             Value::String(text) => Ok(text),
-            other => Err(Fault::new(
-                offset,
-                format!("{what} has to be an AMF0 string, it is {}", other.kind()),
-            )),
+            other => Err(Fault::new(offset, format!("{what} has to be an AMF0 string, it is {}", other.kind()))),
         }
     }
 
     fn nested(&mut self, depth: usize) -> Result<Value, Fault> {
         let offset = self.position();
         if depth > MAX_DEPTH {
-            return Err(Fault::new(
-                offset,
-                format!("AMF0 values nest deeper than {MAX_DEPTH} levels"),
-            ));
+            return Err(Fault::new(offset, format!("AMF0 values nest deeper than {MAX_DEPTH} levels")));
         }
         self.values += 1;
         if self.values > MAX_VALUES {
-            return Err(Fault::new(
-                offset,
-                format!("more than {MAX_VALUES} AMF0 values in one message"),
-            ));
+            return Err(Fault::new(offset, format!("more than {MAX_VALUES} AMF0 values in one message")));
         }
         Ok(match self.cursor.u8("an AMF0 type")? {
             0 => Value::Number(self.double()?),
@@ -135,18 +123,11 @@ impl<'a> Reader<'a> {
             3 => Value::Object(self.entries(depth)?),
             5 => Value::Null,
             6 => Value::Undefined,
-            8 => Value::EcmaArray {
-                declared: self.cursor.u32("an ECMA array count")?,
-                entries: self.entries(depth)?,
-            },
+            8 => Value::EcmaArray { declared: self.cursor.u32("an ECMA array count")?, entries: self.entries(depth)? },
             10 => {
                 let count = self.cursor.u32("a strict array count")?;
                 // Each value has at least its type byte: a larger count is caught by the reads.
-                Value::StrictArray(
-                    (0..count)
-                        .map(|_| self.nested(depth + 1))
-                        .collect::<Result<_, _>>()?,
-                )
+                Value::StrictArray((0..count).map(|_| self.nested(depth + 1)).collect::<Result<_, _>>()?)
             }
             11 => {
                 let milliseconds = self.double()?;
@@ -158,10 +139,7 @@ impl<'a> Reader<'a> {
                 Value::String(self.text(length as usize)?)
             }
             other => {
-                return Err(Fault::new(
-                    offset,
-                    format!("AMF0 type {other} has no place in a publisher's messages"),
-                ));
+                return Err(Fault::new(offset, format!("AMF0 type {other} has no place in a publisher's messages")));
             }
         })
     }
@@ -201,10 +179,7 @@ impl<'a> Reader<'a> {
         let bytes = self.cursor.bytes(length, "an AMF0 string")?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(Fault::new(
-                offset + error.valid_up_to(),
-                "an AMF0 string is not UTF-8",
-            )),
+            Err(error) => Err(Fault::new(offset + error.valid_up_to(), "an AMF0 string is not UTF-8")),
         }
     }
 }

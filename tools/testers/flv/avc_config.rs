@@ -22,25 +22,16 @@ pub fn parse(body: &[u8], start: usize, warnings: &mut Warnings) -> Result<AvcCo
     let at = cursor.position();
     let packed = cursor.u8("avcC lengthSizeMinusOne")?;
     if packed & 0xfc != 0xfc {
-        return Err(Fault::new(
-            at,
-            "the reserved bits before avcC lengthSizeMinusOne have to be ones",
-        ));
+        return Err(Fault::new(at, "the reserved bits before avcC lengthSizeMinusOne have to be ones"));
     }
     let length_size = usize::from(packed & 3) + 1;
     if length_size == 3 {
-        return Err(Fault::new(
-            at,
-            "avcC lengthSizeMinusOne is 2, which 14496-15 does not allow",
-        ));
+        return Err(Fault::new(at, "avcC lengthSizeMinusOne is 2, which 14496-15 does not allow"));
     }
     let at = cursor.position();
     let packed = cursor.u8("avcC numOfSequenceParameterSets")?;
     if packed & 0xe0 != 0xe0 {
-        return Err(Fault::new(
-            at,
-            "the reserved bits before avcC numOfSequenceParameterSets have to be ones",
-        ));
+        return Err(Fault::new(at, "the reserved bits before avcC numOfSequenceParameterSets have to be ones"));
     }
     let mut nals = Vec::new();
     parameter_sets(&mut cursor, body, packed & 0x1f, at, avc::SPS, &mut nals)?;
@@ -50,10 +41,7 @@ pub fn parse(body: &[u8], start: usize, warnings: &mut Warnings) -> Result<AvcCo
     parameter_sets(&mut cursor, body, count, at, avc::PPS, &mut nals)?;
     high_profile_extension(&mut cursor, profile[0])?;
     if body[first_sps].get(1..4) != Some(profile) {
-        warnings.add(
-            "profile-differs",
-            "avcC profile and level differ from those of its SPS",
-        );
+        warnings.add("profile-differs", "avcC profile and level differ from those of its SPS");
     }
     Ok(AvcConfig { length_size, nals })
 }
@@ -74,10 +62,7 @@ fn parameter_sets(
         let nal = record_nal(cursor)?;
         let found = nal::avc_kind(body, &nal)?;
         if found != kind {
-            return Err(Fault::new(
-                nal.start,
-                format!("a NAL unit of type {found} where the avcC has its {name}"),
-            ));
+            return Err(Fault::new(nal.start, format!("a NAL unit of type {found} where the avcC has its {name}")));
         }
         nals.push(nal);
     }
@@ -104,10 +89,7 @@ fn high_profile_extension(cursor: &mut Cursor<'_>, profile: u8) -> Result<(), Fa
         record_nal(cursor)?;
     }
     if cursor.remaining() > 0 {
-        return Err(Fault::new(
-            cursor.position(),
-            format!("{} bytes behind the end of the avcC", cursor.remaining()),
-        ));
+        return Err(Fault::new(cursor.position(), format!("{} bytes behind the end of the avcC", cursor.remaining())));
     }
     Ok(())
 }

@@ -13,9 +13,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            out: BufWriter::new(File::create(path)?),
-        })
+        Ok(Self { out: BufWriter::new(File::create(path)?) })
     }
 
     /// Writes what a tag's body holds; a sequence header's parameter sets as well.

@@ -13,18 +13,11 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(offset: usize, text: impl Into<String>) -> Self {
-        Self {
-            offset,
-            wrong_packaging: false,
-            text: text.into(),
-        }
+        Self { offset, wrong_packaging: false, text: text.into() }
     }
 
     pub fn wrong_packaging(offset: usize, text: impl Into<String>) -> Self {
-        Self {
-            wrong_packaging: true,
-            ..Self::new(offset, text)
-        }
+        Self { wrong_packaging: true, ..Self::new(offset, text) }
     }
 
     /// The fault as a sentence, with the value of the byte at fault.
@@ -46,11 +39,7 @@ pub struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub fn new(body: &'a [u8], start: usize) -> Self {
-        Self {
-            body,
-            at: start.min(body.len()),
-            end: body.len(),
-        }
+        Self { body, at: start.min(body.len()), end: body.len() }
     }
 
     pub fn position(&self) -> usize {
@@ -66,11 +55,7 @@ impl<'a> Cursor<'a> {
         if count > self.remaining() {
             return Err(Fault::new(
                 self.end,
-                format!(
-                    "{what} needs {count} bytes from byte {}, {} are left",
-                    self.at,
-                    self.remaining()
-                ),
+                format!("{what} needs {count} bytes from byte {}, {} are left", self.at, self.remaining()),
             ));
         }
         let bytes = &self.body[self.at..self.at + count];
@@ -79,10 +64,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn number(&mut self, count: usize, what: &str) -> Result<u32, Fault> {
-        Ok(self
-            .bytes(count, what)?
-            .iter()
-            .fold(0, |value, byte| value << 8 | u32::from(*byte)))
+        Ok(self.bytes(count, what)?.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
     }
 
     pub fn u8(&mut self, what: &str) -> Result<u8, Fault> {

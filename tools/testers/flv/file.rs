@@ -27,11 +27,7 @@ pub struct OwnedTag {
 
 impl OwnedTag {
     pub fn as_tag(&self) -> Tag<'_> {
-        Tag {
-            kind: self.kind,
-            timestamp: self.timestamp,
-            body: &self.body,
-        }
+        Tag { kind: self.kind, timestamp: self.timestamp, body: &self.body }
     }
 }
 
@@ -50,18 +46,9 @@ impl Reader<BufReader<File>> {
 
 impl<R: BufRead> Reader<R> {
     pub fn new(input: R) -> Result<Self, ReadError> {
-        let mut reader = Self {
-            input,
-            offset: 0,
-            tags: 0,
-        };
+        let mut reader = Self { input, offset: 0, tags: 0 };
         let header: [u8; 13] = reader.array("the file header")?;
-        let refuse = |offset: u64, text: &str| {
-            Err(ReadError::Format {
-                offset,
-                text: text.to_owned(),
-            })
-        };
+        let refuse = |offset: u64, text: &str| Err(ReadError::Format { offset, text: text.to_owned() });
         if &header[..3] != b"FLV" {
             return refuse(0, "this is no FLV file, which begins with FLV");
         }
@@ -69,10 +56,7 @@ impl<R: BufRead> Reader<R> {
             return refuse(3, "the FLV version has to be 1");
         }
         if header[4] & !0x05 != 0 {
-            return refuse(
-                4,
-                "the reserved bits of the file header's flags have to be 0",
-            );
+            return refuse(4, "the reserved bits of the file header's flags have to be 0");
         }
         if header[5..9] != HEADER_LENGTH.to_be_bytes() {
             return refuse(5, "the file header has to be 9 bytes long");
@@ -92,10 +76,7 @@ impl<R: BufRead> Reader<R> {
         let header: [u8; TAG_HEADER_LENGTH] = self.array("a tag header")?;
         let index = self.tags;
         let refuse = |within: usize, text: String| {
-            Err(ReadError::Format {
-                offset: start + within as u64,
-                text: format!("tag {index}: {text}"),
-            })
+            Err(ReadError::Format { offset: start + within as u64, text: format!("tag {index}: {text}") })
         };
         if header[0] & 0xe0 != 0 {
             return refuse(0, "the tag is encrypted, or reserved bits are set".into());
@@ -109,9 +90,7 @@ impl<R: BufRead> Reader<R> {
         let size = u32::from_be_bytes([0, header[1], header[2], header[3]]);
         let timestamp = u32::from_be_bytes([header[7], header[4], header[5], header[6]]);
         let mut body = Vec::new();
-        let got = (&mut self.input)
-            .take(u64::from(size))
-            .read_to_end(&mut body)?;
+        let got = (&mut self.input).take(u64::from(size)).read_to_end(&mut body)?;
         self.offset += got as u64;
         if got as u64 != u64::from(size) {
             return refuse(
@@ -125,17 +104,11 @@ impl<R: BufRead> Reader<R> {
         if previous != whole {
             return Err(ReadError::Format {
                 offset: after,
-                text: format!(
-                    "tag {index}: the PreviousTagSize is {previous}, the tag has {whole} bytes"
-                ),
+                text: format!("tag {index}: the PreviousTagSize is {previous}, the tag has {whole} bytes"),
             });
         }
         self.tags += 1;
-        Ok(Some(OwnedTag {
-            kind,
-            timestamp,
-            body,
-        }))
+        Ok(Some(OwnedTag { kind, timestamp, body }))
     }
 
     fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], ReadError> {
@@ -145,10 +118,9 @@ impl<R: BufRead> Reader<R> {
                 self.offset += N as u64;
                 Ok(bytes)
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Format {
-                offset: self.offset,
-                text: format!("the file ends within {what}"),
-            }),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(ReadError::Format { offset: self.offset, text: format!("the file ends within {what}") })
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -22,10 +22,7 @@ pub fn parse(body: &[u8], start: usize, warnings: &mut Warnings) -> Result<HevcC
     }
     let profile = cursor.bytes(12, "hvcC profile, tier and level")?;
     if profile[0] & 0x1f == 0 {
-        warnings.add(
-            "profile-zero",
-            "hvcC general_profile_idc is 0: some players refuse it",
-        );
+        warnings.add("profile-zero", "hvcC general_profile_idc is 0: some players refuse it");
     }
     reserved_ones(&mut cursor, 2, 0xf0, "min_spatial_segmentation_idc")?;
     reserved_ones(&mut cursor, 1, 0xfc, "parallelismType")?;
@@ -37,23 +34,13 @@ pub fn parse(body: &[u8], start: usize, warnings: &mut Warnings) -> Result<HevcC
     let packed_offset = cursor.position();
     let length_size = usize::from(cursor.u8("hvcC lengthSizeMinusOne")? & 3) + 1;
     if length_size == 3 {
-        return Err(Fault::new(
-            packed_offset,
-            "hvcC lengthSizeMinusOne is 2, which 14496-15 does not allow",
-        ));
+        return Err(Fault::new(packed_offset, "hvcC lengthSizeMinusOne is 2, which 14496-15 does not allow"));
     }
     if length_size != 4 {
-        warnings.add(
-            "length-size",
-            "NAL unit lengths are not 4 bytes wide: some servers and players refuse that",
-        );
+        warnings.add("length-size", "NAL unit lengths are not 4 bytes wide: some servers and players refuse that");
     }
 
-    let mut config = HevcConfig {
-        length_size,
-        nals: Vec::new(),
-        complete: true,
-    };
+    let mut config = HevcConfig { length_size, nals: Vec::new(), complete: true };
     let mut first_of: [Option<Range<usize>>; 64] = [const { None }; 64];
     let arrays = cursor.u8("hvcC numOfArrays")?;
     for _ in 0..arrays {
@@ -61,19 +48,10 @@ pub fn parse(body: &[u8], start: usize, warnings: &mut Warnings) -> Result<HevcC
         let header = cursor.u8("an hvcC array header")?;
         let kind = header & 0x3f;
         if header & 0x40 != 0 {
-            return Err(Fault::new(
-                header_offset,
-                "the reserved bit of an hvcC array header has to be 0",
-            ));
+            return Err(Fault::new(header_offset, "the reserved bit of an hvcC array header has to be 0"));
         }
-        if !matches!(
-            kind,
-            hevc::VPS | hevc::SPS | hevc::PPS | hevc::PREFIX_SEI | hevc::SUFFIX_SEI
-        ) {
-            return Err(Fault::new(
-                header_offset,
-                format!("NAL unit type {kind} has no place in an hvcC"),
-            ));
+        if !matches!(kind, hevc::VPS | hevc::SPS | hevc::PPS | hevc::PREFIX_SEI | hevc::SUFFIX_SEI) {
+            return Err(Fault::new(header_offset, format!("NAL unit type {kind} has no place in an hvcC")));
         }
         let is_parameter_set = matches!(kind, hevc::VPS | hevc::SPS | hevc::PPS);
         config.complete &= !is_parameter_set || header & 0x80 != 0;
@@ -90,10 +68,7 @@ pub fn parse(body: &[u8], start: usize, warnings: &mut Warnings) -> Result<HevcC
             if header.kind != kind {
                 return Err(Fault::new(
                     nal.start,
-                    format!(
-                        "a NAL unit of type {} in the hvcC array of type {kind}",
-                        header.kind
-                    ),
+                    format!("a NAL unit of type {} in the hvcC array of type {kind}", header.kind),
                 ));
             }
             first_of[usize::from(kind)].get_or_insert(nal.clone());
@@ -109,19 +84,13 @@ pub fn parse(body: &[u8], start: usize, warnings: &mut Warnings) -> Result<HevcC
         }
     }
     if cursor.remaining() > 0 {
-        return Err(Fault::new(
-            cursor.position(),
-            format!("{} bytes behind the end of the hvcC", cursor.remaining()),
-        ));
+        return Err(Fault::new(cursor.position(), format!("{} bytes behind the end of the hvcC", cursor.remaining())));
     }
     if let Some(sps) = &first_of[usize::from(hevc::SPS)] {
         // H.265 7.3.2.2.1: two bytes of NAL header and one of ids come before profile_tier_level.
         let plain = nal::unescape(&body[sps.clone()]);
         if plain.get(3..15) != Some(profile) {
-            warnings.add(
-                "profile-differs",
-                "hvcC profile, tier and level differ from those of its SPS",
-            );
+            warnings.add("profile-differs", "hvcC profile, tier and level differ from those of its SPS");
         }
     }
     Ok(config)
@@ -139,20 +108,12 @@ pub fn record_nal(cursor: &mut Cursor<'_>) -> Result<Range<usize>, Fault> {
     Ok(from..from + length)
 }
 
-fn reserved_ones(
-    cursor: &mut Cursor<'_>,
-    width: usize,
-    mask: u8,
-    field: &str,
-) -> Result<(), Fault> {
+fn reserved_ones(cursor: &mut Cursor<'_>, width: usize, mask: u8, field: &str) -> Result<(), Fault> {
     let at = cursor.position();
     let first = cursor.bytes(width, &format!("hvcC {field}"))?[0];
     if first & mask == mask {
         Ok(())
     } else {
-        Err(Fault::new(
-            at,
-            format!("the reserved bits before hvcC {field} have to be ones"),
-        ))
+        Err(Fault::new(at, format!("the reserved bits before hvcC {field} have to be ones")))
     }
 }

@@ -18,57 +18,35 @@ pub fn check(body: &[u8], mode: Mode, warnings: &mut Warnings) -> Result<bool, F
     if let Value::EcmaArray { declared, entries } = &value
         && usize::try_from(*declared) != Ok(entries.len())
     {
-        warnings.add(
-            "ecma-count",
-            "onMetaData's ECMA array does not hold as many entries as it says",
-        );
+        warnings.add("ecma-count", "onMetaData's ECMA array does not hold as many entries as it says");
     }
     if value.entries().is_none() {
         return Err(Fault::new(
             value_offset,
-            format!(
-                "onMetaData has to be an ECMA array or an object, it is {}",
-                value.kind()
-            ),
+            format!("onMetaData has to be an ECMA array or an object, it is {}", value.kind()),
         ));
     }
     if !reader.at_end() {
-        warnings.add(
-            "metadata-tail",
-            "bytes behind the end of onMetaData's value",
-        );
+        warnings.add("metadata-tail", "bytes behind the end of onMetaData's value");
     }
     let Some(entry) = value.entry("videocodecid") else {
         return Ok(false);
     };
     let Some(number) = entry.value.as_number() else {
-        return Err(Fault::new(
-            entry.offset,
-            format!(
-                "videocodecid has to be a number, it is {}",
-                entry.value.kind()
-            ),
-        ));
+        return Err(Fault::new(entry.offset, format!("videocodecid has to be a number, it is {}", entry.value.kind())));
     };
     // These are whole numbers far below 2^53: equal or not is meant exactly.
     #[expect(clippy::float_cmp)]
     if number == mode.metadata_codec() {
         Ok(true)
     } else if mode == Mode::H265Enhanced && number == HVC1_SWAPPED {
-        warnings.add(
-            "videocodecid-swapped",
-            "videocodecid holds the FourCC hvc1 with its bytes in the wrong order",
-        );
+        warnings.add("videocodecid-swapped", "videocodecid holds the FourCC hvc1 with its bytes in the wrong order");
         Ok(true)
     } else {
         Err(Fault::wrong_packaging(
             // Behind the type byte.
             entry.offset + 1,
-            format!(
-                "videocodecid is {number}{}, where {mode} wants {}",
-                meaning(number),
-                mode.metadata_codec()
-            ),
+            format!("videocodecid is {number}{}, where {mode} wants {}", meaning(number), mode.metadata_codec()),
         ))
     }
 }
@@ -90,9 +68,6 @@ pub fn check_colour(body: &[u8], start: usize, warnings: &mut Warnings) -> Resul
     let mut reader = Reader::new(body, start);
     reader.string("a metadata packet's name")?;
     reader.value()?;
-    warnings.add(
-        "metadata-packet",
-        "a video metadata packet: mpegts.js stops there",
-    );
+    warnings.add("metadata-packet", "a video metadata packet: mpegts.js stops there");
     Ok(())
 }

@@ -50,24 +50,16 @@ fn units(body: &[u8], start: usize, length_size: usize) -> Result<Vec<Range<usiz
     while cursor.remaining() > 0 {
         let at = cursor.position();
         let prefix = cursor.bytes(length_size, "a NAL unit length")?;
-        let length = prefix
-            .iter()
-            .fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
+        let length = prefix.iter().fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
         if length == 0 {
             return Err(Fault::new(at, "a NAL unit length of 0"));
         }
         if length > cursor.remaining() {
             let left = cursor.remaining();
-            return Err(Fault::new(
-                at,
-                format!("a NAL unit length of {length} where {left} bytes are left"),
-            ));
+            return Err(Fault::new(at, format!("a NAL unit length of {length} where {left} bytes are left")));
         }
         if nals.len() == MAX_UNITS {
-            return Err(Fault::new(
-                at,
-                format!("more than {MAX_UNITS} NAL units in a frame"),
-            ));
+            return Err(Fault::new(at, format!("more than {MAX_UNITS} NAL units in a frame")));
         }
         let from = cursor.position();
         cursor.bytes(length, "a NAL unit")?;
@@ -81,10 +73,7 @@ fn units(body: &[u8], start: usize, length_size: usize) -> Result<Vec<Range<usiz
 
 /// An emulation-prevented NAL unit cannot hold a start code: one within means that units were glued together.
 pub fn check_no_start_code(body: &[u8], nal: &Range<usize>) -> Result<(), Fault> {
-    match body[nal.clone()]
-        .windows(3)
-        .position(|bytes| bytes == [0, 0, 1])
-    {
+    match body[nal.clone()].windows(3).position(|bytes| bytes == [0, 0, 1]) {
         None => Ok(()),
         Some(at) => Err(Fault::new(
             nal.start + at,
@@ -109,21 +98,12 @@ impl HevcNal {
             ));
         }
         if bytes[0] & 0x80 != 0 {
-            return Err(Fault::new(
-                nal.start,
-                "the forbidden bit of a NAL unit header is set",
-            ));
+            return Err(Fault::new(nal.start, "the forbidden bit of a NAL unit header is set"));
         }
         if bytes[1] & 0x07 == 0 {
-            return Err(Fault::new(
-                nal.start + 1,
-                "nuh_temporal_id_plus1 of an H.265 NAL unit cannot be 0",
-            ));
+            return Err(Fault::new(nal.start + 1, "nuh_temporal_id_plus1 of an H.265 NAL unit cannot be 0"));
         }
-        Ok(Self {
-            kind: bytes[0] >> 1 & 0x3f,
-            layer: (bytes[0] & 1) << 5 | bytes[1] >> 3,
-        })
+        Ok(Self { kind: bytes[0] >> 1 & 0x3f, layer: (bytes[0] & 1) << 5 | bytes[1] >> 3 })
     }
 
     pub fn is_vcl(&self) -> bool {
@@ -140,10 +120,7 @@ pub fn avc_kind(body: &[u8], nal: &Range<usize>) -> Result<u8, Fault> {
     // `split` and the records give no empty unit.
     let header = body[nal.start];
     if header & 0x80 != 0 {
-        return Err(Fault::new(
-            nal.start,
-            "the forbidden bit of a NAL unit header is set",
-        ));
+        return Err(Fault::new(nal.start, "the forbidden bit of a NAL unit header is set"));
     }
     Ok(header & 0x1f)
 }

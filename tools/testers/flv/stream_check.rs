@@ -192,12 +192,7 @@ impl StreamCheck {
     /// # Errors
     /// The first rule that it breaks. The stream's state is of no use afterwards.
     pub fn tag(&mut self, tag: &Tag<'_>) -> Result<Content, Violation> {
-        let place = format!(
-            "tag {} ({}, timestamp {} ms)",
-            self.counts.tags,
-            tag.kind.name(),
-            tag.timestamp
-        );
+        let place = format!("tag {} ({}, timestamp {} ms)", self.counts.tags, tag.kind.name(), tag.timestamp);
         self.warnings.place.clone_from(&place);
         self.counts.tags += 1;
         let judged = match tag.kind {
@@ -222,10 +217,7 @@ impl StreamCheck {
                     self.counts.frames
                 ));
             }
-            Violation {
-                wrong_packaging: fault.wrong_packaging,
-                text,
-            }
+            Violation { wrong_packaging: fault.wrong_packaging, text }
         })
     }
 
@@ -241,10 +233,7 @@ impl StreamCheck {
         self.timestamp(tag.timestamp)?;
         match header.packet {
             Packet::SequenceHeader => self.sequence_header(body, header.data),
-            Packet::Frame {
-                frame_type,
-                composition_ms,
-            } => self.frame(body, header.data, frame_type, composition_ms),
+            Packet::Frame { frame_type, composition_ms } => self.frame(body, header.data, frame_type, composition_ms),
             Packet::EndOfSequence => {
                 self.counts.ends += 1;
                 self.ended = true;
@@ -278,10 +267,7 @@ impl StreamCheck {
     fn sequence_header(&mut self, body: &[u8], data: usize) -> Result<Content, Fault> {
         if data == body.len() {
             if self.config.is_none() {
-                self.warnings.add(
-                    "empty-sequence-header",
-                    "an empty sequence header before the real one",
-                );
+                self.warnings.add("empty-sequence-header", "an empty sequence header before the real one");
                 return Ok(Content::Other);
             }
             return Err(Fault::new(data, "a sequence header without its record"));
@@ -298,17 +284,9 @@ impl StreamCheck {
         };
         self.counts.sequence_headers += 1;
         let record = &body[data..];
-        if self
-            .config
-            .as_ref()
-            .is_none_or(|config| config.record != record)
-        {
+        if self.config.as_ref().is_none_or(|config| config.record != record) {
             self.needs_key = true;
-            self.config = Some(Config {
-                length_size,
-                record: record.to_vec(),
-                complete,
-            });
+            self.config = Some(Config { length_size, record: record.to_vec(), complete });
         }
         self.needs_key |= self.ended;
         self.ended = false;
@@ -326,10 +304,7 @@ impl StreamCheck {
             return Err(Fault::new(0, "a coded frame before the sequence header"));
         };
         if self.ended {
-            return Err(Fault::new(
-                0,
-                "a coded frame after the end of sequence, without a new sequence header",
-            ));
+            return Err(Fault::new(0, "a coded frame after the end of sequence, without a new sequence header"));
         }
         if !self.codec_announced {
             return Err(Fault::new(
@@ -391,9 +366,7 @@ fn hevc_is_key(
             continue;
         }
         // first_slice_segment_in_pic_flag is the bit behind the header (H.265 7.3.6.1).
-        let begins_picture = body[nal.clone()]
-            .get(2)
-            .is_some_and(|byte| byte & 0x80 != 0);
+        let begins_picture = body[nal.clone()].get(2).is_some_and(|byte| byte & 0x80 != 0);
         match is_key {
             None if !begins_picture => {
                 return Err(Fault::new(
@@ -402,10 +375,7 @@ fn hevc_is_key(
                 ));
             }
             Some(_) if begins_picture => {
-                return Err(Fault::new(
-                    nal.start,
-                    "a second picture begins here: a tag holds one frame",
-                ));
+                return Err(Fault::new(nal.start, "a second picture begins here: a tag holds one frame"));
             }
             _ => {}
         }
@@ -466,10 +436,9 @@ fn avc_is_key(
         return Err(no_picture(nals));
     };
     match (frame_type, idr) {
-        (FrameType::Inter, Some(at)) => Err(Fault::new(
-            at,
-            "an IDR slice in an inter frame: it has to be marked as a key frame",
-        )),
+        (FrameType::Inter, Some(at)) => {
+            Err(Fault::new(at, "an IDR slice in an inter frame: it has to be marked as a key frame"))
+        }
         (FrameType::Key, None) if !recovery_point => Err(Fault::new(
             first_slice,
             "a key frame without an IDR slice or a recovery point: a decoder cannot begin here",
@@ -486,10 +455,7 @@ fn no_picture(nals: &[Range<usize>]) -> Fault {
 }
 
 fn access_unit_delimiter(warnings: &mut Warnings) {
-    warnings.add(
-        "access-unit-delimiter",
-        "access unit delimiters within the tags: they are of no use in FLV",
-    );
+    warnings.add("access-unit-delimiter", "access unit delimiters within the tags: they are of no use in FLV");
 }
 
 fn name(frame_type: FrameType) -> &'static str {

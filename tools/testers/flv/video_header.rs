@@ -64,12 +64,7 @@ pub fn parse(body: &[u8], mode: Mode, warnings: &mut Warnings) -> Result<VideoHe
 }
 
 /// FLV E.4.3.1 VIDEODATA and AVCVIDEOPACKET; the domestic form differs in the codec id only.
-fn legacy(
-    mut cursor: Cursor<'_>,
-    first: u8,
-    mode: Mode,
-    warnings: &mut Warnings,
-) -> Result<VideoHeader, Fault> {
+fn legacy(mut cursor: Cursor<'_>, first: u8, mode: Mode, warnings: &mut Warnings) -> Result<VideoHeader, Fault> {
     const AVC_END_OF_SEQUENCE: &[u8] = &[2, 0, 0, 0];
     let codec = first & 0x0f;
     if codec != mode.codec_id() {
@@ -83,18 +78,11 @@ fn legacy(
                 "avc-end-of-sequence",
                 "the end of sequence is in the H.264 form, as patched old FFmpegs write it",
             );
-            return Ok(VideoHeader {
-                packet: Packet::EndOfSequence,
-                data: 5,
-            });
+            return Ok(VideoHeader { packet: Packet::EndOfSequence, data: 5 });
         }
         return Err(Fault::wrong_packaging(
             0,
-            format!(
-                "{}, where {mode} wants {}",
-                codec_name(codec),
-                codec_name(mode.codec_id())
-            ),
+            format!("{}, where {mode} wants {}", codec_name(codec), codec_name(mode.codec_id())),
         ));
     }
     let frame_type = first >> 4;
@@ -106,10 +94,7 @@ fn legacy(
     let composition_ms = signed_24(cursor.u24("the composition time")?);
     let data = cursor.position();
     if packet_type != 1 && composition_ms != 0 {
-        return Err(Fault::new(
-            2,
-            "the composition time of a sequence header or end has to be 0",
-        ));
+        return Err(Fault::new(2, "the composition time of a sequence header or end has to be 0"));
     }
     let packet = match packet_type {
         0 => {
@@ -127,9 +112,7 @@ fn legacy(
         other => {
             return Err(Fault::new(
                 1,
-                format!(
-                    "packet type {other}: there are 0 (sequence header), 1 (NAL units) and 2 (end)"
-                ),
+                format!("packet type {other}: there are 0 (sequence header), 1 (NAL units) and 2 (end)"),
             ));
         }
     };
@@ -137,21 +120,14 @@ fn legacy(
 }
 
 /// E-RTMP, "ExVideoTagHeader".
-fn enhanced(
-    mut cursor: Cursor<'_>,
-    first: u8,
-    warnings: &mut Warnings,
-) -> Result<VideoHeader, Fault> {
+fn enhanced(mut cursor: Cursor<'_>, first: u8, warnings: &mut Warnings) -> Result<VideoHeader, Fault> {
     const METADATA: u8 = 4;
     const MOD_EX: u8 = 7;
     let frame_type = first >> 4 & 7;
     let mut packet_type = first & 0x0f;
     let mut packet_type_offset = 0;
     while packet_type == MOD_EX {
-        warnings.add(
-            "mod-ex",
-            "a ModEx prefix: few servers and players understand it",
-        );
+        warnings.add("mod-ex", "a ModEx prefix: few servers and players understand it");
         let mut size = usize::from(cursor.u8("the ModEx data size")?) + 1;
         if size == 256 {
             size = usize::from(cursor.u16("the ModEx data size")?) + 1;
@@ -195,10 +171,7 @@ fn enhanced(
             end_has_no_data(&cursor)?;
             Packet::EndOfSequence
         }
-        3 => Packet::Frame {
-            frame_type: coded_frame_type(frame_type, warnings)?,
-            composition_ms: 0,
-        },
+        3 => Packet::Frame { frame_type: coded_frame_type(frame_type, warnings)?, composition_ms: 0 },
         METADATA => Packet::Metadata,
         other => {
             return Err(Fault::new(
@@ -209,34 +182,22 @@ fn enhanced(
             ));
         }
     };
-    Ok(VideoHeader {
-        packet,
-        data: cursor.position(),
-    })
+    Ok(VideoHeader { packet, data: cursor.position() })
 }
 
 fn command(cursor: &Cursor<'_>, warnings: &mut Warnings) -> Result<VideoHeader, Fault> {
     if cursor.remaining() > 0 {
-        return Err(Fault::new(
-            cursor.position(),
-            "a video command is one byte long",
-        ));
+        return Err(Fault::new(cursor.position(), "a video command is one byte long"));
     }
     warnings.add("command", "a command frame: a publisher has no use for it");
-    Ok(VideoHeader {
-        packet: Packet::Command,
-        data: cursor.position(),
-    })
+    Ok(VideoHeader { packet: Packet::Command, data: cursor.position() })
 }
 
 fn end_has_no_data(cursor: &Cursor<'_>) -> Result<(), Fault> {
     if cursor.remaining() == 0 {
         Ok(())
     } else {
-        Err(Fault::new(
-            cursor.position(),
-            format!("{} bytes behind an end of sequence", cursor.remaining()),
-        ))
+        Err(Fault::new(cursor.position(), format!("{} bytes behind an end of sequence", cursor.remaining())))
     }
 }
 
@@ -247,10 +208,7 @@ fn sequence_header_frame_type(frame_type: u8, warnings: &mut Warnings) -> Result
             unset_frame_type(warnings);
             Ok(())
         }
-        other => Err(Fault::new(
-            0,
-            format!("frame type {other} of a sequence header: servers want 1 (key)"),
-        )),
+        other => Err(Fault::new(0, format!("frame type {other} of a sequence header: servers want 1 (key)"))),
     }
 }
 
@@ -264,31 +222,20 @@ fn coded_frame_type(frame_type: u8, warnings: &mut Warnings) -> Result<FrameType
         2 => Ok(FrameType::Inter),
         other => Err(Fault::new(
             0,
-            format!(
-                "frame type {other}: a publisher's H.264 and H.265 frames are 1 (key) or 2 (inter)"
-            ),
+            format!("frame type {other}: a publisher's H.264 and H.265 frames are 1 (key) or 2 (inter)"),
         )),
     }
 }
 
 fn unset_frame_type(warnings: &mut Warnings) {
-    warnings.add(
-        "frame-type-unset",
-        "frame type 0: servers that look at it see no key frame",
-    );
+    warnings.add("frame-type-unset", "frame type 0: servers that look at it see no key frame");
 }
 
-fn check_composition(
-    milliseconds: i32,
-    offset: usize,
-    warnings: &mut Warnings,
-) -> Result<i32, Fault> {
+fn check_composition(milliseconds: i32, offset: usize, warnings: &mut Warnings) -> Result<i32, Fault> {
     if milliseconds.abs() >= MAX_COMPOSITION_MS {
         return Err(Fault::new(
             offset,
-            format!(
-                "a composition time of {milliseconds} ms: 15 minutes and more are taken for a mistake"
-            ),
+            format!("a composition time of {milliseconds} ms: 15 minutes and more are taken for a mistake"),
         ));
     }
     if milliseconds < 0 {

@@ -46,11 +46,7 @@ pub fn align(sent: &[Small], received: &[Small]) -> Result<Vec<usize>, Alignment
             *total = best.0 + frame.difference(&sent[index + left_out]);
         }
     }
-    let mut left_out = totals
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, total)| **total)
-        .map_or(0, |(left_out, _)| left_out);
+    let mut left_out = totals.iter().enumerate().min_by_key(|(_, total)| **total).map_or(0, |(left_out, _)| left_out);
     let mut matches = vec![0; received.len()];
     for index in (0..received.len()).rev() {
         matches[index] = index + left_out;
@@ -60,11 +56,7 @@ pub fn align(sent: &[Small], received: &[Small]) -> Result<Vec<usize>, Alignment
 }
 
 /// The first received frame that shows an earlier sent frame rather than its own: its index and that frame's.
-pub fn find_repetition(
-    sent: &[Small],
-    received: &[Small],
-    matches: &[usize],
-) -> Option<(usize, usize)> {
+pub fn find_repetition(sent: &[Small], received: &[Small], matches: &[usize]) -> Option<(usize, usize)> {
     (1..received.len()).find_map(|index| {
         let own = received[index].difference(&sent[matches[index]]);
         if Small::mean_square(own) <= NOISE {
@@ -134,10 +126,7 @@ mod tests {
 
     #[test]
     fn limits() {
-        assert_eq!(
-            align(&frames([1]), &frames([1, 2])),
-            Err(AlignmentError::TooManyReceived)
-        );
+        assert_eq!(align(&frames([1]), &frames([1, 2])), Err(AlignmentError::TooManyReceived));
         assert_eq!(align(&frames([1]), &[]), Ok(Vec::new()));
     }
 }

@@ -42,11 +42,7 @@ impl Tile {
         let width = picture.width.min(TILE_WIDTH);
         let height = (u64::from(picture.height) * u64::from(width) / u64::from(picture.width))
             .clamp(1, u64::from(u32::MAX)) as u32;
-        let failed = |text: &str| {
-            Failure::Pipeline(format!(
-                "a picture for the contact sheet cannot be made: {text}"
-            ))
-        };
+        let failed = |text: &str| Failure::Pipeline(format!("a picture for the contact sheet cannot be made: {text}"));
         let caps = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, width, height)
             .build()
             .and_then(|info| info.to_caps())
@@ -58,8 +54,7 @@ impl Tile {
 
     fn packed(sample: &gst::Sample) -> Option<Self> {
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
-        let frame =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer()?, &info).ok()?;
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer()?, &info).ok()?;
         let (width, height) = (info.width() as usize, info.height() as usize);
         let stride = usize::try_from(*frame.plane_stride().first()?).ok()?;
         let rgb = frame
@@ -75,9 +70,8 @@ impl Tile {
 
 /// Writes the sheet: of each pair the first above, the second below.
 pub fn write(path: &Path, pairs: &[(Tile, Tile)]) -> Result<(), Failure> {
-    let failed = |text: &dyn std::fmt::Display| {
-        Failure::Configuration(format!("{} cannot be written: {text}", path.display()))
-    };
+    let failed =
+        |text: &dyn std::fmt::Display| Failure::Configuration(format!("{} cannot be written: {text}", path.display()));
     let Some((first, _)) = pairs.first() else {
         return Err(failed(&"there are no frames to show"));
     };
@@ -100,19 +94,14 @@ pub fn write(path: &Path, pairs: &[(Tile, Tile)]) -> Result<(), Failure> {
     }
 
     let caps = info.to_caps().map_err(|error| failed(&error))?;
-    let source = gst_app::AppSrc::builder()
-        .caps(&caps)
-        .format(gst::Format::Time)
-        .build();
+    let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
     let encode = make("pngenc")?;
     encode.set_property("snapshot", true);
     let sink = make("filesink")?;
     sink.set_property("location", path);
     let pipeline = gst::Pipeline::new();
     let elements = [source.upcast_ref(), &encode, &sink];
-    pipeline
-        .add_many(elements)
-        .map_err(|error| failed(&error))?;
+    pipeline.add_many(elements).map_err(|error| failed(&error))?;
     gst::Element::link_many(elements).map_err(|error| failed(&error))?;
     let mut buffer = gst::Buffer::from_mut_slice(canvas);
     if let Some(buffer) = buffer.get_mut() {
@@ -122,12 +111,9 @@ pub fn write(path: &Path, pairs: &[(Tile, Tile)]) -> Result<(), Failure> {
     let _ = pipeline.set_state(gst::State::Playing);
     let _ = source.push_buffer(buffer);
     let _ = source.end_of_stream();
-    let message = pipeline.bus().and_then(|bus| {
-        bus.timed_pop_filtered(
-            CONVERSION,
-            &[gst::MessageType::Eos, gst::MessageType::Error],
-        )
-    });
+    let message = pipeline
+        .bus()
+        .and_then(|bus| bus.timed_pop_filtered(CONVERSION, &[gst::MessageType::Eos, gst::MessageType::Error]));
     let _ = pipeline.set_state(gst::State::Null);
     match message.as_ref().map(|message| message.view()) {
         Some(gst::MessageView::Eos(_)) => Ok(()),

@@ -43,36 +43,23 @@ pub struct Picture {
 
 impl Decoder {
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let metadata = std::fs::metadata(path).map_err(|error| {
-            Failure::Configuration(format!("{} cannot be read: {error}", path.display()))
-        })?;
+        let metadata = std::fs::metadata(path)
+            .map_err(|error| Failure::Configuration(format!("{} cannot be read: {error}", path.display())))?;
         if !metadata.is_file() {
-            return Err(Failure::Configuration(format!(
-                "{} is not a plain file",
-                path.display()
-            )));
+            return Err(Failure::Configuration(format!("{} is not a plain file", path.display())));
         }
         let source = make("filesrc")?;
         source.set_property("location", path);
         let decode = make("decodebin")?;
         let convert = make("videoconvert")?;
         let sink = gst_app::AppSink::builder()
-            .caps(
-                &gst::Caps::builder("video/x-raw")
-                    .field("format", "I420")
-                    .field("colorimetry", "bt709")
-                    .build(),
-            )
+            .caps(&gst::Caps::builder("video/x-raw").field("format", "I420").field("colorimetry", "bt709").build())
             .sync(false)
             .max_buffers(QUEUE)
             .build();
         let pipeline = gst::Pipeline::new();
-        let broken = |error: &dyn std::fmt::Display| {
-            Failure::Pipeline(format!("decoding cannot be started: {error}"))
-        };
-        pipeline
-            .add_many([&source, &decode, &convert, sink.upcast_ref()])
-            .map_err(|error| broken(&error))?;
+        let broken = |error: &dyn std::fmt::Display| Failure::Pipeline(format!("decoding cannot be started: {error}"));
+        pipeline.add_many([&source, &decode, &convert, sink.upcast_ref()]).map_err(|error| broken(&error))?;
         source.link(&decode).map_err(|error| broken(&error))?;
         convert.link(&sink).map_err(|error| broken(&error))?;
 
@@ -96,13 +83,7 @@ impl Decoder {
         decode.connect_no_more_pads(move |_| {
             let _ = done.compare_exchange(UNKNOWN, NO_VIDEO, Ordering::AcqRel, Ordering::Acquire);
         });
-        let decoder = Self {
-            path: path.to_owned(),
-            pipeline,
-            sink,
-            found,
-            size: None,
-        };
+        let decoder = Self { path: path.to_owned(), pipeline, sink, found, size: None };
         // What goes wrong is on the bus, with more words.
         let _ = decoder.pipeline.set_state(gst::State::Playing);
         Ok(decoder)
@@ -113,15 +94,13 @@ impl Decoder {
         let Some(sample) = self.next_sample()? else {
             return Ok(None);
         };
-        let picture =
-            picture(sample).ok_or_else(|| self.undecodable("a decoded picture cannot be read"))?;
+        let picture = picture(sample).ok_or_else(|| self.undecodable("a decoded picture cannot be read"))?;
         let size = (picture.width, picture.height);
         let first = *self.size.get_or_insert(size);
         if first != size {
-            return Err(self.undecodable(&format!(
-                "the size changes from {}x{} to {}x{}",
-                first.0, first.1, size.0, size.1
-            )));
+            return Err(
+                self.undecodable(&format!("the size changes from {}x{} to {}x{}", first.0, first.1, size.0, size.1))
+            );
         }
         Ok(Some(picture))
     }
@@ -148,19 +127,13 @@ impl Decoder {
     }
 
     fn error_on_bus(&self) -> Option<Failure> {
-        let message = self
-            .pipeline
-            .bus()?
-            .pop_filtered(&[gst::MessageType::Error])?;
+        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
         let gst::MessageView::Error(error) = message.view() else {
             return None;
         };
         let text = error.error();
         if text.matches(gst::CoreError::MissingPlugin) {
-            return Some(Failure::Pipeline(format!(
-                "{} cannot be decoded: {text}",
-                self.path.display()
-            )));
+            return Some(Failure::Pipeline(format!("{} cannot be decoded: {text}", self.path.display())));
         }
         Some(self.undecodable(&text.to_string()))
     }
@@ -180,8 +153,7 @@ fn picture(sample: gst::Sample) -> Option<Picture> {
     let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
     let (width, height) = (info.width(), info.height());
     let luma = {
-        let frame =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer()?, &info).ok()?;
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer()?, &info).ok()?;
         let stride = usize::try_from(*frame.plane_stride().first()?).ok()?;
         let plane = frame.plane_data(0).ok()?;
         plane
@@ -190,12 +162,7 @@ fn picture(sample: gst::Sample) -> Option<Picture> {
             .flat_map(|row| row.iter().take(width as usize).copied())
             .collect::<Vec<u8>>()
     };
-    (luma.len() == width as usize * height as usize).then_some(Picture {
-        sample,
-        width,
-        height,
-        luma,
-    })
+    (luma.len() == width as usize * height as usize).then_some(Picture { sample, width, height, luma })
 }
 
 pub fn make(factory: &str) -> Result<gst::Element, Failure> {

@@ -28,8 +28,7 @@ pub fn run() -> Result<(), Failure> {
     let Some(args) = cli::parse::<Args>()? else {
         return Ok(());
     };
-    gst::init()
-        .map_err(|error| Failure::Pipeline(format!("GStreamer cannot be started: {error}")))?;
+    gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer cannot be started: {error}")))?;
     let mut found = Found::default();
     let outcome = compare(&args, &mut found);
     found.report().print(&outcome, args.json);
@@ -51,11 +50,7 @@ struct Found {
 
 impl Found {
     fn worst(&self) -> Option<(usize, f64)> {
-        self.psnr
-            .iter()
-            .copied()
-            .enumerate()
-            .min_by(|(_, one), (_, other)| one.total_cmp(other))
+        self.psnr.iter().copied().enumerate().min_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 
     fn report(&self) -> Report {
@@ -68,20 +63,14 @@ impl Found {
         report.push("matched", self.psnr.len());
         report.push("first_sent", first);
         report.push("last_sent", last);
-        report.push(
-            "skipped",
-            first
-                .zip(last)
-                .map(|(first, last)| last - first + 1 - self.matches.len()),
-        );
+        report.push("skipped", first.zip(last).map(|(first, last)| last - first + 1 - self.matches.len()));
         report.push("width", self.size.map(|(width, _)| width));
         report.push("height", self.size.map(|(_, height)| height));
         report.push("min_psnr_db", self.worst().map(|(_, psnr)| decibels(psnr)));
         report.push("worst_received", self.worst().map(|(index, _)| index));
         report.push(
             "mean_psnr_db",
-            (!self.psnr.is_empty())
-                .then(|| decibels(self.psnr.iter().sum::<f64>() / self.psnr.len() as f64)),
+            (!self.psnr.is_empty()).then(|| decibels(self.psnr.iter().sum::<f64>() / self.psnr.len() as f64)),
         );
         report.push("contact_sheet", self.sheet.join(","));
         report
@@ -95,10 +84,7 @@ fn compare(args: &Args, found: &mut Found) -> Result<(), Failure> {
     found.received_frames = received.frames.len();
     found.size = received.size;
     if sent.frames.is_empty() {
-        return Err(Failure::Protocol(format!(
-            "{} holds no frames",
-            args.sent.display()
-        )));
+        return Err(Failure::Protocol(format!("{} holds no frames", args.sent.display())));
     }
     if let (Some(sent), Some(received)) = (sent.size, received.size)
         && sent != received
@@ -108,22 +94,19 @@ fn compare(args: &Args, found: &mut Found) -> Result<(), Failure> {
             sent.0, sent.1, received.0, received.1
         )));
     }
-    found.matches =
-        alignment::align(&sent.frames, &received.frames).map_err(|error| match error {
-            AlignmentError::TooManyReceived => Failure::Protocol(format!(
-                "{} frames were received and {} sent: some are repeated, or of something else",
-                received.frames.len(),
-                sent.frames.len()
-            )),
-            AlignmentError::TooMuchWork => Failure::Configuration(
-                "the clips are too long and too different in length to be matched: cut them".into(),
-            ),
-        })?;
+    found.matches = alignment::align(&sent.frames, &received.frames).map_err(|error| match error {
+        AlignmentError::TooManyReceived => Failure::Protocol(format!(
+            "{} frames were received and {} sent: some are repeated, or of something else",
+            received.frames.len(),
+            sent.frames.len()
+        )),
+        AlignmentError::TooMuchWork => {
+            Failure::Configuration("the clips are too long and too different in length to be matched: cut them".into())
+        }
+    })?;
     compare_matched(args, found)?;
     judge(args, found)?;
-    if let Some((index, earlier)) =
-        alignment::find_repetition(&sent.frames, &received.frames, &found.matches)
-    {
+    if let Some((index, earlier)) = alignment::find_repetition(&sent.frames, &received.frames, &found.matches) {
         return Err(Failure::Protocol(format!(
             "received frame {index} shows sent frame {earlier}, and sent frame {} came before it: it repeats or goes \
              back",
@@ -140,10 +123,7 @@ struct SmallPictures {
 
 fn small_pictures(path: &Path) -> Result<SmallPictures, Failure> {
     let mut decoder = Decoder::open(path)?;
-    let mut pictures = SmallPictures {
-        frames: Vec::new(),
-        size: None,
-    };
+    let mut pictures = SmallPictures { frames: Vec::new(), size: None };
     while let Some(picture) = decoder.next_picture()? {
         if pictures.frames.len() == MAX_FRAMES {
             return Err(Failure::Configuration(format!(
@@ -152,11 +132,7 @@ fn small_pictures(path: &Path) -> Result<SmallPictures, Failure> {
             )));
         }
         pictures.size = Some((picture.width, picture.height));
-        pictures.frames.push(Small::of(
-            &picture.luma,
-            picture.width as usize,
-            picture.height as usize,
-        ));
+        pictures.frames.push(Small::of(&picture.luma, picture.width as usize, picture.height as usize));
     }
     Ok(pictures)
 }
@@ -172,8 +148,7 @@ fn compare_matched(args: &Args, found: &mut Found) -> Result<(), Failure> {
     let mut received = Decoder::open(&args.received)?;
     let mut next_sent = 0;
     for (index, wanted) in found.matches.iter().enumerate() {
-        let changed =
-            || Failure::Configuration("the files gave fewer frames when read once more".to_owned());
+        let changed = || Failure::Configuration("the files gave fewer frames when read once more".to_owned());
         let received = received.next_picture()?.ok_or_else(changed)?;
         let sent = loop {
             let picture = sent.next_picture()?.ok_or_else(changed)?;
@@ -183,8 +158,7 @@ fn compare_matched(args: &Args, found: &mut Found) -> Result<(), Failure> {
             }
         };
         let psnr = likeness::psnr(&sent.luma, &received.luma);
-        let is_first_unlike =
-            psnr < args.min_psnr && found.psnr.iter().all(|psnr| *psnr >= args.min_psnr);
+        let is_first_unlike = psnr < args.min_psnr && found.psnr.iter().all(|psnr| *psnr >= args.min_psnr);
         found.psnr.push(psnr);
         if columns.contains(&index) || (is_first_unlike && args.contact_sheet.is_some()) {
             tiles.push((Tile::of(&sent)?, Tile::of(&received)?));
@@ -198,11 +172,7 @@ fn compare_matched(args: &Args, found: &mut Found) -> Result<(), Failure> {
 }
 
 fn judge(args: &Args, found: &Found) -> Result<(), Failure> {
-    let unlike = found
-        .psnr
-        .iter()
-        .enumerate()
-        .find(|(_, psnr)| **psnr < args.min_psnr);
+    let unlike = found.psnr.iter().enumerate().find(|(_, psnr)| **psnr < args.min_psnr);
     if let Some((index, psnr)) = unlike {
         return Err(Failure::Protocol(format!(
             "received frame {index} is not like sent frame {}, its best match: luma PSNR {psnr:.2} dB, {} are wanted",

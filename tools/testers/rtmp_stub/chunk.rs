@@ -76,9 +76,7 @@ impl ChunkReader {
 
     /// Whether the bytes so far end within a message or a chunk.
     pub fn is_mid_message(&self) -> bool {
-        !self.buffer.is_empty()
-            || self.current.is_some()
-            || self.streams.values().any(|stream| stream.in_message)
+        !self.buffer.is_empty() || self.current.is_some() || self.streams.values().any(|stream| stream.in_message)
     }
 
     /// The next whole message; `None` until more bytes are pushed.
@@ -93,10 +91,7 @@ impl ChunkReader {
                 Ok(true) if message.is_none() => {}
                 Ok(_) => break Ok(()),
                 Err(text) => {
-                    break Err(format!(
-                        "RTMP chunk stream, byte {}: {text}",
-                        self.consumed + at as u64
-                    ));
+                    break Err(format!("RTMP chunk stream, byte {}: {text}", self.consumed + at as u64));
                 }
             }
         };
@@ -123,9 +118,7 @@ impl ChunkReader {
         let take = missing.min(available);
         let stream = self.streams.entry(chunk_stream).or_default();
         if self.held + take > MAX_HELD_BYTES {
-            return Err(format!(
-                "unfinished messages of more than {MAX_HELD_BYTES} bytes"
-            ));
+            return Err(format!("unfinished messages of more than {MAX_HELD_BYTES} bytes"));
         }
         stream.body.extend_from_slice(&self.buffer[*at..*at + take]);
         self.held += take;
@@ -139,12 +132,8 @@ impl ChunkReader {
             stream.in_message = false;
             let body = std::mem::take(&mut stream.body);
             self.held -= body.len();
-            let complete = Message {
-                type_id: stream.type_id,
-                stream_id: stream.stream_id,
-                timestamp: stream.timestamp,
-                body,
-            };
+            let complete =
+                Message { type_id: stream.type_id, stream_id: stream.stream_id, timestamp: stream.timestamp, body };
             *message = self.control(complete)?;
         }
         Ok(true)
@@ -264,9 +253,7 @@ impl ChunkReader {
         let value = u32::from_be_bytes(bytes);
         if message.type_id == SET_CHUNK_SIZE {
             if value == 0 || value > i32::MAX as u32 {
-                return Err(format!(
-                    "a chunk size of {value}: 1 to 2147483647 are allowed"
-                ));
+                return Err(format!("a chunk size of {value}: 1 to 2147483647 are allowed"));
             }
             self.chunk_size = value as usize;
         } else if let Some(stream) = self.streams.get_mut(&value) {
@@ -346,10 +333,7 @@ mod tests {
         bytes.extend([0x86, 0, 0, 41, 2]); // type 2: a delta of 41
         bytes.extend([0xc6, 3]); // type 3: the same delta
         let messages = read_all(&bytes, 1000).unwrap();
-        assert_eq!(
-            messages.iter().map(|m| m.timestamp).collect::<Vec<_>>(),
-            [u32::MAX, 40, 81]
-        );
+        assert_eq!(messages.iter().map(|m| m.timestamp).collect::<Vec<_>>(), [u32::MAX, 40, 81]);
     }
 
     #[test]
@@ -360,11 +344,7 @@ mod tests {
         bytes.extend(full_header(0, 10));
         assert!(read_all(&bytes, 1000).unwrap_err().contains("128 of 200"));
         let chunk_size_0 = [2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-        assert!(
-            read_all(&chunk_size_0, 1000)
-                .unwrap_err()
-                .contains("chunk size of 0")
-        );
+        assert!(read_all(&chunk_size_0, 1000).unwrap_err().contains("chunk size of 0"));
     }
 
     #[test]
@@ -399,9 +379,7 @@ mod tests {
             for _ in 0..64 {
                 let bytes: Vec<u8> = (0..100)
                     .map(|_| {
-                        state = state
-                            .wrapping_mul(6_364_136_223_846_793_005)
-                            .wrapping_add(1);
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                         // Small values make more headers that are accepted.
                         (state >> 33) as u8 & 0x4f
                     })

@@ -40,9 +40,7 @@ impl Intake {
         if content != Content::Other
             && let Some(elementary) = &mut self.elementary
         {
-            elementary
-                .content(tag.body, &content)
-                .map_err(cannot_write)?;
+            elementary.content(tag.body, &content).map_err(cannot_write)?;
         }
         Ok(())
     }
@@ -64,11 +62,7 @@ impl Intake {
         if self.is_threshold_met() {
             return Ok(());
         }
-        Err(Failure::Threshold(format!(
-            "{} of {} frames came",
-            self.counts().frames,
-            self.threshold
-        )))
+        Err(Failure::Threshold(format!("{} of {} frames came", self.counts().frames, self.threshold)))
     }
 
     /// Completes the files. Has to happen however the run ended.
@@ -101,14 +95,9 @@ impl Intake {
     }
 }
 
-fn create<W>(
-    path: Option<&Path>,
-    open: impl Fn(&Path) -> std::io::Result<W>,
-) -> Result<Option<W>, Failure> {
+fn create<W>(path: Option<&Path>, open: impl Fn(&Path) -> std::io::Result<W>) -> Result<Option<W>, Failure> {
     path.map(|path| {
-        open(path).map_err(|error| {
-            Failure::Configuration(format!("{} cannot be written: {error}", path.display()))
-        })
+        open(path).map_err(|error| Failure::Configuration(format!("{} cannot be written: {error}", path.display())))
     })
     .transpose()
 }

@@ -65,9 +65,7 @@ pub fn run() -> Result<(), Failure> {
 
 fn check_file(path: &Path, intake: &mut Intake) -> Result<(), Failure> {
     let failed = |error: ReadError| match error {
-        ReadError::Io(error) => {
-            Failure::Configuration(format!("{} cannot be read: {error}", path.display()))
-        }
+        ReadError::Io(error) => Failure::Configuration(format!("{} cannot be read: {error}", path.display())),
         ReadError::Format { .. } => Failure::Protocol(format!("{}: {error}", path.display())),
     };
     let mut reader = Reader::open(path).map_err(failed)?;

@@ -57,10 +57,7 @@ pub fn serve(
         let mut connection = Connection {
             stream,
             chunks: ChunkReader::new(),
-            session: Session::new(
-                args.refuse,
-                (args.mode == Mode::H265Enhanced).then_some("hvc1"),
-            ),
+            session: Session::new(args.refuse, (args.mode == Mode::H265Enhanced).then_some("hvc1")),
             timeout,
             deadline,
             until_end: args.until_end,
@@ -71,9 +68,7 @@ pub fn serve(
             End::ThresholdMet | End::Refused => return Ok(()),
             End::TimedOut => break,
             End::Closed if intake.counts().tags > 0 => return intake.judge_count(),
-            End::Closed => {
-                talk("a client hung up before it published anything; waiting for another")
-            }
+            End::Closed => talk("a client hung up before it published anything; waiting for another"),
         }
     }
     let waited = args.timeout_ms;
@@ -85,9 +80,7 @@ pub fn serve(
     }
     if intake.counts().video_tags == 0 {
         let asked = if args.refuse { "publisher" } else { "video" };
-        return Err(Failure::Timeout(format!(
-            "no {asked} came within {waited} ms"
-        )));
+        return Err(Failure::Timeout(format!("no {asked} came within {waited} ms")));
     }
     intake.judge_count().map_err(|failure| match failure {
         Failure::Threshold(text) => Failure::Threshold(format!("{text} within {waited} ms")),
@@ -96,35 +89,27 @@ pub fn serve(
 }
 
 fn accept(listener: &TcpListener, deadline: Instant) -> Result<Option<TcpStream>, Failure> {
-    let broken =
-        |error: io::Error| Failure::Configuration(format!("no publisher can be taken: {error}"));
+    let broken = |error: io::Error| Failure::Configuration(format!("no publisher can be taken: {error}"));
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(None);
         }
         let timeout = Timespec::try_from(left).ok();
-        match poll(
-            &mut [PollFd::new(listener, PollFlags::IN)],
-            timeout.as_ref(),
-        ) {
+        match poll(&mut [PollFd::new(listener, PollFlags::IN)], timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(broken(error.into())),
         }
         match listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(false).map_err(broken)?;
-                stream
-                    .set_write_timeout(Some(WRITE_TIMEOUT))
-                    .map_err(broken)?;
+                stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(broken)?;
                 return Ok(Some(stream));
             }
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::WouldBlock
-                        | io::ErrorKind::ConnectionAborted
-                        | io::ErrorKind::Interrupted
+                    io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
                 ) => {}
             Err(error) => return Err(broken(error)),
         }
@@ -171,11 +156,7 @@ impl Connection {
                         return Ok(End::Closed);
                     }
                     Step::Tag { kind, body_offset } => {
-                        intake.tag(&Tag {
-                            kind,
-                            timestamp: message.timestamp,
-                            body: &message.body[body_offset..],
-                        })?;
+                        intake.tag(&Tag { kind, timestamp: message.timestamp, body: &message.body[body_offset..] })?;
                         if intake.is_threshold_met() {
                             if !self.until_end {
                                 return Ok(End::ThresholdMet);
@@ -195,10 +176,7 @@ impl Connection {
                 }
                 Input::Closed => {
                     if self.session.is_publishing() && self.chunks.is_mid_message() {
-                        intake.warn(
-                            "cut-short",
-                            "the connection ended in the middle of the next message",
-                        );
+                        intake.warn("cut-short", "the connection ended in the middle of the next message");
                     }
                     return Ok(End::Closed);
                 }
@@ -221,10 +199,9 @@ impl Connection {
                 .map_err(|error| Failure::Protocol(format!("the RTMP handshake: {error}")))?;
             let (response, rest) = match progress {
                 HandshakeProcessResult::InProgress { response_bytes } => (response_bytes, None),
-                HandshakeProcessResult::Completed {
-                    response_bytes,
-                    remaining_bytes,
-                } => (response_bytes, Some(remaining_bytes)),
+                HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
+                    (response_bytes, Some(remaining_bytes))
+                }
             };
             if self.stream.write_all(&response).is_err() {
                 return Ok(Err(End::Closed));
@@ -253,9 +230,7 @@ impl Connection {
                 Err(error)
                     if matches!(
                         error.kind(),
-                        io::ErrorKind::WouldBlock
-                            | io::ErrorKind::TimedOut
-                            | io::ErrorKind::Interrupted
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
                     ) => {}
                 Err(_) => return Input::Closed,
             }

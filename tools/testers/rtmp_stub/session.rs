@@ -113,16 +113,14 @@ impl Session {
             }
             20 => self.command(message, 0),
             15 => Err("metadata in AMF3 (message type 15): AMF0 is expected".into()),
-            22 => {
-                Err("an aggregate message (type 22): publishers send their tags one by one".into())
-            }
+            22 => Err("an aggregate message (type 22): publishers send their tags one by one".into()),
             other => Err(format!("an RTMP message of the unknown type {other}")),
         }
     }
 
     fn window_size(&mut self, body: &[u8]) -> Result<Step, String> {
-        let bytes = <[u8; 4]>::try_from(body)
-            .map_err(|_| format!("a window size has 4 bytes, this one {}", body.len()))?;
+        let bytes =
+            <[u8; 4]>::try_from(body).map_err(|_| format!("a window size has 4 bytes, this one {}", body.len()))?;
         self.window = Some(u64::from(u32::from_be_bytes(bytes).max(1)));
         Ok(Step::Continue)
     }
@@ -132,10 +130,7 @@ impl Session {
             return Ok(Step::Continue);
         };
         if !self.publishing {
-            return Err(format!(
-                "a media message of type {} before publish was answered",
-                message.type_id
-            ));
+            return Err(format!("a media message of type {} before publish was answered", message.type_id));
         }
         if message.stream_id != STREAM_ID {
             return Err(format!(
@@ -146,9 +141,7 @@ impl Session {
         let mut body_offset = 0;
         if kind == TagKind::Script {
             let mut reader = Reader::new(&message.body, 0);
-            let name = reader
-                .string("a data message's name")
-                .map_err(|fault| fault.describe(&message.body))?;
+            let name = reader.string("a data message's name").map_err(|fault| fault.describe(&message.body))?;
             if name == "@setDataFrame" {
                 body_offset = reader.position();
             }
@@ -158,9 +151,8 @@ impl Session {
 
     fn command(&mut self, message: &Message, start: usize) -> Result<Step, String> {
         let mut reader = Reader::new(&message.body, start);
-        let describe = |fault: crate::testers::flv::fault::Fault| {
-            format!("an RTMP command: {}", fault.describe(&message.body))
-        };
+        let describe =
+            |fault: crate::testers::flv::fault::Fault| format!("an RTMP command: {}", fault.describe(&message.body));
         let name = reader.string("a command's name").map_err(describe)?;
         let transaction = reader
             .value()
@@ -189,11 +181,7 @@ impl Session {
     }
 
     fn require_connection(&self, command: &str) -> Result<(), String> {
-        if self.connected {
-            Ok(())
-        } else {
-            Err(format!("{command} before connect"))
-        }
+        if self.connected { Ok(()) } else { Err(format!("{command} before connect")) }
     }
 
     fn connect(&mut self, transaction: f64, object: Option<&Value>) -> Result<Step, String> {
@@ -206,35 +194,22 @@ impl Session {
         };
         self.publisher.app = text("app");
         self.publisher.flash_version = text("flashVer");
-        if let Some(Value::StrictArray(list)) = object.entry("fourCcList").map(|entry| &entry.value)
-        {
-            self.publisher.four_cc_list = list
-                .iter()
-                .filter_map(|value| value.as_str().map(str::to_owned))
-                .collect();
+        if let Some(Value::StrictArray(list)) = object.entry("fourCcList").map(|entry| &entry.value) {
+            self.publisher.four_cc_list = list.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect();
         }
         self.connected = true;
         self.send(RtmpMessage::WindowAcknowledgement { size: WINDOW_BYTES }, 0)?;
-        let peer_bandwidth = RtmpMessage::SetPeerBandwidth {
-            size: WINDOW_BYTES,
-            limit_type: PeerBandwidthLimitType::Dynamic,
-        };
+        let peer_bandwidth =
+            RtmpMessage::SetPeerBandwidth { size: WINDOW_BYTES, limit_type: PeerBandwidthLimitType::Dynamic };
         self.send(peer_bandwidth, 0)?;
         let mut properties = HashMap::from([
             ("fmsVer".to_owned(), string("FMS/3,5,7,7009")),
             ("capabilities".to_owned(), Amf0Value::Number(31.0)),
         ]);
         if let Some(four_cc) = self.four_cc {
-            properties.insert(
-                "fourCcList".to_owned(),
-                Amf0Value::StrictArray(vec![string(four_cc)]),
-            );
+            properties.insert("fourCcList".to_owned(), Amf0Value::StrictArray(vec![string(four_cc)]));
         }
-        let mut information = status(
-            "status",
-            "NetConnection.Connect.Success",
-            "Connection succeeded.",
-        );
+        let mut information = status("status", "NetConnection.Connect.Success", "Connection succeeded.");
         information.insert("objectEncoding".to_owned(), Amf0Value::Number(0.0));
         let answer = RtmpMessage::Amf0Command {
             command_name: "_result".to_owned(),
@@ -260,9 +235,7 @@ impl Session {
     fn publish(&mut self, stream_id: u32, arguments: &[Value]) -> Result<Step, String> {
         self.require_connection("publish")?;
         if stream_id != STREAM_ID {
-            return Err(format!(
-                "publish on message stream {stream_id}, createStream gave {STREAM_ID}"
-            ));
+            return Err(format!("publish on message stream {stream_id}, createStream gave {STREAM_ID}"));
         }
         // The first argument is the command object, which is null here (RTMP 7.2.2.6).
         let Some(name) = arguments.get(1).and_then(Value::as_str) else {
@@ -284,11 +257,7 @@ impl Session {
             timestamp: None,
         };
         self.send(begin, 0)?;
-        self.on_status(
-            "status",
-            "NetStream.Publish.Start",
-            "Publishing has started.",
-        )?;
+        self.on_status("status", "NetStream.Publish.Start", "Publishing has started.")?;
         self.publishing = true;
         Ok(Step::Continue)
     }

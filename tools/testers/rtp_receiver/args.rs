@@ -69,9 +69,7 @@ impl Codec {
     pub const ALL: [Self; 2] = [Self::H264, Self::H265];
 
     pub fn from_encoding_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|codec| codec.encoding_name() == name)
+        Self::ALL.into_iter().find(|codec| codec.encoding_name() == name)
     }
 
     /// The name in SDP and in RTP caps.

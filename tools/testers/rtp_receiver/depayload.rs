@@ -68,19 +68,11 @@ impl Depayloader {
         let depay = make(depay)?;
         let parse = make(parse)?;
         let sink = gst_app::AppSink::builder()
-            .caps(
-                &gst::Caps::builder(media)
-                    .field("stream-format", "byte-stream")
-                    .field("alignment", "au")
-                    .build(),
-            )
+            .caps(&gst::Caps::builder(media).field("stream-format", "byte-stream").field("alignment", "au").build())
             .sync(false)
             .max_buffers(16)
             .build();
-        let shared = Arc::new(Mutex::new(Shared {
-            dump: dump.map(writer).transpose()?,
-            ..Shared::default()
-        }));
+        let shared = Arc::new(Mutex::new(Shared { dump: dump.map(writer).transpose()?, ..Shared::default() }));
         let receiver = Arc::clone(&shared);
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
@@ -93,22 +85,12 @@ impl Depayloader {
         );
         let pipeline = gst::Pipeline::new();
         let elements = [source.upcast_ref(), &depay, &parse, sink.upcast_ref()];
-        let broken = |error: &dyn std::fmt::Display| {
-            Failure::Pipeline(format!("the depayloader cannot be started: {error}"))
-        };
-        pipeline
-            .add_many(elements)
-            .map_err(|error| broken(&error))?;
+        let broken =
+            |error: &dyn std::fmt::Display| Failure::Pipeline(format!("the depayloader cannot be started: {error}"));
+        pipeline.add_many(elements).map_err(|error| broken(&error))?;
         gst::Element::link_many(elements).map_err(|error| broken(&error))?;
-        pipeline
-            .set_state(gst::State::Playing)
-            .map_err(|error| broken(&error))?;
-        Ok(Self {
-            codec,
-            pipeline,
-            source,
-            shared,
-        })
+        pipeline.set_state(gst::State::Playing).map_err(|error| broken(&error))?;
+        Ok(Self { codec, pipeline, source, shared })
     }
 
     pub fn codec(&self) -> Codec {
@@ -117,9 +99,7 @@ impl Depayloader {
 
     pub fn packet(&self, bytes: &[u8]) {
         // A depayloader that stopped shows as access units that are missing, and in `finish`.
-        let _ = self
-            .source
-            .push_buffer(gst::Buffer::from_mut_slice(bytes.to_vec()));
+        let _ = self.source.push_buffer(gst::Buffer::from_mut_slice(bytes.to_vec()));
     }
 
     pub fn parsed(&self) -> Parsed {
@@ -143,9 +123,7 @@ impl Depayloader {
         }
         match &shared.dump_error {
             None => Ok(shared.parsed.clone()),
-            Some(error) => Err(Failure::Configuration(format!(
-                "what came cannot be kept: {error}"
-            ))),
+            Some(error) => Err(Failure::Configuration(format!("what came cannot be kept: {error}"))),
         }
     }
 }
@@ -164,12 +142,7 @@ impl Shared {
         let size = sample
             .caps()
             .and_then(|caps| caps.structure(0))
-            .and_then(|caps| {
-                Some((
-                    caps.get::<i32>("width").ok()?,
-                    caps.get::<i32>("height").ok()?,
-                ))
-            });
+            .and_then(|caps| Some((caps.get::<i32>("width").ok()?, caps.get::<i32>("height").ok()?)));
         // Only a parser that has read a parameter set knows the size, and noise can pass for one.
         if size.is_none_or(|(width, height)| width <= 0 || height <= 0) {
             return;
@@ -181,10 +154,7 @@ impl Shared {
             self.parsed.keyframes += 1;
         }
         if let Some(dump) = &mut self.dump {
-            let written = buffer
-                .map_readable()
-                .map_err(std::io::Error::other)
-                .and_then(|map| dump.write_all(&map));
+            let written = buffer.map_readable().map_err(std::io::Error::other).and_then(|map| dump.write_all(&map));
             if let Err(error) = written {
                 self.dump = None;
                 self.dump_error = Some(error.to_string());
@@ -202,9 +172,7 @@ fn writer(file: &File) -> Result<BufWriter<File>, Failure> {
 
 fn make(factory: &str) -> Result<gst::Element, Failure> {
     gst::ElementFactory::make(factory).build().map_err(|_| {
-        Failure::Pipeline(format!(
-            "there is no GStreamer element {factory}: install the good and bad plugin sets"
-        ))
+        Failure::Pipeline(format!("there is no GStreamer element {factory}: install the good and bad plugin sets"))
     })
 }
 

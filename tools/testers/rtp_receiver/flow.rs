@@ -97,11 +97,7 @@ impl Flow {
             self.frames = 1;
             return Ok(());
         };
-        let step = i64::from(
-            timestamp
-                .wrapping_sub(self.last_timestamp as u32)
-                .cast_signed(),
-        );
+        let step = i64::from(timestamp.wrapping_sub(self.last_timestamp as u32).cast_signed());
         let extended = self.last_timestamp + step;
         if self.highest_timestamp - extended > MAX_TIMESTAMP_STEP_BACK {
             return Err(format!(
@@ -156,14 +152,7 @@ mod tests {
     use super::*;
 
     fn header(sequence: u16, timestamp: u32) -> RtpHeader {
-        RtpHeader {
-            payload_type: 96,
-            marker: false,
-            sequence,
-            timestamp,
-            ssrc: 1,
-            payload_length: 10,
-        }
+        RtpHeader { payload_type: 96, marker: false, sequence, timestamp, ssrc: 1, payload_length: 10 }
     }
 
     fn run(sequences: &[u16]) -> Flow {
@@ -201,21 +190,10 @@ mod tests {
     #[test]
     fn restarts_are_refused() {
         let mut flow = run(&[30_000]);
-        assert!(
-            flow.packet(&header(100, 0))
-                .unwrap_err()
-                .contains("began anew")
-        );
+        assert!(flow.packet(&header(100, 0)).unwrap_err().contains("began anew"));
         let mut flow = run(&[1]);
-        let other = RtpHeader {
-            ssrc: 2,
-            ..header(2, 0)
-        };
-        assert!(
-            flow.packet(&other)
-                .unwrap_err()
-                .contains("0x00000002 after 0x00000001")
-        );
+        let other = RtpHeader { ssrc: 2, ..header(2, 0) };
+        assert!(flow.packet(&other).unwrap_err().contains("0x00000002 after 0x00000001"));
     }
 
     #[test]
@@ -226,19 +204,12 @@ mod tests {
         assert_eq!(flow.duration_ms(), 1000);
         flow.packet(&header(3, 42_000)).unwrap();
         let back = 42_000_u32.wrapping_sub(CLOCK_RATE * 11);
-        assert!(
-            flow.packet(&header(4, back))
-                .unwrap_err()
-                .contains("jumped back")
-        );
+        assert!(flow.packet(&header(4, back)).unwrap_err().contains("jumped back"));
 
         let mut frozen = Flow::default();
         let mut last = Ok(());
         for sequence in 0..10 {
-            let packet = RtpHeader {
-                marker: true,
-                ..header(sequence, 7)
-            };
+            let packet = RtpHeader { marker: true, ..header(sequence, 7) };
             last = frozen.packet(&packet);
             if last.is_err() {
                 break;

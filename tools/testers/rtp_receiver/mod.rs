@@ -24,8 +24,7 @@ pub fn run() -> Result<(), Failure> {
     let Some(args) = cli::parse::<Args>()? else {
         return Ok(());
     };
-    gst::init()
-        .map_err(|error| Failure::Pipeline(format!("GStreamer cannot be started: {error}")))?;
+    gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer cannot be started: {error}")))?;
     let mut received = Received::default();
     let outcome = receive_as_asked(&args, &mut received);
     report(&received).print(&outcome, args.json);
@@ -61,9 +60,8 @@ fn receive_as_asked(args: &Args, received: &mut Received) -> Result<(), Failure>
         expected.parameter_sets = stream.parameter_sets;
     }
     let dump = args.dump.as_ref().map(|path| {
-        File::create(path).map_err(|error| {
-            Failure::Configuration(format!("{} cannot be written: {error}", path.display()))
-        })
+        File::create(path)
+            .map_err(|error| Failure::Configuration(format!("{} cannot be written: {error}", path.display())))
     });
     let dump = dump.transpose()?;
     let socket = receive::bind(&args.host, port)?;

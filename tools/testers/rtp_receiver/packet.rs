@@ -26,10 +26,7 @@ pub enum Datagram {
 /// A sentence about the field that is wrong.
 pub fn parse(bytes: &[u8]) -> Result<Datagram, String> {
     let Some(second) = bytes.get(1) else {
-        return Err(format!(
-            "a datagram of {} bytes is no RTP packet",
-            bytes.len()
-        ));
+        return Err(format!("a datagram of {} bytes is no RTP packet", bytes.len()));
     };
     let version = bytes[0] >> 6;
     if version != 2 {
@@ -44,34 +41,26 @@ pub fn parse(bytes: &[u8]) -> Result<Datagram, String> {
 
 fn rtp(bytes: &[u8]) -> Result<RtpHeader, String> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LENGTH>() else {
-        return Err(format!(
-            "a datagram of {} bytes is shorter than an RTP header of {HEADER_LENGTH}",
-            bytes.len()
-        ));
+        return Err(format!("a datagram of {} bytes is shorter than an RTP header of {HEADER_LENGTH}", bytes.len()));
     };
     let contributing = usize::from(header[0] & 0x0f) * 4;
-    let mut payload = rest.get(contributing..).ok_or_else(|| {
-        format!(
-            "byte 0 says {} contributing sources, the packet ends within them",
-            contributing / 4
-        )
-    })?;
+    let mut payload = rest
+        .get(contributing..)
+        .ok_or_else(|| format!("byte 0 says {} contributing sources, the packet ends within them", contributing / 4))?;
     if header[0] & 0x10 != 0 {
         let words = match payload.split_first_chunk::<4>() {
             Some((extension, _)) => usize::from(u16::from_be_bytes([extension[2], extension[3]])),
             None => return Err("the packet ends within its header extension".into()),
         };
-        payload = payload.get(4 + words * 4..).ok_or_else(|| {
-            format!("a header extension of {words} words, the packet ends within it")
-        })?;
+        payload = payload
+            .get(4 + words * 4..)
+            .ok_or_else(|| format!("a header extension of {words} words, the packet ends within it"))?;
     }
     let mut payload_length = payload.len();
     if header[0] & 0x20 != 0 {
         let padding = usize::from(payload.last().copied().unwrap_or(0));
         if padding == 0 || padding > payload_length {
-            return Err(format!(
-                "the last byte says {padding} bytes of padding, {payload_length} bytes are there"
-            ));
+            return Err(format!("the last byte says {padding} bytes of padding, {payload_length} bytes are there"));
         }
         payload_length -= padding;
     }
@@ -94,16 +83,12 @@ fn rtcp(bytes: &[u8]) -> Result<Datagram, String> {
             return Err("an RTCP packet ends within its header".into());
         };
         if header[0] >> 6 != 2 {
-            return Err(format!(
-                "an RTCP packet of version {}, it has to be 2",
-                header[0] >> 6
-            ));
+            return Err(format!("an RTCP packet of version {}, it has to be 2", header[0] >> 6));
         }
         goodbye |= header[1] == BYE;
         let length = (usize::from(u16::from_be_bytes([header[2], header[3]])) + 1) * 4;
-        rest = rest
-            .get(length..)
-            .ok_or_else(|| format!("an RTCP packet of {length} bytes, {} are there", rest.len()))?;
+        rest =
+            rest.get(length..).ok_or_else(|| format!("an RTCP packet of {length} bytes, {} are there", rest.len()))?;
     }
     Ok(Datagram::Rtcp { goodbye })
 }
@@ -168,10 +153,7 @@ mod tests {
         let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
         let goodbye = [0x81, 203, 0, 1, 1, 2, 3, 4];
         assert_eq!(parse(&report), Ok(Datagram::Rtcp { goodbye: false }));
-        assert_eq!(
-            parse(&[report, goodbye].concat()),
-            Ok(Datagram::Rtcp { goodbye: true })
-        );
+        assert_eq!(parse(&[report, goodbye].concat()), Ok(Datagram::Rtcp { goodbye: true }));
         assert!(parse(&report[..6]).unwrap_err().contains("8 bytes, 6"));
     }
 }

@@ -52,9 +52,7 @@ pub struct Received {
 }
 
 pub fn bind(host: &str, port: u16) -> Result<UdpSocket, Failure> {
-    let unusable = |error: io::Error| {
-        Failure::Configuration(format!("{host}:{port} cannot be received on: {error}"))
-    };
+    let unusable = |error: io::Error| Failure::Configuration(format!("{host}:{port} cannot be received on: {error}"));
     let socket = UdpSocket::bind((host, port)).map_err(unusable)?;
     // The default size loses packets when this program waits for a processor; smaller than asked is no reason to stop.
     let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
@@ -95,10 +93,7 @@ pub fn receive(
 /// A parameter set that noise happens to look like makes access units of some of it. Each frame has to make one, but for
 /// those that lost a packet.
 fn every_frame_parsed(received: &Received) -> Result<(), Failure> {
-    let frames_after = received
-        .flow
-        .frames
-        .saturating_sub(received.frames_before.unwrap_or(received.flow.frames));
+    let frames_after = received.flow.frames.saturating_sub(received.frames_before.unwrap_or(received.flow.frames));
     let units = received.parsed.access_units;
     let lost = received.flow.lost;
     if units + lost + frames_after / UNPARSED_SHARE >= frames_after {
@@ -120,17 +115,14 @@ fn packets(
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         if received.frames_before.is_none()
-            && let Some(found) = depayloaders
-                .iter()
-                .position(|depayloader| depayloader.parsed().access_units > 0)
+            && let Some(found) = depayloaders.iter().position(|depayloader| depayloader.parsed().access_units > 0)
         {
             // The other codec was a guess.
             depayloaders.swap(0, found);
             depayloaders.truncate(1);
             received.frames_before = Some(received.flow.frames);
         }
-        let satisfied =
-            received.frames_before.is_some() && received.flow.packets >= expected.threshold;
+        let satisfied = received.frames_before.is_some() && received.flow.packets >= expected.threshold;
         if satisfied && !expected.until_end {
             return Ok(());
         }
@@ -150,9 +142,9 @@ fn packets(
             continue;
         };
         let datagram = &buffer[..length];
-        match packet::parse(datagram).map_err(|text| {
-            Failure::Protocol(format!("packet {}: {text}", received.flow.packets))
-        })? {
+        match packet::parse(datagram)
+            .map_err(|text| Failure::Protocol(format!("packet {}: {text}", received.flow.packets)))?
+        {
             Datagram::Rtcp { goodbye: false } => continue,
             Datagram::Rtcp { goodbye: true } => {
                 received.goodbye = true;
@@ -200,10 +192,7 @@ fn check(header: &RtpHeader, expected: &Expected, received: &mut Received) -> Re
         )));
     }
     if header.payload_length == 0 {
-        return Err(Failure::Protocol(format!(
-            "packet {}: an RTP packet without payload",
-            received.flow.packets
-        )));
+        return Err(Failure::Protocol(format!("packet {}: an RTP packet without payload", received.flow.packets)));
     }
     received.flow.packet(header).map_err(Failure::Protocol)
 }
@@ -212,10 +201,7 @@ fn check(header: &RtpHeader, expected: &Expected, received: &mut Received) -> Re
 fn judge_count(expected: &Expected, received: &Received) -> Result<(), Failure> {
     let packets = received.flow.packets;
     if packets == 0 {
-        return Err(Failure::Timeout(format!(
-            "no packet came within {} ms",
-            expected.timeout_ms
-        )));
+        return Err(Failure::Timeout(format!("no packet came within {} ms", expected.timeout_ms)));
     }
     if packets < expected.threshold {
         return Err(Failure::Threshold(format!(
@@ -240,11 +226,7 @@ fn no_access_unit(expected: &Expected, received: &Received) -> Failure {
     ))
 }
 
-fn next_datagram(
-    socket: &UdpSocket,
-    buffer: &mut [u8],
-    deadline: Instant,
-) -> Result<Option<usize>, Failure> {
+fn next_datagram(socket: &UdpSocket, buffer: &mut [u8], deadline: Instant) -> Result<Option<usize>, Failure> {
     let broken = |error: io::Error| Failure::Configuration(format!("receiving failed: {error}"));
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -257,9 +239,7 @@ fn next_datagram(
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::WouldBlock
-                        | io::ErrorKind::TimedOut
-                        | io::ErrorKind::Interrupted
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
                 ) => {}
             Err(error) => return Err(broken(error)),
         }

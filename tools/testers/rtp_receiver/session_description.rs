@@ -35,16 +35,10 @@ pub fn wait_for(path: &Path, deadline: Instant) -> Result<VideoStream, Failure> 
                 return Err(Failure::Protocol(format!("{}: {text}", path.display())));
             }
             Ok(None) if left.is_zero() => {
-                return Err(Failure::Timeout(format!(
-                    "{} did not appear in time",
-                    path.display()
-                )));
+                return Err(Failure::Timeout(format!("{} did not appear in time", path.display())));
             }
             Err(text) => {
-                return Err(Failure::Configuration(format!(
-                    "{}: {text}",
-                    path.display()
-                )));
+                return Err(Failure::Configuration(format!("{}: {text}", path.display())));
             }
             Ok(_) => std::thread::sleep(LOOK_EVERY.min(left)),
         }
@@ -80,11 +74,9 @@ fn parse(text: &[u8]) -> Result<VideoStream, String> {
     if !text.starts_with("v=0") {
         return Err("an SDP begins with v=0".into());
     }
-    let message = gst_sdp::SDPMessage::parse_buffer(text.as_bytes())
-        .map_err(|_| "the SDP cannot be parsed".to_owned())?;
-    let mut videos = message
-        .medias()
-        .filter(|media| media.media() == Some("video"));
+    let message =
+        gst_sdp::SDPMessage::parse_buffer(text.as_bytes()).map_err(|_| "the SDP cannot be parsed".to_owned())?;
+    let mut videos = message.medias().filter(|media| media.media() == Some("video"));
     let media = videos.next().ok_or("the SDP has no m=video line")?;
     if videos.next().is_some() {
         return Err("the SDP has several m=video lines, one is expected".into());
@@ -94,16 +86,10 @@ fn parse(text: &[u8]) -> Result<VideoStream, String> {
         .filter(|port| *port != 0)
         .ok_or_else(|| format!("m=video has the port {}", media.port()))?;
     if media.proto() != Some("RTP/AVP") {
-        return Err(format!(
-            "m=video has the protocol {}, RTP/AVP is expected",
-            media.proto().unwrap_or("")
-        ));
+        return Err(format!("m=video has the protocol {}, RTP/AVP is expected", media.proto().unwrap_or("")));
     }
     if media.formats_len() != 1 {
-        return Err(format!(
-            "m=video has {} payload types, one is expected",
-            media.formats_len()
-        ));
+        return Err(format!("m=video has {} payload types, one is expected", media.formats_len()));
     }
     let payload_type = media
         .format(0)
@@ -128,12 +114,7 @@ fn parse(text: &[u8]) -> Result<VideoStream, String> {
             Some((*field, value.to_owned()))
         })
         .collect();
-    Ok(VideoStream {
-        port,
-        payload_type,
-        codec,
-        parameter_sets,
-    })
+    Ok(VideoStream { port, payload_type, codec, parameter_sets })
 }
 
 #[cfg(test)]
@@ -156,11 +137,7 @@ mod tests {
         assert_eq!(stream.codec, Codec::H265);
         assert_eq!(
             stream.parameter_sets,
-            [
-                ("sprop-vps", "QAEMAf".to_owned()),
-                ("sprop-sps", "QgEB".to_owned()),
-                ("sprop-pps", "RAHA".to_owned()),
-            ]
+            [("sprop-vps", "QAEMAf".to_owned()), ("sprop-sps", "QgEB".to_owned()), ("sprop-pps", "RAHA".to_owned()),]
         );
     }
 

@@ -1,0 +1,190 @@
+//! How the launcher starts, ends and fails beside others.
+
+#[path = "streamer_support/mod.rs"]
+mod support;
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::mpsc,
+    thread,
+};
+
+use support::{Names, RtmpServer, RtpReceiver, Running, finish, free_tcp_port, json, read_until, wait_for};
+
+const ENDLESS: [&str; 2] = ["--dummy-frames", "0"];
+const H264: [&str; 2] = ["--codec", "h264"];
+
+/// Passes one connection on to `port`. Its own port, and what the client had sent once it is closed.
+fn relay(port: u16) -> (u16, mpsc::Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let own_port = listener.local_addr().unwrap().port();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut client = listener.accept().unwrap().0;
+        let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        thread::spawn(move || std::io::copy(&mut from_server, &mut to_client));
+        let mut sent = Vec::new();
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = client.read(&mut chunk) {
+            sent.extend_from_slice(&chunk[..length]);
+            server.write_all(&chunk[..length]).unwrap();
+        }
+        // The server may have gone first.
+        let _ = server.shutdown(Shutdown::Write);
+        tell.send(sent).unwrap();
+    });
+    (own_port, told)
+}
+
+fn contains(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+fn a_signal_ends_it_in_order(signal: &str) {
+    let names = Names::new();
+    let server = RtmpServer::start(&names);
+    let (port, sent) = relay(server.port);
+    let receiver = RtpReceiver::start("h264");
+    let streamer = Running::start(
+        names.simulator().args(ENDLESS).args(H264).args(["--rtp", "--rtp-endpoint", &receiver.endpoint()]).args([
+            "--json",
+            "--rtmp",
+            "--rtmp-url",
+            &format!("rtmp://127.0.0.1:{port}/live/key"),
+        ]),
+    );
+    receiver.wait_total(20);
+    streamer.signal(signal);
+    let (status, stdout, stderr) = streamer.wait();
+    assert_eq!(status, Some(0), "{stderr}");
+    let rtmp = json(&stdout)["outputs"]["rtmp"]["sent"].as_u64().unwrap();
+
+    let sent = sent.recv_timeout(support::PATIENCE).unwrap();
+    assert!(contains(&sent, "FCUnpublish") && contains(&sent, "deleteStream"));
+    assert_eq!(server.decoded(), (rtmp, String::new()));
+    assert!(!names.segment().exists() && !names.path("sync").exists());
+}
+
+#[test]
+fn sigint_ends_it_in_order() {
+    a_signal_ends_it_in_order("-INT");
+}
+
+#[test]
+fn sigterm_ends_it_in_order() {
+    a_signal_ends_it_in_order("-TERM");
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_producer() {
+    let names = Names::new();
+    let mut streamer = Running::start(names.streamer().args(H264).args(["--rtp", "--rtp-endpoint", "127.0.0.1:9"]));
+    read_until(&mut streamer.stderr(), "encoder: ");
+    streamer.signal("-INT");
+    assert_eq!(streamer.wait().0, Some(0));
+}
+
+#[test]
+fn a_server_that_says_nothing_holds_up_nobody() {
+    let names = Names::new();
+    let receiver = RtpReceiver::start("h264");
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("rtmp://{}/live/key", silent.local_addr().unwrap());
+    let streamer =
+        Running::start(names.simulator().args(ENDLESS).args(["--dummy-fps", "100", "--json"]).args(H264).args([
+            "--rtp",
+            "--rtp-endpoint",
+            &receiver.endpoint(),
+            "--rtmp",
+            "--rtmp-url",
+            &url,
+        ]));
+    let _connection = silent.accept().unwrap();
+    // More than the RTMP output keeps.
+    receiver.wait_total(200);
+    streamer.signal("-INT");
+    let (status, stdout, stderr) = streamer.wait();
+    assert_eq!(status, Some(0), "{stderr}");
+    let outputs = &json(&stdout)["outputs"];
+    assert_eq!(outputs["rtp"]["dropped"], 0);
+    assert!(outputs["rtmp"]["dropped"].as_u64().unwrap() > 50, "{outputs}");
+}
+
+#[test]
+fn an_output_that_breaks_leaves_the_other_at_work() {
+    let names = Names::new();
+    let server = RtmpServer::start(&names);
+    let receiver = RtpReceiver::start("h264");
+    let mut streamer = Running::start(
+        names.simulator().args(ENDLESS).args(H264).args(["--rtp", "--rtp-endpoint", &receiver.endpoint()]).args([
+            "--json",
+            "--rtmp",
+            "--rtmp-url",
+            &server.url(),
+        ]),
+    );
+    wait_for("RTMP frames", || server.file.metadata().is_ok_and(|file| file.len() > 4096));
+    server.process.kill();
+    let mut stderr = streamer.stderr();
+    let line = read_until(&mut stderr, "RTMP to ");
+    assert!(line.contains("goes on") && !line.contains("live/key"), "{line}");
+    let so_far = receiver.total();
+    receiver.wait_total(so_far + 30);
+    streamer.signal("-INT");
+    let (status, stdout, _) = streamer.wait();
+    assert_eq!(status, Some(5));
+    receiver.wait_total(json(&stdout)["outputs"]["rtp"]["sent"].as_u64().unwrap());
+}
+
+#[test]
+fn a_server_that_refuses_is_told_without_the_key() {
+    let names = Names::new();
+    let url = format!("rtmp://bob:hunter2@127.0.0.1:{}/live/sekret?token=tok3n", free_tcp_port());
+    let (status, _, stderr) = finish(names.simulator().args(ENDLESS).args(H264).args(["--rtmp", "--rtmp-url", &url]));
+    assert_eq!(status, Some(5), "{stderr}");
+    assert!(stderr.contains("RTMP to rtmp://***@127.0.0.1:") && stderr.contains("/live/***: "), "{stderr}");
+    assert!(stderr.contains("refused"), "{stderr}");
+    for secret in ["bob", "hunter2", "sekret", "tok3n"] {
+        assert!(!stderr.contains(secret), "{stderr}");
+    }
+}
+
+#[test]
+fn names_of_a_live_producer_are_not_taken() {
+    let names = Names::new();
+    let first = Running::start(names.simulator().args(ENDLESS));
+    wait_for("segment", || names.segment().exists());
+    let rtp = ["--codec", "h264", "--rtp", "--rtp-endpoint", "127.0.0.1:9"];
+    for extra in [&[][..], &rtp] {
+        let (status, stdout, stderr) = finish(names.simulator().args(extra));
+        assert_eq!((status, stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains("live producer"), "{stderr}");
+    }
+    first.signal("-TERM");
+    let (status, stdout, stderr) = first.wait();
+    assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with("simulator: published="), "{stdout}");
+    assert!(!names.segment().exists());
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_bound_is_a_configuration() {
+    let names = Names::new();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("tcp://{}", taken.local_addr().unwrap());
+    let (status, stdout, stderr) = finish(support::program().args([
+        "--input-mode",
+        "dummy",
+        "--shm-name",
+        &names.shm,
+        "--zmq-endpoint",
+        &endpoint,
+    ]));
+    assert_eq!((status, stdout.as_str()), (Some(2), ""), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains(&endpoint), "{stderr}");
+    assert!(!names.segment().exists());
+}
