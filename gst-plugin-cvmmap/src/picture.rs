@@ -40,6 +40,19 @@ impl Picture {
         Ok(Self { format, width: plane.width, height: plane.height })
     }
 
+    /// Fills what GStreamer's layout has and cv-mmap's has not: a row of YUYV of an odd width ends, at two bytes a pixel,
+    /// before the V of its last pixel. That one takes its neighbour's.
+    pub(crate) fn complete(&self, rows: &mut [u8], stride: usize) {
+        const NO_COLOUR: u8 = 128;
+        if self.format != VideoFormat::Yuy2 || self.width.is_multiple_of(2) {
+            return;
+        }
+        let missing = self.width as usize * 2 + 1;
+        for row in rows.chunks_mut(stride).take(self.height as usize).filter(|row| row.len() > missing) {
+            row[missing] = if missing > 4 { row[missing - 4] } else { NO_COLOUR };
+        }
+    }
+
     /// Geometry with GStreamer's default strides, without a frame rate.
     pub(crate) fn video_info(&self) -> Result<gst_video::VideoInfo, String> {
         gst_video::VideoInfo::builder(self.format, self.width, self.height)

@@ -80,5 +80,5 @@ compare_pictures() {
     detail="pictures differ: $(tail -n 1 "$1/compare.log")"
     return 1
   fi
-  detail=$(tr '\n' ' ' < "$1/compare.out")
+  detail=$(sed -n 's/^\(received_frames\|sent_frames\|min_psnr_db\|mean_psnr_db\)=/\1 /p' "$1/compare.out" | paste -sd, | sed 's/_/ /g; s/,/, /g')
 }

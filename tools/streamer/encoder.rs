@@ -14,7 +14,7 @@ const H264_BITS_PER_PIXEL: f64 = 0.10;
 /// H.265 needs about a third less for the same picture.
 const H265_BITS_PER_PIXEL: f64 = 0.07;
 /// Small pictures need more bits for each pixel than the rule of thumb gives.
-const KBIT_MIN: u32 = 500;
+const KBIT_MIN: u32 = 1000;
 /// x265enc takes no more.
 const KBIT_MAX: u32 = 100_000;
 /// Frame rate for the bit rate of a producer that tells none.

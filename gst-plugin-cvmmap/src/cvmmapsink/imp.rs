@@ -136,15 +136,15 @@ impl BaseSinkImpl for CvmmapSink {
         let address = settings
             .address
             .address(&element)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
         let abi = match settings.abi {
             Abi::V1 => cvmmap::Abi::V1,
             Abi::V2 => cvmmap::Abi::V2 { minor: 0 },
         };
         let publisher = Publisher::create(&address, abi).map_err(|error| match error {
-            PublishError::Busy(_) => gst::error_msg!(gst::ResourceError::Busy, ["{error}"]),
-            PublishError::NoLabel => gst::error_msg!(gst::ResourceError::Settings, ["{error}; set label"]),
-            _ => gst::error_msg!(gst::ResourceError::OpenWrite, ["{error}"]),
+            PublishError::Busy(_) => gst::error_msg!(gst::ResourceError::Busy, ("{error}")),
+            PublishError::NoLabel => gst::error_msg!(gst::ResourceError::Settings, ("{error}; set label")),
+            _ => gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")),
         })?;
         gst::info!(CAT, imp = self, "publishing in {} by {}", address.shm_name(), address.zmq_endpoint());
         *lock(&self.published) = Published::default();
@@ -180,7 +180,7 @@ impl BaseSinkImpl for CvmmapSink {
         let info = producer.info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
         let (pixel_format, depth) = wire_format(info.format()).ok_or(gst::FlowError::NotNegotiated)?;
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["a buffer does not hold the picture of its caps"]);
+            gst::element_imp_error!(self, gst::StreamError::Format, ("a buffer does not hold the picture of its caps"));
             gst::FlowError::Error
         })?;
         let plane = PlaneImage {
@@ -208,7 +208,7 @@ impl BaseSinkImpl for CvmmapSink {
                 Ok(gst::FlowSuccess::Ok)
             }
             Err(error) => {
-                gst::element_imp_error!(self, gst::ResourceError::Write, ["{error}"]);
+                gst::element_imp_error!(self, gst::ResourceError::Write, ("{error}"));
                 Err(gst::FlowError::Error)
             }
         }

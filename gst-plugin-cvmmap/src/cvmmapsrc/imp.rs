@@ -11,8 +11,9 @@ use gst_base::{
 
 use super::{
     cadence::{self, Tick},
-    frame_queue::Popped,
-    ingest::{Captured, Ingest, unix_now},
+    frame_queue::{Popped, Session},
+    ingest::{Captured, Failure, Ingest, unix_now},
+    sequence::Step,
     settings::Settings,
     stats::{Count, Stats},
     timeline::{Now, Timeline},
@@ -27,6 +28,8 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> =
 
 /// Caps of the meta that carries the producer's timestamp.
 static CAPTURE_TIME_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple("timestamp/x-unix"));
+
+const UNKNOWN_RATE: gst::Fraction = gst::Fraction::new_raw(0, 1);
 
 /// Latency answered before a frame was seen: one frame at 30 per second.
 const FIRST_LATENCY: gst::ClockTime = gst::ClockTime::from_nseconds(33_333_334);
@@ -52,11 +55,12 @@ struct Stream {
     picture: Option<Picture>,
     /// Known from the second frame on.
     frame_rate: Option<gst::Fraction>,
-    /// A frame that came while its predecessor waited for it.
-    next: Option<Captured>,
     timeline: Timeline,
-    last_frame_id: Option<u32>,
+    /// Frame id and session of the buffer before.
+    last: Option<(u32, Session)>,
     pushed: u64,
+    /// Frame ids missing between the buffers.
+    lost: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,13 +126,13 @@ impl ElementImpl for CvmmapSrc {
     }
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        let active = match transition {
+        let playing = match transition {
             gst::StateChange::PausedToPlaying => Some(true),
             gst::StateChange::PlayingToPaused => Some(false),
             _ => None,
         };
-        if let (Some(active), Some(ingest)) = (active, self.ingest()) {
-            ingest.set_active(active);
+        if let (Some(playing), Some(ingest)) = (playing, self.ingest()) {
+            ingest.set_playing(playing);
         }
         self.parent_change_state(transition)
     }
@@ -141,13 +145,13 @@ impl BaseSrcImpl for CvmmapSrc {
         let address = settings
             .address
             .address(&element)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
         *lock(&self.stream) = Stream::default();
         *lock(&self.latency) = None;
         self.stats.reset();
         let ingest =
             Ingest::start(&address, settings.queue_size, Arc::clone(&self.stats), &element).map_err(|error| {
-                gst::error_msg!(gst::ResourceError::OpenRead, ["endpoint {}: {error}", address.zmq_endpoint()])
+                gst::error_msg!(gst::ResourceError::OpenRead, ("endpoint {}: {error}", address.zmq_endpoint()))
             })?;
         gst::info!(CAT, imp = self, "following segment {} by {}", address.shm_name(), address.zmq_endpoint());
         *lock(&self.ingest) = Some(Arc::new(ingest));
@@ -188,11 +192,17 @@ impl BaseSrcImpl for CvmmapSrc {
         let Some(picture) = picture else {
             return Ok(());
         };
-        let caps = self
-            .caps_of(picture, frame_rate.unwrap_or(gst::Fraction::new(0, 1)))
-            .map_err(|why| gst::loggable_error!(CAT, "{why}"))?;
-        gst::info!(CAT, imp = self, "the picture is {caps}");
-        self.obj().set_caps(&caps).map_err(|_| gst::loggable_error!(CAT, "downstream refuses {caps}"))
+        let agreed = self.caps_of(picture, frame_rate.unwrap_or(UNKNOWN_RATE)).and_then(|caps| {
+            gst::info!(CAT, imp = self, "the picture is {caps}");
+            self.obj().set_caps(&caps).map_err(|_| format!("downstream refuses {caps}"))
+        });
+        agreed.map_err(|why| {
+            // A pad that is being shut down refuses everything.
+            if !self.obj().src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
+                gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{why}"));
+            }
+            gst::loggable_error!(CAT, "{why}")
+        })
     }
 
     fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
@@ -233,11 +243,13 @@ impl PushSrcImpl for CvmmapSrc {
                 ingest.set_pool(picture, self.obj().buffer_pool());
             }
         }
-        let captured = match lock(&self.stream).next.take() {
-            Some(captured) => captured,
-            None => self.wait(&ingest, idle_timeout)?,
+        let captured = loop {
+            let captured = self.wait(&ingest, idle_timeout)?;
+            self.learn_frame_rate(&ingest, &captured)?;
+            if ingest.is_current(&captured) {
+                break captured;
+            }
         };
-        self.learn_frame_rate(&ingest, &captured);
         self.agree_on(captured.picture)?;
         let buffer = self.stamp(captured)?;
         self.stats.add(Count::Pushed, 1);
@@ -281,38 +293,51 @@ impl CvmmapSrc {
                 gst::info!(CAT, imp = self, "no frame for {timeout:?}");
                 Err(gst::FlowError::Eos)
             }
-            Popped::Failed(why) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ["{why}"]);
+            Popped::Failed(failure) => {
+                match failure {
+                    Failure::Picture(why) => gst::element_imp_error!(self, gst::StreamError::Format, ("{why}")),
+                    Failure::Ingest(why) => gst::element_imp_error!(self, gst::ResourceError::Read, ("{why}")),
+                }
                 Err(gst::FlowError::Error)
             }
         }
     }
 
     /// Holds the very first frame until the second tells the frame rate.
-    fn learn_frame_rate(&self, ingest: &Ingest, first: &Captured) {
+    fn learn_frame_rate(&self, ingest: &Ingest, first: &Captured) -> Result<(), gst::FlowError> {
         if lock(&self.stream).frame_rate.is_some() {
-            return;
+            return Ok(());
         }
         let tick = |frame: &Captured| Tick { frame_id: frame.frame_id, timestamp_ns: frame.timestamp_ns };
-        // What else may end this wait, the next one ends with as well.
-        let second = match ingest.pop(Some(cadence::PATIENCE)) {
-            Popped::Frame(second) => Some(second),
-            Popped::TimedOut | Popped::Flushing | Popped::Failed(_) => None,
+        let frame_rate = match ingest.peek(Some(cadence::PATIENCE), tick) {
+            Popped::Flushing => return Err(gst::FlowError::Flushing),
+            // A pause came in between: the first frame is to be another one.
+            _ if !ingest.is_current(first) => return Ok(()),
+            Popped::Frame(second) => cadence::frame_rate(tick(first), second),
+            // A failure also ends the next wait, and is told there.
+            Popped::TimedOut | Popped::Failed(_) => UNKNOWN_RATE,
         };
-        let unknown = gst::Fraction::new(0, 1);
-        let frame_rate = second.as_ref().map_or(unknown, |second| cadence::frame_rate(tick(first), tick(second)));
-        let mut stream = lock(&self.stream);
-        stream.frame_rate = Some(frame_rate);
-        stream.next = second;
+        lock(&self.stream).frame_rate = Some(frame_rate);
+        Ok(())
     }
 
     /// Agrees with downstream on a picture that differs from the last one.
     fn agree_on(&self, picture: Picture) -> Result<(), gst::FlowError> {
-        if lock(&self.stream).picture.replace(picture) == Some(picture) || self.obj().negotiate() {
+        let mut stream = lock(&self.stream);
+        if stream.picture.replace(picture) == Some(picture) {
+            return Ok(());
+        }
+        // Another picture is another stream, even if its ids happen to go on.
+        stream.last = None;
+        drop(stream);
+        if self.obj().negotiate() {
             return Ok(());
         }
         // Asked again for the next frame, should downstream have changed its mind.
         lock(&self.stream).picture = None;
+        if self.obj().src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
+            return Err(gst::FlowError::Flushing);
+        }
         Err(gst::FlowError::NotNegotiated)
     }
 
@@ -336,7 +361,7 @@ impl CvmmapSrc {
 
     /// Gives a frame its time, its place in the sequence and its flags.
     fn stamp(&self, captured: Captured) -> Result<gst::Buffer, gst::FlowError> {
-        let Captured { mut buffer, frame_id, timestamp_ns, arrived, .. } = captured;
+        let Captured { mut buffer, frame_id, timestamp_ns, arrived, session, .. } = captured;
         let running = self.obj().current_running_time().unwrap_or_default();
         let now = Now {
             running: running.nseconds() as i64,
@@ -345,11 +370,27 @@ impl CvmmapSrc {
         };
         let mut stream = lock(&self.stream);
         let pts = gst::ClockTime::from_nseconds(stream.timeline.pts(timestamp_ns, now));
-        let follows = stream.last_frame_id.is_some_and(|last| frame_id == last.wrapping_add(1));
-        stream.last_frame_id = Some(frame_id);
+        // What passed during a pause was not lost.
+        let last = stream.last.replace((frame_id, session)).filter(|(_, last_session)| *last_session == session);
+        let step = last.map(|(last, _)| Step::between(last, frame_id));
         stream.pushed += 1;
+        let lost = match step {
+            Some(Step::Lost(lost)) => u64::from(lost),
+            _ => 0,
+        };
+        stream.lost += lost;
+        let so_far = (stream.pushed, stream.lost);
+        let frame_rate = stream.frame_rate.filter(|rate| rate.numer() > 0);
         drop(stream);
-        self.raise_latency(running.saturating_sub(pts));
+        // The first frame waited for the second one; that is not how late frames are.
+        if so_far.0 > 1 {
+            self.raise_latency(running.saturating_sub(pts));
+        }
+        if lost > 0 {
+            let frames = frame_rate
+                .and_then(|rate| gst::ClockTime::SECOND.mul_div_floor(lost * rate.denom() as u64, rate.numer() as u64));
+            self.report_loss(pts, frames, so_far);
+        }
 
         let buffer_ref = buffer.make_mut();
         buffer_ref.set_pts(pts);
@@ -357,7 +398,7 @@ impl CvmmapSrc {
         buffer_ref.set_duration(gst::ClockTime::NONE);
         buffer_ref.set_offset(frame_id.into());
         buffer_ref.set_offset_end(u64::from(frame_id) + 1);
-        if follows {
+        if step == Some(Step::Next) {
             buffer_ref.unset_flags(gst::BufferFlags::DISCONT);
         } else {
             buffer_ref.set_flags(gst::BufferFlags::DISCONT);
@@ -367,6 +408,20 @@ impl CvmmapSrc {
             gst::ReferenceTimestampMeta::add(buffer_ref, &CAPTURE_TIME_CAPS, captured_at, gst::ClockTime::NONE);
         }
         Ok(buffer)
+    }
+
+    /// Tells the application that frames are missing before this time, and how many passed and were lost so far.
+    fn report_loss(&self, pts: gst::ClockTime, duration: Option<gst::ClockTime>, (pushed, lost): (u64, u64)) {
+        let obj = self.obj();
+        let message = gst::message::Qos::builder(true)
+            .src(&*obj)
+            .running_time(pts)
+            .stream_time(pts)
+            .timestamp(pts)
+            .duration(duration)
+            .stats(gst::format::Buffers::from_u64(pushed), gst::format::Buffers::from_u64(lost))
+            .build();
+        let _ = obj.post_message(message);
     }
 
     /// Reports a frame's age on leaving as latency, when it exceeds what was answered before.

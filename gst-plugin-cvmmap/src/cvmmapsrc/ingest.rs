@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use cvmmap::{Address, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage, Waker};
@@ -16,14 +16,12 @@ use gst::prelude::*;
 use gst_video::prelude::*;
 
 use super::{
-    frame_queue::{FrameQueue, Popped},
+    frame_queue::{FrameQueue, Popped, Session},
     imp::CAT,
+    sequence::Step,
     stats::{Count, Stats},
 };
 use crate::picture::Picture;
-
-/// A gap in the frame ids larger than this is a source that started over, not a loss.
-const GAP_MAX: u32 = 1 << 16;
 
 /// A frame of the producer, copied.
 pub(super) struct Captured {
@@ -34,15 +32,25 @@ pub(super) struct Captured {
     pub(super) timestamp_ns: u64,
     /// When the announcement was received.
     pub(super) arrived: Instant,
+    /// The stretch of playing that it was captured in.
+    pub(super) session: Session,
+}
+
+/// Why no frame comes any more.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// The producer's pictures cannot be shown.
+    Picture(String),
+    /// The thread cannot go on.
+    Ingest(String),
 }
 
 /// What the ingest thread and the element share.
 struct Shared {
-    queue: FrameQueue<Captured>,
+    queue: FrameQueue<Captured, Failure>,
     /// Where buffers come from, once downstream has agreed to a picture.
     pool: Mutex<Option<(Picture, gst::BufferPool)>>,
     stats: Arc<Stats>,
-    active: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -54,7 +62,7 @@ pub(super) struct Ingest {
 }
 
 impl Ingest {
-    /// Connects to the producer and starts to follow it, inactive.
+    /// Connects to the producer and starts to follow it, paused.
     pub(super) fn start(
         address: &Address,
         queue_size: u32,
@@ -67,7 +75,6 @@ impl Ingest {
             queue: FrameQueue::new(queue_size as usize),
             pool: Mutex::new(None),
             stats,
-            active: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
         let follower = Follower {
@@ -82,8 +89,18 @@ impl Ingest {
     }
 
     /// The next frame; see [`FrameQueue::pop`].
-    pub(super) fn pop(&self, timeout: Option<std::time::Duration>) -> Popped<Captured> {
+    pub(super) fn pop(&self, timeout: Option<Duration>) -> Popped<Captured, Failure> {
         self.shared.queue.pop(timeout)
+    }
+
+    /// A look at the next frame; see [`FrameQueue::peek`].
+    pub(super) fn peek<R>(&self, timeout: Option<Duration>, look: impl Fn(&Captured) -> R) -> Popped<R, Failure> {
+        self.shared.queue.peek(timeout, look)
+    }
+
+    /// Whether a frame is of the session that plays now.
+    pub(super) fn is_current(&self, frame: &Captured) -> bool {
+        self.shared.queue.session() == Some(frame.session)
     }
 
     /// Tells where to take buffers for a picture from.
@@ -97,10 +114,9 @@ impl Ingest {
         self.shared.queue.set_flushing(flushing);
     }
 
-    /// Frames are copied only while active. What waited before is thrown away: it is not the newest any more.
-    pub(super) fn set_active(&self, active: bool) {
-        self.shared.active.store(active, Ordering::Relaxed);
-        self.shared.queue.clear();
+    /// Frames are copied only while playing; see [`FrameQueue::set_playing`].
+    pub(super) fn set_playing(&self, playing: bool) {
+        self.shared.queue.set_playing(playing);
     }
 }
 
@@ -132,15 +148,16 @@ impl Follower {
         let why = match ended {
             Ok(Ok(())) => return,
             Ok(Err(why)) => why,
-            Err(_) => "the ingest thread panicked".to_owned(),
+            Err(_) => Failure::Ingest("the ingest thread panicked".to_owned()),
         };
         self.shared.queue.fail(why);
     }
 
     /// Follows the producer until told to stop, or until it sends what cannot be shown.
-    fn follow(&mut self) -> Result<(), String> {
+    fn follow(&mut self) -> Result<(), Failure> {
         loop {
-            let event = self.subscriber.wait(None).map_err(|error| format!("waiting for frames: {error}"))?;
+            let event = self.subscriber.wait(None);
+            let event = event.map_err(|error| Failure::Ingest(format!("waiting for frames: {error}")))?;
             if self.shared.stopping.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -157,25 +174,25 @@ impl Follower {
     }
 
     /// Copies an announced frame and queues it, or counts why not.
-    fn take(&mut self, announced: &SyncMessage) -> Result<(), String> {
-        if !self.shared.active.load(Ordering::Relaxed) {
+    fn take(&mut self, announced: &SyncMessage) -> Result<(), Failure> {
+        let Some(session) = self.shared.queue.session() else {
             self.last = None;
             return Ok(());
-        }
+        };
         let arrived = Instant::now();
         let stats = Arc::clone(&self.shared.stats);
         stats.add(Count::Announced, 1);
         if let Some(last) = self.last.replace(*announced) {
-            match announced.frame_id.wrapping_sub(last.frame_id) {
-                1 => {}
-                0 if *announced == last => {
+            match Step::between(last.frame_id, announced.frame_id) {
+                Step::Next => {}
+                Step::Same if *announced == last => {
                     stats.add(Count::Repeated, 1);
                     return Ok(());
                 }
-                gap @ 2..GAP_MAX => {
-                    stats.add(Count::Skipped, u64::from(gap - 1));
+                Step::Lost(lost) => {
+                    stats.add(Count::Skipped, lost.into());
                 }
-                _ => {
+                Step::Same | Step::Restart => {
                     stats.add(Count::Restarts, 1);
                     gst::info!(CAT, "{}: frame {} after {}", self.name, announced.frame_id, last.frame_id);
                 }
@@ -190,13 +207,14 @@ impl Follower {
                     frame_id: announced.frame_id,
                     timestamp_ns: announced.timestamp_ns,
                     arrived,
+                    session,
                 };
-                if self.shared.queue.push(frame).is_some() {
+                if self.shared.queue.push(frame, session).is_some() {
                     stats.add(Count::Dropped, 1);
                 }
                 Ok(())
             }
-            Ok(Err(refused)) => Err(refused),
+            Ok(Err(refused)) => Err(Failure::Picture(refused)),
             Err(error) => {
                 self.count(&error);
                 Ok(())
@@ -227,6 +245,7 @@ impl Follower {
         let target_stride = usize::try_from(stride).map_err(|_| no_memory("negative stride"))?;
         let data = frame.plane_data_mut(0).map_err(|_| no_memory("buffer without a plane"))?;
         snapshot.read_plane(&plane, data, target_stride)?;
+        picture.complete(data, target_stride);
         drop(frame);
         snapshot.finish()?;
         Ok(Ok((buffer, picture)))

@@ -4,6 +4,7 @@ mod cadence;
 mod frame_queue;
 mod imp;
 mod ingest;
+mod sequence;
 mod settings;
 mod stats;
 mod timeline;

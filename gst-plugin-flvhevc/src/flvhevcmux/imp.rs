@@ -373,7 +373,7 @@ impl FlvHevcMux {
             self.push_headers(headers, dts)?;
         }
         self.obj().set_position(dts);
-        self.push_tag(tag)
+        self.send(tag, true)
     }
 
     /// Gives a tag its times and flags; returns its decode time, which never goes back either.
@@ -415,23 +415,25 @@ impl FlvHevcMux {
         }
         let caps = caps::stream_caps(headers.stream.into_iter().map(header_buffer));
         self.obj().set_src_caps(&caps);
-        for header in headers.in_band {
+        for (position, header) in headers.in_band.into_iter().enumerate() {
             let mut buffer = header_buffer(header);
             let header = buffer.make_mut();
             header.set_dts(dts);
             header.set_pts(dts);
-            self.push_tag(buffer)?;
+            let is_tag = !(headers.first && position == 0);
+            self.send(buffer, is_tag)?;
         }
         Ok(())
     }
 
-    fn push_tag(&self, tag: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+    /// Pushes a tag, or the file header.
+    fn send(&self, buffer: gst::Buffer, is_tag: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
         {
             let mut stats = self.stats.lock().unwrap();
-            stats.tags += 1;
-            stats.bytes += tag.size() as u64;
+            stats.tags += u64::from(is_tag);
+            stats.bytes += buffer.size() as u64;
         }
-        self.obj().finish_buffer(tag)
+        self.obj().finish_buffer(buffer)
     }
 
     /// Makes a lost frame visible: counter, QoS message, and a warning whose number grows slower than the losses'.

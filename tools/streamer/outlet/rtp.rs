@@ -28,8 +28,8 @@ pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rt
         Codec::H265 => "rtph265pay",
     })?;
     payloader.set_property("pt", u32::from(plan.payload_type));
-    // Parameter sets before every keyframe: a receiver may join at any time.
-    payloader.set_property("config-interval", -1);
+    // The parser puts parameter sets before every keyframe. Asked for the same, the H.264 payloader would put them
+    // before every slice of it.
     payloader.set_property_from_str("aggregate-mode", "zero-latency");
     let sink = KIND.make("udpsink")?;
     sink.set_property("host", plan.destination.ip().to_string());

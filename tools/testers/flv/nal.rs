@@ -23,8 +23,28 @@ pub mod avc {
     pub const AUD: u8 = 9;
 }
 
+/// NAL units in one frame at most. Levels allow some hundreds of slices (H.264 Table A-1, H.265 Table A.8).
+const MAX_UNITS: usize = 10_000;
+
 /// Splits the body from `start` into its NAL units. Their lengths have to add up to the body exactly.
 pub fn split(body: &[u8], start: usize, length_size: usize) -> Result<Vec<Range<usize>>, Fault> {
+    units(body, start, length_size).map_err(|fault| {
+        if body[start..].starts_with(&[0, 0, 0, 1]) || body[start..].starts_with(&[0, 0, 1]) {
+            Fault::new(
+                start,
+                format!(
+                    "an Annex B start code, it seems, where FLV wants the length of a NAL unit; as a length it leads to \
+                     byte {}: {}",
+                    fault.offset, fault.text
+                ),
+            )
+        } else {
+            fault
+        }
+    })
+}
+
+fn units(body: &[u8], start: usize, length_size: usize) -> Result<Vec<Range<usize>>, Fault> {
     let mut cursor = Cursor::new(body, start);
     let mut nals = Vec::new();
     while cursor.remaining() > 0 {
@@ -36,12 +56,10 @@ pub fn split(body: &[u8], start: usize, length_size: usize) -> Result<Vec<Range<
         }
         if length > cursor.remaining() {
             let left = cursor.remaining();
-            let hint = if body[at..].starts_with(&[0, 0, 1]) || body[at..].starts_with(&[0, 0, 0, 1]) {
-                "; it looks like an Annex B start code, and FLV wants length prefixes"
-            } else {
-                ""
-            };
-            return Err(Fault::new(at, format!("a NAL unit length of {length} where {left} bytes are left{hint}")));
+            return Err(Fault::new(at, format!("a NAL unit length of {length} where {left} bytes are left")));
+        }
+        if nals.len() == MAX_UNITS {
+            return Err(Fault::new(at, format!("more than {MAX_UNITS} NAL units in a frame")));
         }
         let from = cursor.position();
         cursor.bytes(length, "a NAL unit")?;

@@ -111,14 +111,14 @@ impl Decoder {
             if let Some(sample) = self.sink.try_pull_sample(LOOK_EVERY) {
                 return Ok(Some(sample));
             }
+            if self.found.load(Ordering::Acquire) == NO_VIDEO {
+                return Err(self.undecodable("there is no video in it"));
+            }
             if let Some(failure) = self.error_on_bus() {
                 return Err(failure);
             }
             if self.sink.is_eos() {
                 return Ok(None);
-            }
-            if self.found.load(Ordering::Acquire) == NO_VIDEO {
-                return Err(self.undecodable("there is no video in it"));
             }
             if started.elapsed() > STALL {
                 return Err(self.undecodable("the decoder gives nothing any more"));

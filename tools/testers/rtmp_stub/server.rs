@@ -18,8 +18,8 @@ use crate::testers::report::talk;
 /// How long a publisher that takes no answers is waited for.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a refused publisher gets to hang up by itself.
-const REFUSAL_GRACE: Duration = Duration::from_secs(2);
+/// How long a publisher that has ended, or was refused, gets to hang up by itself.
+const HANGUP_GRACE: Duration = Duration::from_secs(2);
 
 pub fn listen(host: &str, port: u16) -> Result<TcpListener, Failure> {
     let unusable = |error: io::Error| {
@@ -151,7 +151,10 @@ impl Connection {
                         self.wait_for_hangup(&mut buffer);
                         return Ok(End::Refused);
                     }
-                    Step::Finished => return Ok(End::Closed),
+                    Step::Finished => {
+                        self.wait_for_hangup(&mut buffer);
+                        return Ok(End::Closed);
+                    }
                     Step::Tag { kind, body_offset } => {
                         intake.tag(&Tag { kind, timestamp: message.timestamp, body: &message.body[body_offset..] })?;
                         if intake.is_threshold_met() {
@@ -234,9 +237,10 @@ impl Connection {
         }
     }
 
-    /// A close with unread bytes would reset the connection, and the publisher might never see the refusal.
+    /// A close with unread bytes would reset the connection: a refusal might never be seen, and a good end would look
+    /// like an error to the publisher.
     fn wait_for_hangup(&mut self, buffer: &mut [u8]) {
-        self.deadline = Instant::now() + REFUSAL_GRACE;
+        self.deadline = Instant::now() + HANGUP_GRACE;
         while let Input::Bytes(_) = self.read(buffer) {}
     }
 }

@@ -10,8 +10,8 @@ use super::args::Codec;
 use super::flow::CLOCK_RATE;
 use crate::common::failure::Failure;
 
-/// Packets that wait for the depayloader; then receiving waits for it.
-const QUEUE_BYTES: u64 = 8 << 20;
+/// Packets that wait for the depayloader. More are dropped: one that stopped must not stop the receiving.
+const QUEUE_BYTES: u64 = 64 << 20;
 
 /// How long the elements get for what is in them when the stream has ended.
 const DRAIN: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -59,7 +59,7 @@ impl Depayloader {
             .caps(&caps.build())
             .format(gst::Format::Time)
             .max_bytes(QUEUE_BYTES)
-            .block(true)
+            .leaky_type(gst_app::AppLeakyType::Upstream)
             .build();
         let (depay, parse, media) = match codec {
             Codec::H264 => ("rtph264depay", "h264parse", "video/x-h264"),
@@ -143,8 +143,8 @@ impl Shared {
             .caps()
             .and_then(|caps| caps.structure(0))
             .and_then(|caps| Some((caps.get::<i32>("width").ok()?, caps.get::<i32>("height").ok()?)));
-        // Only a parser that has read a parameter set knows the size.
-        if size.is_none() {
+        // Only a parser that has read a parameter set knows the size, and noise can pass for one.
+        if size.is_none_or(|(width, height)| width <= 0 || height <= 0) {
             return;
         }
         self.parsed.size = size;

@@ -24,6 +24,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// How often to look for access units while no packets come.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// One frame of this many may stay unparsed.
+const UNPARSED_SHARE: u64 = 10;
+
 /// What has to come.
 pub struct Expected {
     pub payload_type: Option<u8>,
@@ -44,6 +47,8 @@ pub struct Received {
     pub codec: Option<Codec>,
     pub parsed: Parsed,
     pub goodbye: bool,
+    /// Frames that had come when the first access unit was parsed.
+    frames_before: Option<u64>,
 }
 
 pub fn bind(host: &str, port: u16) -> Result<UdpSocket, Failure> {
@@ -82,7 +87,22 @@ pub fn receive(
     if received.parsed.access_units == 0 {
         return Err(no_access_unit(expected, received));
     }
-    Ok(())
+    every_frame_parsed(received)
+}
+
+/// A parameter set that noise happens to look like makes access units of some of it. Each frame has to make one, but for
+/// those that lost a packet.
+fn every_frame_parsed(received: &Received) -> Result<(), Failure> {
+    let frames_after = received.flow.frames.saturating_sub(received.frames_before.unwrap_or(received.flow.frames));
+    let units = received.parsed.access_units;
+    let lost = received.flow.lost;
+    if units + lost + frames_after / UNPARSED_SHARE >= frames_after {
+        return Ok(());
+    }
+    Err(Failure::Protocol(format!(
+        "{frames_after} frames came after the first access unit, {lost} packets were lost, and only {units} access \
+         units could be parsed: this is no valid bitstream"
+    )))
 }
 
 fn packets(
@@ -93,17 +113,16 @@ fn packets(
     depayloaders: &mut Vec<Depayloader>,
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; MAX_DATAGRAM];
-    let mut satisfied = false;
     loop {
-        if !satisfied
-            && received.flow.packets >= expected.threshold
+        if received.frames_before.is_none()
             && let Some(found) = depayloaders.iter().position(|depayloader| depayloader.parsed().access_units > 0)
         {
             // The other codec was a guess.
             depayloaders.swap(0, found);
             depayloaders.truncate(1);
-            satisfied = true;
+            received.frames_before = Some(received.flow.frames);
         }
+        let satisfied = received.frames_before.is_some() && received.flow.packets >= expected.threshold;
         if satisfied && !expected.until_end {
             return Ok(());
         }

@@ -1,0 +1,202 @@
+//! A strict FLV reader that shares nothing with the muxer. It panics at the first byte that is not as it should be.
+
+use std::collections::BTreeMap;
+
+#[derive(Clone, PartialEq)]
+pub struct Tag {
+    pub kind: u8,
+    pub timestamp: u32,
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Tag {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let start = &self.body[..self.body.len().min(16)];
+        write!(formatter, "tag {} at {}: {} bytes {start:02X?}", self.kind, self.timestamp, self.body.len())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    Avc,
+    Hvc1,
+    Domestic,
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Packet {
+    VideoHeader {
+        codec: Codec,
+        record: Vec<u8>,
+    },
+    Video {
+        codec: Codec,
+        key: bool,
+        /// Composition time, where the packet has the field.
+        cts: Option<i32>,
+        data: Vec<u8>,
+    },
+    AudioHeader(Vec<u8>),
+    Audio(Vec<u8>),
+    Metadata(BTreeMap<String, Amf>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Amf {
+    Number(f64),
+    Boolean(bool),
+    Text(String),
+}
+
+fn split<'a>(data: &mut &'a [u8], size: usize) -> &'a [u8] {
+    assert!(size <= data.len(), "{size} of {} bytes wanted", data.len());
+    let (head, rest) = data.split_at(size);
+    *data = rest;
+    head
+}
+
+fn number(data: &mut &[u8], size: usize) -> u64 {
+    let bytes = split(data, size);
+    bytes.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte))
+}
+
+/// Flags and tags of a whole file.
+pub fn read_file(mut data: &[u8]) -> (u8, Vec<Tag>) {
+    let flags = read_file_header(split(&mut data, 13));
+    let mut tags = Vec::new();
+    while !data.is_empty() {
+        tags.push(read_tag(&mut data));
+    }
+    for pair in tags.windows(2) {
+        assert!(pair[0].timestamp <= pair[1].timestamp, "time goes back");
+    }
+    (flags, tags)
+}
+
+pub fn read_file_header(header: &[u8]) -> u8 {
+    assert_eq!(header.len(), 13);
+    assert_eq!(&header[..4], b"FLV\x01");
+    assert_eq!(header[4] & !5, 0, "only bits 0 and 2 have a meaning");
+    assert_eq!(&header[5..], [0, 0, 0, 9, 0, 0, 0, 0]);
+    header[4]
+}
+
+/// A buffer that holds one tag and nothing else.
+pub fn read_only_tag(mut data: &[u8]) -> Tag {
+    let tag = read_tag(&mut data);
+    assert!(data.is_empty(), "{} bytes behind the tag", data.len());
+    tag
+}
+
+fn read_tag(data: &mut &[u8]) -> Tag {
+    let kind = number(data, 1) as u8;
+    assert!([8, 9, 18].contains(&kind), "tag type {kind}");
+    let size = number(data, 3);
+    let low = number(data, 3);
+    let high = number(data, 1);
+    assert_eq!(number(data, 3), 0, "stream id");
+    let body = split(data, size as usize).to_vec();
+    assert_eq!(number(data, 4), size + 11, "PreviousTagSize");
+    Tag { kind, timestamp: (high << 24 | low) as u32, body }
+}
+
+impl Tag {
+    pub fn packet(&self) -> Packet {
+        let mut body = self.body.as_slice();
+        match self.kind {
+            8 => {
+                assert_eq!(number(&mut body, 1), 0xAF, "AAC");
+                match number(&mut body, 1) {
+                    0 => Packet::AudioHeader(body.to_vec()),
+                    1 => Packet::Audio(body.to_vec()),
+                    other => panic!("AAC packet type {other}"),
+                }
+            }
+            9 => video(body),
+            _ => Packet::Metadata(metadata(body)),
+        }
+    }
+}
+
+fn video(mut body: &[u8]) -> Packet {
+    let first = number(&mut body, 1) as u8;
+    let frame_type = first >> 4 & 7;
+    assert!([1, 2].contains(&frame_type), "frame type {frame_type}");
+    let key = frame_type == 1;
+    let (codec, packet_type) = if first & 0x80 != 0 {
+        assert_eq!(split(&mut body, 4), b"hvc1", "FourCC");
+        (Codec::Hvc1, first & 0xF)
+    } else {
+        let codec = match first & 0xF {
+            7 => Codec::Avc,
+            12 => Codec::Domestic,
+            other => panic!("codec id {other}"),
+        };
+        (codec, number(&mut body, 1) as u8)
+    };
+    let mut cts = || {
+        let value = number(&mut body, 3) as i32;
+        (value ^ 0x80_0000) - 0x80_0000
+    };
+    let cts = match (codec, packet_type) {
+        (Codec::Hvc1, 0 | 3) => None,
+        (_, 0 | 1) => Some(cts()),
+        _ => panic!("packet type {packet_type} of {codec:?}"),
+    };
+    if packet_type == 0 {
+        assert!(key, "a sequence header has the frame type of a keyframe");
+        assert_eq!(cts.unwrap_or(0), 0);
+        return Packet::VideoHeader { codec, record: body.to_vec() };
+    }
+    if codec == Codec::Hvc1 {
+        assert_ne!(cts, Some(0), "a packet without the field would have done");
+    }
+    let mut units = body;
+    while !units.is_empty() {
+        let size = number(&mut units, 4);
+        assert!(size > 1);
+        split(&mut units, size as usize);
+    }
+    Packet::Video { codec, key, cts, data: body.to_vec() }
+}
+
+fn text(data: &mut &[u8]) -> String {
+    let size = number(data, 2);
+    String::from_utf8(split(data, size as usize).to_vec()).expect("UTF-8")
+}
+
+fn metadata(mut body: &[u8]) -> BTreeMap<String, Amf> {
+    let body = &mut body;
+    assert_eq!(number(body, 1), 2, "a string");
+    assert_eq!(text(body), "onMetaData");
+    assert_eq!(number(body, 1), 8, "an ECMA array");
+    let count = number(body, 4);
+    let mut properties = BTreeMap::new();
+    for _ in 0..count {
+        let key = text(body);
+        let value = match number(body, 1) {
+            0 => Amf::Number(f64::from_bits(number(body, 8))),
+            1 => Amf::Boolean(number(body, 1) == 1),
+            2 => Amf::Text(text(body)),
+            other => panic!("AMF0 type {other}"),
+        };
+        assert_eq!(properties.insert(key, value), None, "a key twice");
+    }
+    assert_eq!(*body, [0, 0, 9], "end of the array after {count} entries");
+    properties
+}
+
+#[test]
+fn reader_is_strict_about_framing() {
+    let tag = b"\x09\0\0\x06\x01\x02\x03\x81\0\0\0\x93hvc1\0\0\0\0\x11";
+    let broken = |offset: usize, value: u8| {
+        let mut tag = tag.to_vec();
+        tag[offset] = value;
+        std::panic::catch_unwind(|| read_only_tag(&tag)).is_err()
+    };
+    assert_eq!(read_only_tag(tag).timestamp, 0x8101_0203);
+    assert!(broken(0, 7), "tag type");
+    assert!(broken(3, 5), "size");
+    assert!(broken(10, 1), "stream id");
+    assert!(broken(20, 0x12), "PreviousTagSize");
+}

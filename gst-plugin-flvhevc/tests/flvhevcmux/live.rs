@@ -1,0 +1,131 @@
+//! Two streams that do not keep step.
+
+use crate::{
+    flv::Packet,
+    input::{DELTA, KEY, aac_caps, at, ms, pull_tag, skip_headers, video_harness},
+};
+use gst::prelude::*;
+use gst_check::Harness;
+
+/// A muxer with both pads under a test clock; the harness is a live source.
+fn both() -> (Harness, Harness) {
+    let mut video = video_harness();
+    video.play();
+    let audio = Harness::with_element(&video.element().unwrap(), Some("audio"), None);
+    (video, audio)
+}
+
+fn sound(time: u64) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_slice([0x21, 0x10]);
+    let edit = buffer.make_mut();
+    edit.set_pts(ms(time));
+    edit.set_duration(ms(21));
+    buffer
+}
+
+#[test]
+fn sound_that_never_starts_does_not_hold_up_the_picture() {
+    let (mut video, _audio) = both();
+    video.push(at(KEY, 0)).unwrap();
+    video.crank_single_clock_wait().unwrap();
+    skip_headers(&mut video, 1);
+    pull_tag(&mut video);
+    // From then on it is not waited for at all: no clock is needed.
+    for time in [40, 80, 120] {
+        video.push(at(DELTA, time)).unwrap();
+        assert_eq!(u64::from(pull_tag(&mut video).timestamp), time);
+    }
+}
+
+#[test]
+fn late_sound_joins_with_its_header() {
+    let (mut video, mut audio) = both();
+    video.push(at(KEY, 0)).unwrap();
+    video.crank_single_clock_wait().unwrap();
+    skip_headers(&mut video, 1);
+    pull_tag(&mut video);
+    audio.set_src_caps(aac_caps());
+    audio.push(sound(30)).unwrap();
+    video.push(at(DELTA, 40)).unwrap();
+    let metadata = pull_tag(&mut video);
+    assert_eq!(metadata.timestamp, 30);
+    let Packet::Metadata(properties) = metadata.packet() else {
+        panic!("no new onMetaData");
+    };
+    assert!(properties.contains_key("audiocodecid"));
+    assert!(properties.contains_key("videocodecid"));
+    assert!(matches!(pull_tag(&mut video).packet(), Packet::AudioHeader(_)));
+    assert!(matches!(pull_tag(&mut video).packet(), Packet::Audio(_)));
+}
+
+#[test]
+fn order_is_by_decode_time_and_latency_allows_for_it() {
+    let (mut video, mut audio) = both();
+    audio.set_src_caps(aac_caps());
+    video.push(at(KEY, 20)).unwrap();
+    audio.push(sound(0)).unwrap();
+    audio.push(sound(21)).unwrap();
+    skip_headers(&mut video, 2);
+    assert_eq!(pull_tag(&mut video).kind, 8);
+    let key = pull_tag(&mut video);
+    assert_eq!((key.kind, key.timestamp), (9, 20));
+    // A frame of the slower stream: 40 ms of picture against 21 ms of sound.
+    assert_eq!(video.query_latency(), Some(ms(40)));
+}
+
+#[test]
+fn picture_alone_adds_no_latency() {
+    let mut video = video_harness();
+    video.push(at(KEY, 0)).unwrap();
+    skip_headers(&mut video, 1);
+    assert_eq!(video.query_latency(), Some(ms(0)));
+}
+
+#[test]
+fn one_stream_may_end_before_the_other() {
+    let (mut video, mut audio) = both();
+    audio.set_src_caps(aac_caps());
+    audio.push(sound(0)).unwrap();
+    audio.push_event(gst::event::Eos::new());
+    video.push(at(KEY, 0)).unwrap();
+    video.push(at(DELTA, 40)).unwrap();
+    video.push(at(DELTA, 80)).unwrap();
+    skip_headers(&mut video, 2);
+    let kinds: Vec<_> = (0..4).map(|_| pull_tag(&mut video).kind).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == 9).count(), 3);
+    video.push_event(gst::event::Eos::new());
+    let eos = std::iter::from_fn(|| video.pull_event().ok()).any(|event| event.type_() == gst::EventType::Eos);
+    assert!(eos);
+}
+
+#[test]
+fn gaps_let_the_other_stream_pass() {
+    let (mut video, mut audio) = both();
+    audio.set_src_caps(aac_caps());
+    audio.push(sound(0)).unwrap();
+    video.push(at(KEY, 0)).unwrap();
+    // The sound pauses until 100 ms; without the gap the picture would wait for the clock.
+    audio.push_event(gst::event::Gap::builder(ms(21)).duration(ms(79)).build());
+    audio.push(sound(100)).unwrap();
+    video.push(at(DELTA, 40)).unwrap();
+    video.push(at(DELTA, 80)).unwrap();
+    video.push(at(DELTA, 120)).unwrap();
+    skip_headers(&mut video, 2);
+    let order: Vec<_> = (0..5).map(|_| pull_tag(&mut video)).map(|tag| (tag.kind, tag.timestamp)).collect();
+    let mut sorted = order.clone();
+    sorted.sort_by_key(|(_, time)| *time);
+    assert_eq!(order, sorted);
+    assert!(order.contains(&(8, 100)));
+}
+
+#[test]
+fn request_pads_exist_once() {
+    crate::init();
+    let mux = gst::ElementFactory::make("flvhevcmux").build().unwrap();
+    let video = mux.request_pad_simple("video").unwrap();
+    assert_eq!(video.name(), "video");
+    let template = mux.pad_template("video").unwrap();
+    assert!(mux.request_pad(&template, None, None).is_none());
+    mux.release_request_pad(&video);
+    assert!(mux.request_pad_simple("video").is_some());
+}

@@ -1,0 +1,22 @@
+//! What users of `flvhevcmux` rely on: bytes, timestamps, headers, behaviour in pipelines, and other people's readers.
+
+mod caps;
+mod ffmpeg;
+mod flv;
+mod headers;
+mod input;
+mod lifecycle;
+mod live;
+mod packaging;
+mod peers;
+mod pipeline;
+mod timestamps;
+
+/// GStreamer with the plugin, once per process.
+fn init() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        gst::init().expect("GStreamer starts");
+        gstflvhevc::plugin_register_static().expect("the plugin registers");
+    });
+}
