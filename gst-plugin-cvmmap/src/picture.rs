@@ -1,5 +1,7 @@
 //! What a cv-mmap picture is called in GStreamer, and the other way round.
 
+use std::sync::LazyLock;
+
 use cvmmap::{Depth, PixelFormat, Plane};
 use gst_video::VideoFormat;
 
@@ -14,6 +16,14 @@ const FORMATS: [(PixelFormat, Depth, VideoFormat); 8] = [
     (PixelFormat::Yuv, Depth::U8, VideoFormat::V308),
     (PixelFormat::Yuyv, Depth::U8, VideoFormat::Yuy2),
 ];
+
+/// Caps of the reference timestamp meta that carries a producer's timestamp.
+pub(crate) static CAPTURE_TIME_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| {
+    let mut caps = gst::Caps::new_empty_simple("timestamp/x-unix");
+    // For the leaks tracer: it lives as long as the process.
+    caps.make_mut().mark_may_be_leaked();
+    caps
+});
 
 /// Size and format of a picture, as far as caps tell of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,13 +11,11 @@ use gst_video::prelude::*;
 use super::Abi;
 use crate::{
     address::{AddressSettings, checked_uri},
-    picture::{template_caps, wire_format},
+    picture::{CAPTURE_TIME_CAPS, template_caps, wire_format},
 };
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("cvmmapsink", gst::DebugColorFlags::empty(), Some("cv-mmap video sink")));
-
-static CAPTURE_TIME_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple("timestamp/x-unix"));
 
 /// Lock order: one at a time.
 #[derive(Default)]

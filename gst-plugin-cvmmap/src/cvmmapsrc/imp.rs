@@ -20,14 +20,11 @@ use super::{
 };
 use crate::{
     address::checked_uri,
-    picture::{Picture, template_caps},
+    picture::{CAPTURE_TIME_CAPS, Picture, template_caps},
 };
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("cvmmapsrc", gst::DebugColorFlags::empty(), Some("cv-mmap video source")));
-
-/// Caps of the meta that carries the producer's timestamp.
-static CAPTURE_TIME_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple("timestamp/x-unix"));
 
 const UNKNOWN_RATE: gst::Fraction = gst::Fraction::new_raw(0, 1);
 
