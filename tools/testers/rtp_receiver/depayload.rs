@@ -13,6 +13,9 @@ use crate::common::failure::Failure;
 /// Packets that wait for the depayloader. More are dropped: one that stopped must not stop the receiving.
 const QUEUE_BYTES: u64 = 64 << 20;
 
+/// Stands for one frame in the buffers' timestamps.
+const FRAME_TIME: gst::ClockTime = gst::ClockTime::from_mseconds(1);
+
 /// How long the elements get for what is in them when the stream has ended.
 const DRAIN: gst::ClockTime = gst::ClockTime::from_seconds(5);
 
@@ -22,6 +25,8 @@ pub struct Parsed {
     pub keyframes: u64,
     pub bytes: u64,
     pub size: Option<(i32, i32)>,
+    /// Number of the frame that the first access unit came from.
+    pub first_frame: u64,
 }
 
 #[derive(Default)]
@@ -97,9 +102,15 @@ impl Depayloader {
         self.codec
     }
 
-    pub fn packet(&self, bytes: &[u8]) {
+    /// Takes a packet of the frame of this number, counted from 0.
+    pub fn packet(&self, bytes: &[u8], frame: u64) {
+        let mut buffer = gst::Buffer::from_mut_slice(bytes.to_vec());
+        if let Some(buffer) = buffer.get_mut() {
+            // Comes out again with the access unit.
+            buffer.set_pts(FRAME_TIME * frame);
+        }
         // A depayloader that stopped shows as access units that are missing, and in `finish`.
-        let _ = self.source.push_buffer(gst::Buffer::from_mut_slice(bytes.to_vec()));
+        let _ = self.source.push_buffer(buffer);
     }
 
     pub fn parsed(&self) -> Parsed {
@@ -148,6 +159,9 @@ impl Shared {
             return;
         }
         self.parsed.size = size;
+        if self.parsed.access_units == 0 {
+            self.parsed.first_frame = buffer.pts().map_or(0, |pts| pts / FRAME_TIME);
+        }
         self.parsed.access_units += 1;
         self.parsed.bytes += buffer.size() as u64;
         if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {

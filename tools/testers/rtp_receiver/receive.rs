@@ -47,8 +47,8 @@ pub struct Received {
     pub codec: Option<Codec>,
     pub parsed: Parsed,
     pub goodbye: bool,
-    /// Frames that had come when the first access unit was parsed.
-    frames_before: Option<u64>,
+    /// An access unit was parsed.
+    parsing: bool,
 }
 
 pub fn bind(host: &str, port: u16) -> Result<UdpSocket, Failure> {
@@ -93,7 +93,7 @@ pub fn receive(
 /// A parameter set that noise happens to look like makes access units of some of it. Each frame has to make one, but for
 /// those that lost a packet.
 fn every_frame_parsed(received: &Received) -> Result<(), Failure> {
-    let frames_after = received.flow.frames.saturating_sub(received.frames_before.unwrap_or(received.flow.frames));
+    let frames_after = received.flow.frames.saturating_sub(received.parsed.first_frame);
     let units = received.parsed.access_units;
     let lost = received.flow.lost;
     if units + lost + frames_after / UNPARSED_SHARE >= frames_after {
@@ -114,15 +114,15 @@ fn packets(
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
-        if received.frames_before.is_none()
+        if !received.parsing
             && let Some(found) = depayloaders.iter().position(|depayloader| depayloader.parsed().access_units > 0)
         {
             // The other codec was a guess.
             depayloaders.swap(0, found);
             depayloaders.truncate(1);
-            received.frames_before = Some(received.flow.frames);
+            received.parsing = true;
         }
-        let satisfied = received.frames_before.is_some() && received.flow.packets >= expected.threshold;
+        let satisfied = received.parsing && received.flow.packets >= expected.threshold;
         if satisfied && !expected.until_end {
             return Ok(());
         }
@@ -166,7 +166,7 @@ fn packets(
                     }
                 }
                 for depayloader in &*depayloaders {
-                    depayloader.packet(datagram);
+                    depayloader.packet(datagram, received.flow.frames.saturating_sub(1));
                 }
             }
         }
