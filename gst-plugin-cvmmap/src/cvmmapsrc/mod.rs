@@ -24,7 +24,8 @@ glib::wrapper! {
     /// The producer need not run yet, and may come and go: the element waits and follows. Each announced frame is
     /// copied once, into a buffer of downstream's pool. When downstream is slower than the producer, the oldest waiting
     /// frame is dropped (`queue-size` frames may wait). A frame that the producer changed while it was copied is
-    /// dropped too. After any loss the next buffer is flagged `DISCONT`.
+    /// dropped too. After any loss, and when the picture changes, the next buffer is flagged `DISCONT`; a loss is also
+    /// told in a QoS message. No frame passes while paused, and none from before or during a pause passes after it.
     ///
     /// A buffer's PTS is the running time at which its frame was captured, its `OFFSET` the producer's frame id; the
     /// producer's own timestamp rides along as a reference timestamp meta of caps `timestamp/x-unix`.
@@ -40,7 +41,7 @@ glib::wrapper! {
     /// | `instance`, `namespace`, `prefix` | the same, part by part | the element's name if one was given, `cvmmap`, `/tmp` |
     /// | `shm-name`, `zmq-endpoint`, `label` | a producer outside the naming convention | any label |
     /// | `queue-size` | frames that may wait for downstream | 1 |
-    /// | `idle-timeout` | end of stream after so many milliseconds without a frame; 0: wait for ever | 0 |
+    /// | `idle-timeout` | end of stream after so many milliseconds of playing without a frame; 0: wait for ever | 0 |
     /// | `max-frames` | end of stream after so many frames; 0: no limit | 0 |
     /// | `stats` | counters, read-only | |
     ///
