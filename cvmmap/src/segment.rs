@@ -12,8 +12,10 @@ use rustix::{
     io::Errno,
 };
 
-/// Rows read by one system call (the kernel's limit on slices).
-const ROWS_PER_READ: usize = 1024;
+/// Slices filled by one system call (the kernel's limit).
+const SLICES_PER_READ: usize = 1024;
+/// Bytes of row padding that one system call may read to nowhere; wider padding is skipped row by row.
+const PADDING_PER_READ: usize = 64 << 10;
 
 /// Path of a POSIX shared memory object on Linux (`shm_overview(7)`).
 pub(crate) fn shm_path(name: &str) -> PathBuf {
@@ -94,20 +96,24 @@ impl Segment {
             return self.read_exact_at(&mut target[..last_row + row_bytes], offset);
         }
         let gap = source_stride - row_bytes;
-        let mut discarded = vec![0; gap * rows.min(ROWS_PER_READ / 2)];
+        let rows_per_read = match gap {
+            0 => SLICES_PER_READ,
+            _ => (PADDING_PER_READ / gap).clamp(1, SLICES_PER_READ / 2),
+        };
+        let mut padding = vec![0; if rows_per_read > 1 { gap * rows_per_read } else { 0 }];
         let target = &mut target[..last_row + row_bytes];
-        for (batch, chunk) in target.chunks_mut(target_stride * (ROWS_PER_READ / 2)).enumerate() {
-            let start = offset + (batch * (ROWS_PER_READ / 2) * source_stride) as u64;
-            let pixels = chunk.chunks_mut(target_stride).map(|row| IoSliceMut::new(&mut row[..row_bytes]));
-            if gap == 0 {
-                let mut slices = pixels.collect::<Vec<_>>();
-                self.read_slices_at(&mut slices, start)?;
-                continue;
-            }
-            let padding = discarded.chunks_mut(gap).map(IoSliceMut::new);
-            let mut slices = pixels.zip(padding).flat_map(|(pixels, padding)| [pixels, padding]).collect::<Vec<_>>();
-            // What stands behind the last row is not asked for, and may not be there.
-            slices.pop();
+        for (batch, chunk) in target.chunks_mut(target_stride * rows_per_read).enumerate() {
+            let start = offset + (batch * rows_per_read * source_stride) as u64;
+            let rows = chunk.chunks_mut(target_stride).map(|row| IoSliceMut::new(&mut row[..row_bytes]));
+            let mut slices = if padding.is_empty() {
+                rows.collect::<Vec<_>>()
+            } else {
+                let padding = padding.chunks_mut(gap).map(IoSliceMut::new);
+                let mut slices = rows.zip(padding).flat_map(|(row, padding)| [row, padding]).collect::<Vec<_>>();
+                // What stands behind the last row is not asked for, and may not be there.
+                slices.pop();
+                slices
+            };
             self.read_slices_at(&mut slices, start)?;
         }
         Ok(())

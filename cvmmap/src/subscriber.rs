@@ -3,7 +3,10 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,15 +19,24 @@ use crate::{
 
 /// Largest message a peer may send before ZeroMQ hangs up on it; a sync message has 48 bytes.
 const MESSAGE_MAX: i64 = 4096;
-/// Time between two tries to reach a producer, milliseconds.
-const RECONNECT_INTERVAL: i32 = 50;
+/// Time between two tries to reach a producer.
+const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
+/// Messages taken off the socket before the newest of them is acted on; a flood must not keep the subscriber from it.
+const MESSAGES_AT_ONCE: usize = 1024;
 
 /// One for the process: a context of its own for each subscriber would cost two threads each.
 static CONTEXT: LazyLock<zmq::Context> = LazyLock::new(zmq::Context::new);
 
+/// Makes the names of the monitors in it differ.
+static MONITORS: AtomicU64 = AtomicU64::new(0);
+
 /// Receives the sync messages of one producer, whether it is there yet, or comes and goes.
 pub struct Subscriber {
     socket: zmq::Socket,
+    /// Tells of lost connections. ZeroMQ does not come back by itself to a peer that broke its protocol.
+    monitor: zmq::Socket,
+    reconnect_at: Option<Instant>,
+    endpoint: String,
     label: Option<Vec<u8>>,
     waker: Waker,
 }
@@ -65,12 +77,20 @@ impl Subscriber {
     pub fn connect(address: &Address) -> io::Result<Self> {
         let socket = CONTEXT.socket(zmq::SUB)?;
         socket.set_linger(0)?;
-        socket.set_reconnect_ivl(RECONNECT_INTERVAL)?;
+        socket.set_reconnect_ivl(RECONNECT_INTERVAL.as_millis() as i32)?;
         socket.set_maxmsgsize(MESSAGE_MAX)?;
         socket.set_subscribe(b"")?;
+        let events = format!("inproc://cvmmap-monitor-{}", MONITORS.fetch_add(1, Ordering::Relaxed));
+        socket.monitor(&events, zmq::SocketEvent::DISCONNECTED.to_raw().into())?;
+        let monitor = CONTEXT.socket(zmq::PAIR)?;
+        monitor.set_linger(0)?;
+        monitor.connect(&events)?;
         socket.connect(address.zmq_endpoint())?;
         Ok(Self {
             socket,
+            monitor,
+            reconnect_at: None,
+            endpoint: address.zmq_endpoint().to_owned(),
             label: address.label().map(|label| label.as_bytes().to_vec()),
             waker: Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)),
         })
@@ -93,43 +113,66 @@ impl Subscriber {
             if let Some(event) = self.newest()? {
                 return Ok(event);
             }
-            let left = match deadline {
+            self.reconnect_if_due()?;
+            let left = match deadline.into_iter().chain(self.reconnect_at).min() {
                 None => -1,
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
                     // Rounded up, or the last millisecond would be spent spinning.
                     i64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
                 }
             };
-            let mut items =
-                [self.socket.as_poll_item(zmq::POLLIN), zmq::PollItem::from_fd(self.waker.0.as_raw_fd(), zmq::POLLIN)];
+            let mut items = [
+                self.socket.as_poll_item(zmq::POLLIN),
+                zmq::PollItem::from_fd(self.waker.0.as_raw_fd(), zmq::POLLIN),
+                self.monitor.as_poll_item(zmq::POLLIN),
+            ];
             match zmq::poll(&mut items, left) {
                 Err(zmq::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),
-                Ok(0) if left == 0 => return Ok(Event::TimedOut),
                 Ok(_) if items[1].is_readable() => {
                     self.waker.drain();
                     return Ok(Event::Woken);
                 }
+                Ok(_) if items[2].is_readable() => self.note_disconnection()?,
+                Ok(0) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return Ok(Event::TimedOut),
                 Ok(_) => {}
             }
         }
     }
 
+    fn note_disconnection(&mut self) -> io::Result<()> {
+        // Two parts: the event, the only one asked for, and the endpoint.
+        self.monitor.recv_multipart(zmq::DONTWAIT)?;
+        self.reconnect_at.get_or_insert_with(|| Instant::now() + RECONNECT_INTERVAL);
+        Ok(())
+    }
+
+    fn reconnect_if_due(&mut self) -> io::Result<()> {
+        if self.reconnect_at.is_some_and(|due| due <= Instant::now()) {
+            self.reconnect_at = None;
+            // Fails when ZeroMQ has given the connection up already.
+            let _ = self.socket.disconnect(&self.endpoint);
+            self.socket.connect(&self.endpoint)?;
+        }
+        Ok(())
+    }
+
     fn newest(&mut self) -> io::Result<Option<Event>> {
         let mut newest = None;
-        loop {
+        for _ in 0..MESSAGES_AT_ONCE {
             match self.socket.recv_bytes(zmq::DONTWAIT) {
                 Ok(bytes) => match self.parse(&bytes) {
                     Ok(message) => newest = Some(Event::Frame(message)),
                     // Told at once, unless a frame waits: that one is in more of a hurry.
                     Err(foreign) => newest = newest.or(Some(Event::Foreign(foreign))),
                 },
-                Err(zmq::Error::EAGAIN) => return Ok(newest),
+                Err(zmq::Error::EAGAIN) => break,
                 Err(zmq::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(newest)
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<SyncMessage, Foreign> {

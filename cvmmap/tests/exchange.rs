@@ -214,3 +214,68 @@ fn foreign_messages_are_told_and_the_newest_announcement_counts() {
     subscriber.waker().wake();
     assert_eq!(subscriber.wait(None).unwrap(), Event::Woken);
 }
+
+#[test]
+fn a_message_that_is_too_large_does_not_end_the_subscription() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/sync", folder.path().display());
+    let context = zmq::Context::new();
+    let socket = context.socket(zmq::XPUB).unwrap();
+    socket.bind(&endpoint).unwrap();
+    socket.set_rcvtimeo(10_000).unwrap();
+    let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+    for round in 0..3 {
+        // The subscription has arrived.
+        assert_eq!(socket.recv_bytes(0).unwrap(), [1]);
+        let message = SyncMessage::new(round, 1, "mine");
+        socket.send(&message.to_bytes()[..], 0).unwrap();
+        assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Frame(message));
+        socket.send(vec![0x7D; 1 << 20], 0).unwrap();
+        // It is withdrawn with the connection; the wait for what never comes brings the next one.
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| subscriber.wait(Some(Duration::from_millis(500))));
+            assert_eq!(socket.recv_bytes(0).unwrap(), [0]);
+            assert_eq!(waiter.join().unwrap().unwrap(), Event::TimedOut);
+        });
+    }
+}
+
+#[test]
+fn padding_wider_than_memory_is_not_read() {
+    let place = place("wide");
+    let stride = 1 << 30;
+    let metadata = Metadata {
+        abi: V2,
+        frame_id: 1,
+        timestamp_ns: 1,
+        publish_seq: 1,
+        payload_size: 3 * stride,
+        depth_unit: DepthUnit::Unknown,
+        encoded: None,
+        planes: [
+            Some(Plane {
+                pixel_format: PixelFormat::Gray,
+                depth: Depth::U8,
+                width: 2,
+                height: 3,
+                stride,
+                offset: 0,
+                size: 3 * stride,
+            }),
+            None,
+            None,
+            None,
+        ],
+    };
+    // Sparse: it takes no memory.
+    let path = format!("/dev/shm/{}", place.address.shm_name());
+    fs::write(&path, metadata.to_bytes()).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(256 + 3 * u64::from(stride)).unwrap();
+    let mut reader = SnapshotReader::new(&place.address);
+    let snapshot = reader.begin(&SyncMessage::new(1, 1, "")).unwrap();
+    let mut copy = [9; 6];
+    snapshot.read_plane(&left(snapshot.metadata()), &mut copy, 2).unwrap();
+    snapshot.finish().unwrap();
+    assert_eq!(copy, [0; 6]);
+    fs::remove_file(path).unwrap();
+}

@@ -1,6 +1,9 @@
 //! How a program fails: one kind for each documented exit code.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 /// A failure, with the sentence that is told on stderr.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +55,8 @@ pub fn exit_with(program: &str, outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{program}: {failure}");
+            // A closed stderr is no reason for another exit code.
+            let _ = writeln!(io::stderr(), "{program}: {failure}");
             ExitCode::from(failure.exit_code())
         }
     }
