@@ -5,19 +5,22 @@
 //! other side.
 //!
 //! ```no_run
-//! use cvmmap::{Address, Event, PlaneKind, SnapshotReader, Subscriber, Target};
+//! use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotReader, Subscriber, Target};
+//!
+//! use std::time::Instant;
 //!
 //! let target: Target = "cvmmap://cam0".parse()?;
 //! let address = Address::from(&target);
 //! let mut subscriber = Subscriber::connect(&address)?;
-//! let mut reader = SnapshotReader::new(&address);
+//! let mut reader = SnapshotReader::new(&address, Coherence::Cadence);
 //! while let Event::Frame(announced) = subscriber.wait(None)? {
-//!     let snapshot = reader.begin(&announced)?;
+//!     let Ok(mut snapshot) = reader.begin(&announced, Instant::now()) else { continue };
 //!     let plane = *snapshot.metadata().plane(PlaneKind::Left).expect("every frame has one");
 //!     let mut picture = vec![0; plane.size as usize];
 //!     snapshot.read_plane(&plane, &mut picture, plane.stride as usize)?;
-//!     snapshot.finish()?;
-//!     println!("frame {}: {}x{}", announced.frame_id, plane.width, plane.height);
+//!     if snapshot.finish().is_ok() {
+//!         println!("frame {}: {}x{}", announced.frame_id, plane.width, plane.height);
+//!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -27,6 +30,7 @@
 #![warn(missing_docs)]
 
 mod address;
+mod coherence;
 mod metadata;
 mod pixel;
 mod publisher;
@@ -37,6 +41,7 @@ mod sync;
 mod target;
 
 pub use address::{Address, AddressError, IPC_PATH_MAX};
+pub use coherence::Coherence;
 pub use metadata::{
     Abi, Codec, DepthUnit, Encoded, MAGIC, METADATA_SIZE, Metadata, MetadataBytes, MetadataError, PLANES, Plane,
     PlaneKind,

@@ -1,9 +1,14 @@
 //! Coherent snapshots of a producer's frames.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use crate::{
     address::Address,
+    coherence::{Cadence, Coherence, Verdict},
     metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane},
     segment::{Segment, shm_path},
     sync::SyncMessage,
@@ -13,6 +18,8 @@ use crate::{
 pub struct SnapshotReader {
     path: PathBuf,
     segment: Option<Segment>,
+    /// What is known of the producer's cadence, when it counts.
+    cadence: Option<Cadence>,
 }
 
 /// Why there is no snapshot of an announced frame.
@@ -46,6 +53,17 @@ pub enum SnapshotError {
     /// The metadata changed while the payload was copied.
     #[error("the frame changed while it was copied")]
     Torn,
+    /// Too few frames came by to know when the next one is written.
+    #[error("the producer's cadence is not known yet")]
+    Learning,
+    /// The next frame's write may have begun before the copy ended.
+    #[error("the copy ended {by:?} after the frame's time, {allowed:?} is safe")]
+    Late {
+        /// How late the end of the copy is.
+        by: Duration,
+        /// How late it may be; 0 with a producer that writes faster than this reader can copy.
+        allowed: Duration,
+    },
 }
 
 impl SnapshotError {
@@ -66,15 +84,24 @@ impl From<io::Error> for SnapshotError {
 
 impl SnapshotReader {
     /// A reader of the segment at an address. The segment need not be there yet.
-    pub fn new(address: &Address) -> Self {
-        Self { path: shm_path(address.shm_name()), segment: None }
+    pub fn new(address: &Address, coherence: Coherence) -> Self {
+        let cadence = match coherence {
+            Coherence::Cadence => Some(Cadence::new(Instant::now())),
+            Coherence::Metadata => None,
+        };
+        Self { path: shm_path(address.shm_name()), segment: None, cadence }
     }
 
-    /// Begins the snapshot of an announced frame: its metadata are read and have to be those of the message.
+    /// Begins the snapshot of a frame that was announced at `received`: its metadata are read and have to be those of
+    /// the message. Every announcement is to be shown to the reader, for it learns the cadence from them.
     ///
     /// # Errors
-    /// When there is no such frame in the segment now.
-    pub fn begin(&mut self, announced: &SyncMessage) -> Result<Snapshot<'_>, SnapshotError> {
+    /// When there is no such frame in the segment now, or it is too late to copy it.
+    pub fn begin(&mut self, announced: &SyncMessage, received: Instant) -> Result<Snapshot<'_>, SnapshotError> {
+        if let Some(cadence) = &mut self.cadence {
+            cadence.note_announcement(announced.frame_id, announced.timestamp_ns, received);
+            accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
+        }
         if !self.segment.as_ref().is_some_and(Segment::is_current) {
             self.segment = None;
         }
@@ -91,7 +118,7 @@ impl SnapshotReader {
         if (metadata.frame_id, metadata.timestamp_ns) != (announced.frame_id, announced.timestamp_ns) {
             return Err(SnapshotError::Superseded { announced: announced.frame_id, found: metadata.frame_id });
         }
-        Ok(Snapshot { segment, bytes, metadata })
+        Ok(Snapshot { segment, cadence: self.cadence.as_mut(), bytes, metadata })
     }
 }
 
@@ -99,6 +126,7 @@ impl SnapshotReader {
 #[must_use = "what was copied counts only after finish()"]
 pub struct Snapshot<'a> {
     segment: &'a Segment,
+    cadence: Option<&'a mut Cadence>,
     bytes: MetadataBytes,
     metadata: Metadata,
 }
@@ -116,9 +144,10 @@ impl Snapshot<'_> {
     ///
     /// # Panics
     /// When `target` does not hold the plane's rows.
-    pub fn read_plane(&self, plane: &Plane, target: &mut [u8], target_stride: usize) -> Result<(), SnapshotError> {
+    pub fn read_plane(&mut self, plane: &Plane, target: &mut [u8], target_stride: usize) -> Result<(), SnapshotError> {
         let row_bytes = plane.row_bytes() as usize;
         assert!(target_stride >= row_bytes, "rows overlap");
+        let began = Instant::now();
         self.segment.read_rows_at(
             target,
             target_stride,
@@ -127,15 +156,33 @@ impl Snapshot<'_> {
             plane.height as usize,
             METADATA_SIZE as u64 + u64::from(plane.offset),
         )?;
+        if let Some(cadence) = &mut self.cadence {
+            cadence.note_copy(plane.size.into(), began.elapsed());
+        }
         Ok(())
     }
 
-    /// Ends the snapshot: what was copied is the frame, unless its metadata changed meanwhile.
+    /// Ends the snapshot: what was copied is the frame, unless its metadata changed meanwhile or, by the cadence, its
+    /// pixels may have.
     ///
     /// # Errors
-    /// [`SnapshotError::Torn`] when they did; what was copied is to be thrown away.
+    /// [`SnapshotError::Torn`] or [`SnapshotError::Late`]; what was copied is to be thrown away.
     pub fn finish(self) -> Result<Metadata, SnapshotError> {
-        if read_metadata(self.segment)? == self.bytes { Ok(self.metadata) } else { Err(SnapshotError::Torn) }
+        if read_metadata(self.segment)? != self.bytes {
+            return Err(SnapshotError::Torn);
+        }
+        if let Some(cadence) = self.cadence {
+            accept(cadence.judge(self.metadata.timestamp_ns, self.metadata.payload_size.into(), Instant::now()))?;
+        }
+        Ok(self.metadata)
+    }
+}
+
+fn accept(verdict: Verdict) -> Result<(), SnapshotError> {
+    match verdict {
+        Verdict::Whole => Ok(()),
+        Verdict::Learning => Err(SnapshotError::Learning),
+        Verdict::Late { by, allowed } => Err(SnapshotError::Late { by, allowed }),
     }
 }
 

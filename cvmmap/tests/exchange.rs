@@ -1,10 +1,13 @@
 //! A publisher, a subscriber and a reader over real shared memory and real ZeroMQ.
 
-use std::{fs, process, time::Duration};
+use std::{
+    fs, process,
+    time::{Duration, Instant},
+};
 
 use cvmmap::{
-    Abi, Address, Depth, DepthUnit, Event, Foreign, Frame, METADATA_SIZE, Metadata, PixelFormat, Plane, PlaneImage,
-    PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, Subscriber, SyncMessage,
+    Abi, Address, Coherence, Depth, DepthUnit, Event, Foreign, Frame, METADATA_SIZE, Metadata, PixelFormat, Plane,
+    PlaneImage, PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, Subscriber, SyncMessage,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,14 +53,14 @@ fn left(metadata: &Metadata) -> Plane {
 fn a_frame_arrives_whole_in_any_stride() {
     let place = place("stride");
     let mut subscriber = Subscriber::connect(&place.address).unwrap();
-    let mut reader = SnapshotReader::new(&place.address);
+    let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
     let data = (0..7 * 24).map(|byte| byte as u8).collect::<Vec<_>>();
     for (abi, stride) in [(V2, 24), (V2, 15), (Abi::V1, 24), (Abi::V1, 15)] {
         let mut publisher = Publisher::create(&place.address, abi).unwrap();
         let planes = [picture(5, 7, stride, &data)];
         for target_stride in [15, 16, 24, 40] {
             let message = announced(&mut publisher, &mut subscriber, &frame(1_000, &planes));
-            let snapshot = reader.begin(&message).unwrap();
+            let mut snapshot = reader.begin(&message, Instant::now()).unwrap();
             let plane = left(snapshot.metadata());
             let mut copy = vec![0xEE; target_stride * 6 + 15];
             snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
@@ -80,7 +83,7 @@ fn a_frame_arrives_whole_in_any_stride() {
 fn more_rows_than_one_system_call_takes() {
     let place = place("tall");
     let mut subscriber = Subscriber::connect(&place.address).unwrap();
-    let mut reader = SnapshotReader::new(&place.address);
+    let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
     let (height, stride) = (5_000, 8);
     let data = (0..height * stride).map(|byte| (byte % 251) as u8).collect::<Vec<_>>();
     for abi in [V2, Abi::V1] {
@@ -88,7 +91,7 @@ fn more_rows_than_one_system_call_takes() {
         let planes = [picture(1, height, stride, &data)];
         let message = announced(&mut publisher, &mut subscriber, &frame(1, &planes));
         for target_stride in [3, 4, 9] {
-            let snapshot = reader.begin(&message).unwrap();
+            let mut snapshot = reader.begin(&message, Instant::now()).unwrap();
             let plane = left(snapshot.metadata());
             let mut copy = vec![0; target_stride * height as usize];
             snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
@@ -104,17 +107,17 @@ fn more_rows_than_one_system_call_takes() {
 fn a_frame_that_is_gone_is_told_from_a_torn_one() {
     let place = place("torn");
     let mut subscriber = Subscriber::connect(&place.address).unwrap();
-    let mut reader = SnapshotReader::new(&place.address);
+    let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
     let mut publisher = Publisher::create(&place.address, V2).unwrap();
     let data = [7; 12];
     let planes = [picture(2, 2, 6, &data)];
     let message = announced(&mut publisher, &mut subscriber, &frame(5, &planes));
 
-    let snapshot = reader.begin(&message).unwrap();
+    let snapshot = reader.begin(&message, Instant::now()).unwrap();
     let next = publisher.publish(&frame(6, &planes)).unwrap();
     assert!(matches!(snapshot.finish(), Err(SnapshotError::Torn)));
 
-    let error = reader.begin(&message).err().unwrap();
+    let error = reader.begin(&message, Instant::now()).err().unwrap();
     assert!(matches!(error, SnapshotError::Superseded { found, .. } if found == next), "{error}");
     assert!(error.is_torn());
 }
@@ -123,14 +126,14 @@ fn a_frame_that_is_gone_is_told_from_a_torn_one() {
 fn a_segment_cut_short_is_an_error() {
     let place = place("short");
     let mut subscriber = Subscriber::connect(&place.address).unwrap();
-    let mut reader = SnapshotReader::new(&place.address);
+    let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
     let mut publisher = Publisher::create(&place.address, V2).unwrap();
     let data = [7; 3 * 64 * 64];
     let planes = [picture(64, 64, 192, &data)];
     let message = announced(&mut publisher, &mut subscriber, &frame(5, &planes));
     let segment = fs::OpenOptions::new().write(true).open(format!("/dev/shm/{}", place.address.shm_name())).unwrap();
 
-    let snapshot = reader.begin(&message).unwrap();
+    let mut snapshot = reader.begin(&message, Instant::now()).unwrap();
     segment.set_len(METADATA_SIZE as u64 + 100).unwrap();
     let plane = left(snapshot.metadata());
     let mut copy = vec![0; 2 * plane.size as usize];
@@ -138,23 +141,26 @@ fn a_segment_cut_short_is_an_error() {
         assert!(matches!(snapshot.read_plane(&plane, &mut copy, stride), Err(SnapshotError::Truncated)));
     }
     drop(snapshot);
-    assert!(matches!(reader.begin(&message), Err(SnapshotError::Metadata(_))));
+    assert!(matches!(reader.begin(&message, Instant::now()), Err(SnapshotError::Metadata(_))));
     segment.set_len(0).unwrap();
-    assert!(matches!(reader.begin(&message), Err(SnapshotError::Truncated)));
+    assert!(matches!(reader.begin(&message, Instant::now()), Err(SnapshotError::Truncated)));
 }
 
 #[test]
 fn a_restarted_producer_is_followed() {
     let place = place("restart");
     let mut subscriber = Subscriber::connect(&place.address).unwrap();
-    let mut reader = SnapshotReader::new(&place.address);
-    assert!(matches!(reader.begin(&SyncMessage::new(0, 0, "")), Err(SnapshotError::Unavailable { .. })));
+    let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
+    assert!(matches!(
+        reader.begin(&SyncMessage::new(0, 0, ""), Instant::now()),
+        Err(SnapshotError::Unavailable { .. })
+    ));
     for (run, size) in [(1u64, 4u32), (2, 8), (3, 2)] {
         let mut publisher = Publisher::create(&place.address, V2).unwrap();
         let data = vec![run as u8; (size * size * 3) as usize];
         let planes = [picture(size, size, size * 3, &data)];
         let message = announced(&mut publisher, &mut subscriber, &frame(run, &planes));
-        let metadata = reader.begin(&message).unwrap().finish().unwrap();
+        let metadata = reader.begin(&message, Instant::now()).unwrap().finish().unwrap();
         assert_eq!((left(&metadata).width, metadata.timestamp_ns), (size, run));
     }
     assert!(!fs::exists(format!("/dev/shm/{}", place.address.shm_name())).unwrap(), "the segment stays behind");

@@ -1,0 +1,152 @@
+//! Telling a whole frame from a mixed one by time, where the segment cannot tell.
+//!
+//! The reference producer overwrites the payload while the old metadata still stand. A reader whose copy overlaps the
+//! next frame's write sees the same metadata before and after, and mixed pixels. What it can know is how late it is: the
+//! next write does not begin before the next capture, and captures come in a cadence.
+//!
+//! Let `T` be a frame's timestamp and `D` the shortest recent interval of timestamps. A frame is announced at
+//! `T + delay`; the smallest recent `delay` is that of a frame which nothing held up. The next frame's announcement comes
+//! no earlier than `D` after the earliest possible one of this frame, and its write began one write before that. So a
+//! copy that ended no later than `D` less one write after that earliest announcement did not meet the next write. How
+//! long a write takes is not known; this reader's own copy of as many bytes, twice over, stands in for it, and whatever
+//! that is, a copy later than [`LATEST`] of the interval is not taken.
+//!
+//! What the rule rests on, and cannot see: that no interval is shorter than the shortest of the last [`HISTORY`] by more
+//! than the margin, that one of these frames was announced and received without delay, and that the producer writes
+//! no slower than half as fast as this reader copies.
+
+use std::time::{Duration, Instant};
+
+/// Frames that are looked back on: long enough to hold one that nothing delayed, short enough that a clock that was set
+/// back by less than an interval is forgotten in a second.
+const HISTORY: usize = 32;
+/// Frames that have to be known before one is taken.
+const LEARNED: usize = 3;
+/// Largest part of the interval by which the end of a copy may be late.
+const LATEST: f64 = 0.4;
+/// Writes by which the next frame's announcement is taken to be later than the begin of its write.
+const WRITES: f64 = 2.0;
+/// Frame ids further apart are not neighbours in a cadence.
+const GAP_MAX: u32 = 16;
+
+/// How a reader decides that a copied frame is whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coherence {
+    /// Equal metadata before and after the copy, those that were announced, and a copy that ended before the next write
+    /// can have begun, by the producer's cadence. Safe with every producer; the first few frames teach the cadence and
+    /// are dropped, as is every frame that this reader is late for.
+    #[default]
+    Cadence,
+    /// Equal metadata before and after the copy, those that were announced. Safe with a producer that changes its
+    /// metadata before its payload, as [`Publisher`](crate::Publisher) does; with the reference producer a late reader
+    /// gets mixed frames.
+    Metadata,
+}
+
+/// Whether a copy ended before the next write can have begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It did.
+    Whole,
+    /// The cadence is not known yet.
+    Learning,
+    /// It may not have: the end was this late, and this late is allowed.
+    Late { by: Duration, allowed: Duration },
+}
+
+/// The producer's cadence, as far as it is known.
+#[derive(Debug)]
+pub(crate) struct Cadence {
+    epoch: Instant,
+    last: Option<(u32, u64)>,
+    /// Interval to the frame before and delay of the announcement, of the last frames, nanoseconds.
+    history: [(i64, i64); HISTORY],
+    known: usize,
+    next: usize,
+    /// Nanoseconds this reader takes to copy a byte.
+    copy_cost: f64,
+}
+
+impl Cadence {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { epoch: now, last: None, history: [(0, 0); HISTORY], known: 0, next: 0, copy_cost: 0.0 }
+    }
+
+    /// Takes note of what a copy cost.
+    pub(crate) fn note_copy(&mut self, bytes: u64, took: Duration) {
+        // Small copies measure the system call and not the memory.
+        if bytes >= 64 << 10 {
+            let cost = took.as_nanos() as f64 / bytes as f64;
+            self.copy_cost = if self.copy_cost == 0.0 { cost } else { self.copy_cost + (cost - self.copy_cost) / 8.0 };
+        }
+    }
+
+    /// Takes note of an announcement, whether its frame can be copied or not.
+    pub(crate) fn note_announcement(&mut self, frame_id: u32, timestamp_ns: u64, announced: Instant) {
+        let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
+        let delay = self.since_epoch(announced).saturating_sub(timestamp);
+        let Some((last_id, last_timestamp)) = self.last.replace((frame_id, timestamp_ns)) else {
+            return;
+        };
+        let frames = frame_id.wrapping_sub(last_id);
+        let elapsed = timestamp_ns.checked_sub(last_timestamp).and_then(|elapsed| i64::try_from(elapsed).ok());
+        match elapsed {
+            Some(elapsed) if elapsed > 0 && (1..=GAP_MAX).contains(&frames) => {
+                let interval = elapsed / i64::from(frames);
+                if self.has_jumped(delay, interval) {
+                    self.forget();
+                }
+                self.history[self.next] = (interval, delay);
+                self.next = (self.next + 1) % HISTORY;
+                self.known = (self.known + 1).min(HISTORY);
+            }
+            // The source started over, or its clock was set back.
+            _ => self.forget(),
+        }
+    }
+
+    /// Judges a copy of a frame, whose announcement was noted, that ended at `ended`.
+    pub(crate) fn judge(&self, timestamp_ns: u64, payload_bytes: u64, ended: Instant) -> Verdict {
+        let recent = &self.history[..self.known];
+        if self.known < LEARNED {
+            return Verdict::Learning;
+        }
+        let interval = recent.iter().map(|(interval, _)| *interval).min().unwrap_or(0) as f64;
+        let earliest = recent.iter().map(|(_, delay)| *delay).min().unwrap_or(0);
+        let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
+        let late = self.since_epoch(ended).saturating_sub(timestamp).saturating_sub(earliest) as f64;
+        let write = self.copy_cost * payload_bytes as f64;
+        let allowed = (interval * LATEST).min(interval - WRITES * write);
+        if late <= allowed {
+            return Verdict::Whole;
+        }
+        let duration = |nanos: f64| Duration::from_nanos(nanos.max(0.0) as u64);
+        Verdict::Late { by: duration(late), allowed: duration(allowed) }
+    }
+
+    /// Whether the timestamps left the line that they were on: a clock was set. A delay that fell by more than an
+    /// interval is no frame in a hurry.
+    fn has_jumped(&self, delay: i64, interval: i64) -> bool {
+        let recent = &self.history[..self.known];
+        let earliest = recent.iter().map(|(_, delay)| *delay).min();
+        let shortest = recent.iter().map(|(interval, _)| *interval).min();
+        match (earliest, shortest) {
+            (Some(earliest), Some(shortest)) => {
+                earliest.saturating_sub(delay) > shortest || interval > shortest.saturating_mul(GAP_MAX.into())
+            }
+            _ => false,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.known = 0;
+        self.next = 0;
+    }
+
+    fn since_epoch(&self, instant: Instant) -> i64 {
+        i64::try_from(instant.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod model;
