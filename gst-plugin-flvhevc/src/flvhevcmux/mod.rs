@@ -5,8 +5,8 @@
 //!
 //! | `hevc-packaging` | H.265 in the stream | for |
 //! | --- | --- | --- |
-//! | `enhanced` (default) | Enhanced RTMP, FourCC `hvc1` | FFmpeg 6.1, SRS, ZLMediaKit, MediaMTX, OBS's peers |
-//! | `domestic` | codec-id 12 in the shape of H.264's codec-id 7 | Chinese CDNs and players, FFmpeg 8.0, ZLMediaKit, SRS |
+//! | `enhanced` (default) | Enhanced RTMP, FourCC `hvc1` | FFmpeg 6.1 or newer, SRS, ZLMediaKit, MediaMTX |
+//! | `domestic` | codec-id 12 in the shape of H.264's codec-id 7 | Chinese CDNs and players, FFmpeg 8.0 or newer, SRS, ZLMediaKit |
 //!
 //! H.264 is codec-id 7 in both, which every reader takes.
 //!
