@@ -49,9 +49,13 @@ struct State {
     last_dts: gst::ClockTime,
 }
 
-/// The locks are leaves: none is held while another is taken or while GStreamer is called with something that may block.
+/// `settings`, `state` and `stats` are leaves: none is held while another is taken or while GStreamer is called with
+/// something that may block.
 #[derive(Default)]
 pub struct FlvHevcMux {
+    /// Keeps pads from being released while their buffers are taken: the base class drops a pad's peeked buffer on release
+    /// without the lock that taking it holds, which frees the buffer twice. Comes before all locks of the base class.
+    release: Mutex<()>,
     settings: Mutex<Settings>,
     state: Mutex<State>,
     stats: Mutex<Stats>,
@@ -143,7 +147,10 @@ impl ElementImpl for FlvHevcMux {
 
     fn release_pad(&self, pad: &gst::Pad) {
         let kind = Kind::of(pad);
-        self.parent_release_pad(pad);
+        {
+            let _no_taking = self.release.lock().unwrap();
+            self.parent_release_pad(pad);
+        }
         let mut state = self.state.lock().unwrap();
         match kind {
             Kind::Video => state.session.remove_video(),
@@ -264,14 +271,14 @@ impl AggregatorImpl for FlvHevcMux {
         if self.state.lock().unwrap().refused {
             return Err(gst::FlowError::NotNegotiated);
         }
-        let Some((pad, buffer, times)) = self.earliest() else {
-            if self.sink_pads().all(|pad| pad.is_eos()) {
+        let Some((pad, buffer, times)) = self.take_earliest() else {
+            let pads: Vec<_> = self.sink_pads().collect();
+            if !pads.is_empty() && pads.iter().all(|pad| pad.is_eos()) {
                 self.report_end();
                 return Err(gst::FlowError::Eos);
             }
             return Err(gst_base::AGGREGATOR_FLOW_NEED_DATA);
         };
-        pad.drop_buffer();
         if is_gap(&buffer) {
             return Ok(gst::FlowSuccess::Ok);
         }
@@ -304,6 +311,13 @@ impl FlvHevcMux {
                 Some((pad, buffer, times))
             })
             .min_by_key(|(pad, _, times)| (decode_time(*times), Kind::of(pad)))
+    }
+
+    fn take_earliest(&self) -> Option<(gst_base::AggregatorPad, gst::Buffer, Times)> {
+        let _no_release = self.release.lock().unwrap();
+        let earliest = self.earliest()?;
+        earliest.0.drop_buffer();
+        Some(earliest)
     }
 
     fn configure(&self, pad: &gst_base::AggregatorPad, caps: &gst::CapsRef) -> Result<(), String> {

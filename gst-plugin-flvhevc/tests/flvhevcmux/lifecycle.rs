@@ -110,6 +110,17 @@ fn pad_release_in_the_middle_is_safe() {
     assert_eq!(frames.count(), 50);
 }
 
+/// A harness releases its pad while the muxer is busy with what came from there.
+#[test]
+fn pad_release_does_not_race_with_muxing() {
+    for _ in 0..5_000 {
+        let mut harness = video_harness();
+        for time in [0, 40, 80] {
+            harness.push(at(KEY, time)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn stream_without_a_keyframe_ends_with_a_warning() {
     let mut harness = video_harness();

@@ -17,6 +17,8 @@ fn init() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         gst::init().expect("GStreamer starts");
+        // A broken promise between objects is a failure even where the result happens to be right.
+        gst::glib::log_set_always_fatal(gst::glib::LogLevels::LEVEL_CRITICAL);
         gstflvhevc::plugin_register_static().expect("the plugin registers");
     });
 }

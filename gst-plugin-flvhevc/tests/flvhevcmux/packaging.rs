@@ -151,8 +151,10 @@ fn sound_and_picture_interleave_by_decode_time() {
     }
     let base = recording.video[0].dts.min(recording.audio[0].dts) / 1_000_000;
     let mut sent = recording.audio.iter();
-    for tag in &tags[3..] {
+    for (tag, buffer) in tags[3..].iter().zip(&recording.buffers[4..]) {
         if let Packet::Audio(data) = tag.packet() {
+            // Nobody can start reading a stream with a picture at its sound.
+            assert!(buffer.flags().contains(gst::BufferFlags::DELTA_UNIT));
             let sent = sent.next().unwrap();
             assert_eq!(data, sent.data);
             assert_eq!(i64::from(tag.timestamp), sent.pts as i64 / 1_000_000 - base);
