@@ -33,13 +33,13 @@ const GAP_MAX: u32 = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coherence {
     /// Equal metadata before and after the copy, those that were announced, and a copy that ended before the next write
-    /// can have begun, by the producer's cadence. Safe with every producer; the first few frames teach the cadence and
-    /// are dropped, as is every frame that this reader is late for.
+    /// can have begun, by the producer's cadence. The first few frames teach the cadence and are dropped, as is every
+    /// frame that this reader is late for. A producer that says it changes its metadata before its payload, as
+    /// [`Publisher`](crate::Publisher) does, is taken at its word and loses none.
     #[default]
     Cadence,
-    /// Equal metadata before and after the copy, those that were announced. Safe with a producer that changes its
-    /// metadata before its payload, as [`Publisher`](crate::Publisher) does; with the reference producer a late reader
-    /// gets mixed frames.
+    /// Equal metadata before and after the copy, those that were announced. With the reference producer, which overwrites
+    /// its payload first, a late reader gets mixed frames.
     Metadata,
 }
 

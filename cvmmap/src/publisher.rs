@@ -14,7 +14,9 @@ use rustix::{
 
 use crate::{
     address::Address,
-    metadata::{Abi, DepthUnit, Encoded, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind},
+    metadata::{
+        Abi, DepthUnit, Encoded, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind, mark_header_first,
+    },
     pixel::{Depth, PixelFormat},
     segment::shm_path,
     sync::SyncMessage,
@@ -136,7 +138,8 @@ impl Publisher {
         for (image, plane) in frame.planes.iter().zip(metadata.planes.iter().flatten()) {
             self.segment.write_plane(image, plane)?;
         }
-        let bytes = metadata.to_bytes();
+        let mut bytes = metadata.to_bytes();
+        mark_header_first(&mut bytes);
         // A plane may end in row padding that the image did not have.
         self.segment.grow(METADATA_SIZE as u64 + u64::from(metadata.payload_size))?;
         self.segment.write(&bytes, 0)?;

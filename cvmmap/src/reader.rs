@@ -9,7 +9,7 @@ use std::{
 use crate::{
     address::Address,
     coherence::{Cadence, Coherence, Verdict},
-    metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane},
+    metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane, is_header_first},
     segment::{Segment, shm_path},
     sync::SyncMessage,
 };
@@ -71,6 +71,11 @@ impl SnapshotError {
     pub fn is_torn(&self) -> bool {
         matches!(self, Self::Superseded { .. } | Self::Torn)
     }
+
+    /// Whether nothing speaks against the frame, and nothing proves it whole.
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Learning | Self::Late { .. })
+    }
 }
 
 impl From<io::Error> for SnapshotError {
@@ -92,16 +97,20 @@ impl SnapshotReader {
         Self { path: shm_path(address.shm_name()), segment: None, cadence }
     }
 
+    /// Learns the cadence from an announcement whose frame is not wanted.
+    pub fn observe(&mut self, announced: &SyncMessage, received: Instant) {
+        if let Some(cadence) = &mut self.cadence {
+            cadence.note_announcement(announced.frame_id, announced.timestamp_ns, received);
+        }
+    }
+
     /// Begins the snapshot of a frame that was announced at `received`: its metadata are read and have to be those of
-    /// the message. Every announcement is to be shown to the reader, for it learns the cadence from them.
+    /// the message. The reader learns the cadence from it, as from those that are only [observed](Self::observe).
     ///
     /// # Errors
     /// When there is no such frame in the segment now, or it is too late to copy it.
     pub fn begin(&mut self, announced: &SyncMessage, received: Instant) -> Result<Snapshot<'_>, SnapshotError> {
-        if let Some(cadence) = &mut self.cadence {
-            cadence.note_announcement(announced.frame_id, announced.timestamp_ns, received);
-            accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
-        }
+        self.observe(announced, received);
         if !self.segment.as_ref().is_some_and(Segment::is_current) {
             self.segment = None;
         }
@@ -118,7 +127,12 @@ impl SnapshotReader {
         if (metadata.frame_id, metadata.timestamp_ns) != (announced.frame_id, announced.timestamp_ns) {
             return Err(SnapshotError::Superseded { announced: announced.frame_id, found: metadata.frame_id });
         }
-        Ok(Snapshot { segment, cadence: self.cadence.as_mut(), bytes, metadata })
+        let cadence = self.cadence.as_mut().filter(|_| !is_header_first(&bytes));
+        if let Some(cadence) = &cadence {
+            // Too late already: the copy can be saved.
+            accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
+        }
+        Ok(Snapshot { segment, cadence, bytes, metadata })
     }
 }
 

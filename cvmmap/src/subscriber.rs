@@ -3,10 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -21,22 +18,24 @@ use crate::{
 const MESSAGE_MAX: i64 = 4096;
 /// Time between two tries to reach a producer.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
+/// Silence after which the connection is made anew: ZeroMQ does not come back by itself to a peer that once broke its
+/// protocol. It doubles with every try, up to [`SILENCE_MAX`], for a producer may as well have nothing to say.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
+/// Longest such silence.
+const SILENCE_MAX: Duration = Duration::from_secs(8);
 /// Messages taken off the socket before the newest of them is acted on; a flood must not keep the subscriber from it.
 const MESSAGES_AT_ONCE: usize = 1024;
 
 /// One for the process: a context of its own for each subscriber would cost two threads each.
 static CONTEXT: LazyLock<zmq::Context> = LazyLock::new(zmq::Context::new);
 
-/// Makes the names of the monitors in it differ.
-static MONITORS: AtomicU64 = AtomicU64::new(0);
-
 /// Receives the sync messages of one producer, whether it is there yet, or comes and goes.
 pub struct Subscriber {
     socket: zmq::Socket,
-    /// Tells of lost connections. ZeroMQ does not come back by itself to a peer that broke its protocol.
-    monitor: zmq::Socket,
-    reconnect_at: Option<Instant>,
     endpoint: String,
+    /// When to connect anew, if nothing comes until then.
+    renew_at: Instant,
+    renew_after: Duration,
     label: Option<Vec<u8>>,
     waker: Waker,
 }
@@ -80,17 +79,12 @@ impl Subscriber {
         socket.set_reconnect_ivl(RECONNECT_INTERVAL.as_millis() as i32)?;
         socket.set_maxmsgsize(MESSAGE_MAX)?;
         socket.set_subscribe(b"")?;
-        let events = format!("inproc://cvmmap-monitor-{}", MONITORS.fetch_add(1, Ordering::Relaxed));
-        socket.monitor(&events, zmq::SocketEvent::DISCONNECTED.to_raw().into())?;
-        let monitor = CONTEXT.socket(zmq::PAIR)?;
-        monitor.set_linger(0)?;
-        monitor.connect(&events)?;
         socket.connect(address.zmq_endpoint())?;
         Ok(Self {
             socket,
-            monitor,
-            reconnect_at: None,
             endpoint: address.zmq_endpoint().to_owned(),
+            renew_at: Instant::now() + SILENCE_MIN,
+            renew_after: SILENCE_MIN,
             label: address.label().map(|label| label.as_bytes().to_vec()),
             waker: Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)),
         })
@@ -113,49 +107,35 @@ impl Subscriber {
             if let Some(event) = self.newest()? {
                 return Ok(event);
             }
-            self.reconnect_if_due()?;
-            let left = match deadline.into_iter().chain(self.reconnect_at).min() {
-                None => -1,
-                Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    // Rounded up, or the last millisecond would be spent spinning.
-                    i64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
-                }
-            };
-            let mut items = [
-                self.socket.as_poll_item(zmq::POLLIN),
-                zmq::PollItem::from_fd(self.waker.0.as_raw_fd(), zmq::POLLIN),
-                self.monitor.as_poll_item(zmq::POLLIN),
-            ];
-            match zmq::poll(&mut items, left) {
+            let now = Instant::now();
+            if self.renew_at <= now {
+                self.renew(now)?;
+            }
+            let until = deadline.map_or(self.renew_at, |deadline| deadline.min(self.renew_at));
+            // Rounded up, or the last millisecond would be spent spinning.
+            let left = until.saturating_duration_since(now).as_micros().div_ceil(1000);
+            let mut items =
+                [self.socket.as_poll_item(zmq::POLLIN), zmq::PollItem::from_fd(self.waker.0.as_raw_fd(), zmq::POLLIN)];
+            match zmq::poll(&mut items, left as i64) {
                 Err(zmq::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),
                 Ok(_) if items[1].is_readable() => {
                     self.waker.drain();
                     return Ok(Event::Woken);
                 }
-                Ok(_) if items[2].is_readable() => self.note_disconnection()?,
                 Ok(0) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return Ok(Event::TimedOut),
                 Ok(_) => {}
             }
         }
     }
 
-    fn note_disconnection(&mut self) -> io::Result<()> {
-        // Two parts: the event, the only one asked for, and the endpoint.
-        self.monitor.recv_multipart(zmq::DONTWAIT)?;
-        self.reconnect_at.get_or_insert_with(|| Instant::now() + RECONNECT_INTERVAL);
-        Ok(())
-    }
-
-    fn reconnect_if_due(&mut self) -> io::Result<()> {
-        if self.reconnect_at.is_some_and(|due| due <= Instant::now()) {
-            self.reconnect_at = None;
-            // Fails when ZeroMQ has given the connection up already.
-            let _ = self.socket.disconnect(&self.endpoint);
-            self.socket.connect(&self.endpoint)?;
-        }
-        Ok(())
+    /// Connects anew.
+    fn renew(&mut self, now: Instant) -> io::Result<()> {
+        self.renew_after = (self.renew_after * 2).min(SILENCE_MAX);
+        self.renew_at = now + self.renew_after;
+        // Fails when ZeroMQ has given the connection up already.
+        let _ = self.socket.disconnect(&self.endpoint);
+        Ok(self.socket.connect(&self.endpoint)?)
     }
 
     fn newest(&mut self) -> io::Result<Option<Event>> {
@@ -171,6 +151,10 @@ impl Subscriber {
                 Err(zmq::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        if newest.is_some() {
+            self.renew_after = SILENCE_MIN;
+            self.renew_at = Instant::now() + SILENCE_MIN;
         }
         Ok(newest)
     }

@@ -239,7 +239,7 @@ fn a_message_that_is_too_large_does_not_end_the_subscription() {
         socket.send(vec![0x7D; 1 << 20], 0).unwrap();
         // It is withdrawn with the connection; the wait for what never comes brings the next one.
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| subscriber.wait(Some(Duration::from_millis(500))));
+            let waiter = scope.spawn(|| subscriber.wait(Some(Duration::from_millis(1500))));
             assert_eq!(socket.recv_bytes(0).unwrap(), [0]);
             assert_eq!(waiter.join().unwrap().unwrap(), Event::TimedOut);
         });
@@ -277,11 +277,31 @@ fn padding_wider_than_memory_is_not_read() {
     let path = format!("/dev/shm/{}", place.address.shm_name());
     fs::write(&path, metadata.to_bytes()).unwrap();
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(256 + 3 * u64::from(stride)).unwrap();
-    let mut reader = SnapshotReader::new(&place.address);
-    let snapshot = reader.begin(&SyncMessage::new(1, 1, "")).unwrap();
+    let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
+    let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), Instant::now()).unwrap();
     let mut copy = [9; 6];
-    snapshot.read_plane(&left(snapshot.metadata()), &mut copy, 2).unwrap();
+    let plane = left(snapshot.metadata());
+    snapshot.read_plane(&plane, &mut copy, 2).unwrap();
     snapshot.finish().unwrap();
     assert_eq!(copy, [0; 6]);
     fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_subscription_follows_every_restart_of_the_endpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/sync", folder.path().display());
+    let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+    let waker = subscriber.waker();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(move || while subscriber.wait(None).unwrap() != Event::Woken {});
+        for _ in 0..5 {
+            let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
+            socket.set_rcvtimeo(10_000).unwrap();
+            socket.bind(&endpoint).unwrap();
+            assert_eq!(socket.recv_bytes(0).unwrap(), [1]);
+        }
+        waker.wake();
+        waiter.join().unwrap();
+    });
 }

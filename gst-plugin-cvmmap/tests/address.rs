@@ -168,8 +168,12 @@ fn uridecodebin_plays_a_producer() {
     init();
     let place = Place::new();
     let producer = Producer::new(&place);
-    let line = format!("uridecodebin uri={} ! appsink name=sink sync=false", place.uri());
+    let line = format!("uridecodebin name=decodebin uri={} ! appsink name=sink sync=false", place.uri());
     let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
+    pipeline.by_name("decodebin").unwrap().connect("source-setup", false, |values| {
+        values[1].get::<gst::Element>().unwrap().set_property_from_str("coherence", "metadata");
+        None
+    });
     let sink = pipeline.by_name("sink").unwrap().downcast::<gst_app::AppSink>().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     producer.await_subscriber();

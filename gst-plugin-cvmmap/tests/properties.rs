@@ -37,6 +37,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(src.property::<u32>("idle-timeout"), 0);
     assert_eq!(src.property::<u64>("max-frames"), 0);
     assert!(src.property::<bool>("is-live"));
+    assert_eq!(src.property_value("coherence").serialize().unwrap(), "cadence");
     let sink = made("cvmmapsink");
     let abi = sink.property_value("abi");
     assert_eq!(abi.serialize().unwrap(), "v2");
@@ -59,6 +60,7 @@ fn what_is_set_is_had() {
             let text = match property.value_type() {
                 glib::Type::STRING => "cvmmap://x",
                 glib::Type::U32 | glib::Type::U64 => "7",
+                _ if name == "coherence" => "metadata",
                 _ => "v1",
             };
             element.set_property_from_str(name, text);
@@ -76,6 +78,7 @@ fn statistics_have_the_documented_fields() {
         "frames-pushed",
         "frames-dropped",
         "frames-torn",
+        "frames-late",
         "frames-skipped",
         "frames-repeated",
         "frames-invalid",

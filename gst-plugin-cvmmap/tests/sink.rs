@@ -178,7 +178,11 @@ fn the_capture_time_is_handed_on() {
     let (first, second) = (Place::new(), Place::new());
     let producer = Producer::new(&first);
     init();
-    let line = format!("cvmmapsrc name=cam uri={} ! cvmmapsink sync=false uri={}", first.uri(), second.uri());
+    let line = format!(
+        "cvmmapsrc name=cam coherence=metadata uri={} ! cvmmapsink sync=false uri={}",
+        first.uri(),
+        second.uri()
+    );
     let relay = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
     relay.set_state(gst::State::Playing).unwrap();
     producer.await_subscriber();

@@ -110,6 +110,7 @@ impl Streamer {
             frames_in: count(&stats, "frames-received"),
             dropped: count(&stats, "frames-dropped"),
             torn: count(&stats, "frames-torn"),
+            late: count(&stats, "frames-late"),
             skipped: count(&stats, "frames-skipped"),
             invalid: count(&stats, "frames-invalid") + count(&stats, "frames-unavailable"),
             encoder: self.encoder.name(),

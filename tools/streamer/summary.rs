@@ -33,6 +33,8 @@ pub struct Stream {
     pub dropped: u64,
     /// Frames that the producer overwrote while they were read.
     pub torn: u64,
+    /// Frames that may have changed while they were copied.
+    pub late: u64,
     /// Frames that the producer published and that were never seen.
     pub skipped: u64,
     /// Frames that could not be read: unusable metadata, or no segment.
@@ -96,8 +98,8 @@ impl fmt::Display for Summary {
         };
         writeln!(
             f,
-            "ingest: frames_in={} dropped={} torn={} skipped={} invalid={}",
-            stream.frames_in, stream.dropped, stream.torn, stream.skipped, stream.invalid
+            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={}",
+            stream.frames_in, stream.dropped, stream.torn, stream.late, stream.skipped, stream.invalid
         )?;
         writeln!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
         for (name, output) in &stream.outputs {
@@ -125,6 +127,7 @@ mod tests {
                 frames_in: 8,
                 dropped: 1,
                 torn: 2,
+                late: 5,
                 skipped: 3,
                 invalid: 4,
                 encoder: "x264enc",
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(
             summary().to_string(),
             "simulator: published=9\n\
-             ingest: frames_in=8 dropped=1 torn=2 skipped=3 invalid=4\n\
+             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4\n\
              encoder: name=x264enc encoded=7\n\
              rtp: sent=6 dropped=1 latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0\n"

@@ -10,6 +10,22 @@ pub const METADATA_SIZE: usize = 256;
 /// First bytes of every metadata region.
 pub const MAGIC: [u8; 8] = *b"CV-MMAP\0";
 
+/// Where [`HEADER_FIRST`] stands: the last bytes of the region, which no version of the contract uses.
+const HEADER_FIRST_AT: usize = METADATA_SIZE - 8;
+/// Mark of a producer that changes its metadata before it touches the payload, as [`Publisher`](crate::Publisher) does:
+/// its frames are whole when their metadata are the same before and after the copy.
+const HEADER_FIRST: [u8; 8] = *b"HDRFIRST";
+
+/// Puts the mark into a metadata region.
+pub(crate) fn mark_header_first(bytes: &mut MetadataBytes) {
+    bytes[HEADER_FIRST_AT..].copy_from_slice(&HEADER_FIRST);
+}
+
+/// Whether a metadata region has the mark.
+pub(crate) fn is_header_first(bytes: &MetadataBytes) -> bool {
+    bytes[HEADER_FIRST_AT..] == HEADER_FIRST
+}
+
 /// Most planes a frame has.
 pub const PLANES: usize = 4;
 

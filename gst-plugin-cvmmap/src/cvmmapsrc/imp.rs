@@ -10,6 +10,7 @@ use gst_base::{
 };
 
 use super::{
+    Coherence,
     cadence::{self, Tick},
     frame_queue::{Popped, Session},
     ingest::{Captured, Failure, Ingest, unix_now},
@@ -146,8 +147,12 @@ impl BaseSrcImpl for CvmmapSrc {
         *lock(&self.stream) = Stream::default();
         *lock(&self.latency) = None;
         self.stats.reset();
-        let ingest =
-            Ingest::start(&address, settings.queue_size, Arc::clone(&self.stats), &element).map_err(|error| {
+        let coherence = match settings.coherence {
+            Coherence::Cadence => cvmmap::Coherence::Cadence,
+            Coherence::Metadata => cvmmap::Coherence::Metadata,
+        };
+        let ingest = Ingest::start(&address, coherence, settings.queue_size, Arc::clone(&self.stats), &element)
+            .map_err(|error| {
                 gst::error_msg!(gst::ResourceError::OpenRead, ("endpoint {}: {error}", address.zmq_endpoint()))
             })?;
         gst::info!(CAT, imp = self, "following segment {} by {}", address.shm_name(), address.zmq_endpoint());

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use cvmmap::{Address, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage, Waker};
+use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage, Waker};
 use gst::prelude::*;
 use gst_video::prelude::*;
 
@@ -65,6 +65,7 @@ impl Ingest {
     /// Connects to the producer and starts to follow it, paused.
     pub(super) fn start(
         address: &Address,
+        coherence: Coherence,
         queue_size: u32,
         stats: Arc<Stats>,
         element: &gst::Element,
@@ -80,7 +81,7 @@ impl Ingest {
         let follower = Follower {
             shared: Arc::clone(&shared),
             subscriber,
-            reader: SnapshotReader::new(address),
+            reader: SnapshotReader::new(address, coherence),
             last: None,
             name: element.name().to_string(),
         };
@@ -175,11 +176,12 @@ impl Follower {
 
     /// Copies an announced frame and queues it, or counts why not.
     fn take(&mut self, announced: &SyncMessage) -> Result<(), Failure> {
+        let arrived = Instant::now();
         let Some(session) = self.shared.queue.session() else {
             self.last = None;
+            self.reader.observe(announced, arrived);
             return Ok(());
         };
-        let arrived = Instant::now();
         let stats = Arc::clone(&self.shared.stats);
         stats.add(Count::Announced, 1);
         if let Some(last) = self.last.replace(*announced) {
@@ -198,7 +200,7 @@ impl Follower {
                 }
             }
         }
-        match self.copy(announced) {
+        match self.copy(announced, arrived) {
             Ok(Ok((buffer, picture))) => {
                 stats.add(Count::Received, 1);
                 let frame = Captured {
@@ -223,8 +225,12 @@ impl Follower {
     }
 
     /// One coherent copy. The inner error is a picture that cannot be shown at all.
-    fn copy(&mut self, announced: &SyncMessage) -> Result<Result<(gst::Buffer, Picture), String>, SnapshotError> {
-        let snapshot = self.reader.begin(announced)?;
+    fn copy(
+        &mut self,
+        announced: &SyncMessage,
+        arrived: Instant,
+    ) -> Result<Result<(gst::Buffer, Picture), String>, SnapshotError> {
+        let mut snapshot = self.reader.begin(announced, arrived)?;
         let Some(plane) = snapshot.metadata().plane(PlaneKind::Left).copied() else {
             return Ok(Err("the frame has no left plane".to_owned()));
         };
@@ -254,6 +260,9 @@ impl Follower {
     fn count(&self, error: &SnapshotError) {
         let (count, level) = match error {
             _ if error.is_torn() => (Count::Torn, gst::DebugLevel::Debug),
+            SnapshotError::Learning => (Count::Late, gst::DebugLevel::Debug),
+            SnapshotError::Late { allowed, .. } if allowed.is_zero() => (Count::Late, gst::DebugLevel::Warning),
+            SnapshotError::Late { .. } => (Count::Late, gst::DebugLevel::Info),
             SnapshotError::Unavailable { .. } => (Count::Unavailable, gst::DebugLevel::Warning),
             _ => (Count::Invalid, gst::DebugLevel::Warning),
         };

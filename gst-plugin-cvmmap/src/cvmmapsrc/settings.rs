@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use gst::{glib, prelude::*};
 
+use super::Coherence;
 use crate::address::AddressSettings;
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) address: AddressSettings,
+    pub(super) coherence: Coherence,
     /// Frames that may wait for downstream.
     pub(super) queue_size: u32,
     /// Milliseconds without a frame until end of stream; 0 is never.
@@ -19,7 +21,8 @@ pub(super) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { address: AddressSettings::default(), queue_size: 1, idle_timeout: 0, max_frames: 0 }
+        let address = AddressSettings::default();
+        Self { address, coherence: Coherence::default(), queue_size: 1, idle_timeout: 0, max_frames: 0 }
     }
 }
 
@@ -28,6 +31,11 @@ impl Settings {
         let defaults = Self::default();
         let mut specs = AddressSettings::param_specs();
         specs.extend([
+            glib::ParamSpecEnum::builder_with_default("coherence", defaults.coherence)
+                .nick("Coherence")
+                .blurb("What a copied frame has to show to pass for whole")
+                .mutable_ready()
+                .build(),
             glib::ParamSpecUInt::builder("queue-size")
                 .nick("Queue size")
                 .blurb("Frames that may wait for downstream; the oldest is dropped for a newer one")
@@ -65,6 +73,7 @@ impl Settings {
 
     pub(super) fn set(&mut self, name: &str, value: &glib::Value) {
         match name {
+            "coherence" => self.coherence = value.get().expect("checked by GObject"),
             "queue-size" => self.queue_size = value.get().expect("checked by GObject"),
             "idle-timeout" => self.idle_timeout = value.get().expect("checked by GObject"),
             "max-frames" => self.max_frames = value.get().expect("checked by GObject"),
@@ -77,6 +86,7 @@ impl Settings {
 
     pub(super) fn get(&mut self, name: &str) -> Option<glib::Value> {
         match name {
+            "coherence" => Some(self.coherence.to_value()),
             "queue-size" => Some(self.queue_size.to_value()),
             "idle-timeout" => Some(self.idle_timeout.to_value()),
             "max-frames" => Some(self.max_frames.to_value()),

@@ -16,6 +16,8 @@ pub(super) enum Count {
     Dropped,
     /// Frames that changed under the copy, or before it.
     Torn,
+    /// Frames whose copy ended when the next write may have begun, or before the cadence was known.
+    Late,
     /// Frame ids that were never announced here.
     Skipped,
     /// Announcements of the frame before.
@@ -30,12 +32,13 @@ pub(super) enum Count {
     Restarts,
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "frames-announced",
     "frames-received",
     "frames-pushed",
     "frames-dropped",
     "frames-torn",
+    "frames-late",
     "frames-skipped",
     "frames-repeated",
     "frames-invalid",

@@ -144,9 +144,7 @@ fn frames_that_do_not_fit_are_dropped_and_told() {
     assert_eq!(stat(&mux, "dropped-oversize"), 1);
     assert_eq!(stat(&mux, "dropped-before-keyframe"), 1);
     assert!(bus.pop_filtered(&[gst::MessageType::Qos]).is_some());
-    let warning = bus
-        .pop_filtered(&[gst::MessageType::Warning])
-        .expect("a warning");
+    let warning = bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
     let text = format!("{warning:?}");
     assert!(text.contains("16777215"), "{text}");
     assert_eq!(key_requests(&mut harness), 1);
