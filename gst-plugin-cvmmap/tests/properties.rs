@@ -38,6 +38,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(src.property::<u64>("max-frames"), 0);
     assert!(src.property::<bool>("is-live"));
     assert_eq!(src.property_value("coherence").serialize().unwrap(), "cadence");
+    assert_eq!(src.property_value("timestamp-mode").serialize().unwrap(), "auto");
     let sink = made("cvmmapsink");
     let abi = sink.property_value("abi");
     assert_eq!(abi.serialize().unwrap(), "v2");
@@ -61,6 +62,7 @@ fn what_is_set_is_had() {
                 glib::Type::STRING => "cvmmap://x",
                 glib::Type::U32 | glib::Type::U64 => "7",
                 _ if name == "coherence" => "metadata",
+                _ if name == "timestamp-mode" => "arrival",
                 _ => "v1",
             };
             element.set_property_from_str(name, text);

@@ -13,7 +13,7 @@ use super::{
     Coherence,
     cadence::{self, Tick},
     frame_queue::{Popped, Session},
-    ingest::{Captured, Failure, Ingest, unix_now},
+    ingest::{Captured, Failure, Ingest},
     sequence::Step,
     settings::Settings,
     stats::{Count, Stats},
@@ -364,14 +364,12 @@ impl CvmmapSrc {
     /// Gives a frame its time, its place in the sequence and its flags.
     fn stamp(&self, captured: Captured) -> Result<gst::Buffer, gst::FlowError> {
         let Captured { mut buffer, frame_id, timestamp_ns, arrived, session, .. } = captured;
-        let running = self.obj().current_running_time().unwrap_or_default();
-        let now = Now {
-            running: running.nseconds() as i64,
-            unix: unix_now(),
-            since_arrival: arrived.elapsed().as_nanos() as i64,
-        };
+        let mode = lock(&self.settings).timestamp_mode;
+        let running_time = || self.obj().current_running_time().unwrap_or_default().nseconds() as i64;
+        let now = Now::read(running_time, arrived);
+        let running = gst::ClockTime::from_nseconds(now.running.unsigned_abs());
         let mut stream = lock(&self.stream);
-        let pts = gst::ClockTime::from_nseconds(stream.timeline.pts(timestamp_ns, now));
+        let pts = gst::ClockTime::from_nseconds(stream.timeline.pts(mode, timestamp_ns, now));
         // What passed during a pause was not lost.
         let last = stream.last.replace((frame_id, session)).filter(|(_, last_session)| *last_session == session);
         let step = last.map(|(last, _)| Step::between(last, frame_id));

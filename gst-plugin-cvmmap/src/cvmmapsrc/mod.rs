@@ -43,6 +43,7 @@ glib::wrapper! {
     /// | `instance`, `namespace`, `prefix` | the same, part by part | the element's name if one was given, `cvmmap`, `/tmp` |
     /// | `shm-name`, `zmq-endpoint`, `label` | a producer outside the naming convention | any label |
     /// | `coherence` | `cadence`: as above; `metadata`: equal metadata before and after the copy are enough | `cadence` |
+    /// | `timestamp-mode` | `auto`: capture time, by the wall clock when the producer's timestamps are Unix time, else from the first arrival on; `capture`: the timestamps are Unix time, however old; `arrival`: when the announcement came | `auto` |
     /// | `queue-size` | frames that may wait for downstream | 1 |
     /// | `idle-timeout` | end of stream after so many milliseconds of playing without a frame; 0: wait for ever | 0 |
     /// | `max-frames` | end of stream after so many frames; 0: no limit | 0 |
@@ -70,6 +71,22 @@ pub enum Coherence {
     /// Equal metadata before and after the copy.
     #[enum_value(name = "Equal metadata before and after the copy", nick = "metadata")]
     Metadata,
+}
+
+/// What the timestamps of the buffers are made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstCvmmapSrcTimestampMode")]
+pub enum TimestampMode {
+    /// The producer's timestamps, in whatever domain they are.
+    #[default]
+    #[enum_value(name = "Capture time, whatever clock the producer stamps with", nick = "auto")]
+    Auto,
+    /// The producer's timestamps, which are Unix time.
+    #[enum_value(name = "Capture time, stamped in Unix time however old", nick = "capture")]
+    Capture,
+    /// The arrival of the announcement.
+    #[enum_value(name = "Arrival of the announcement", nick = "arrival")]
+    Arrival,
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use gst::{glib, prelude::*};
 
-use super::Coherence;
+use super::{Coherence, TimestampMode};
 use crate::address::AddressSettings;
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) address: AddressSettings,
     pub(super) coherence: Coherence,
+    pub(super) timestamp_mode: TimestampMode,
     /// Frames that may wait for downstream.
     pub(super) queue_size: u32,
     /// Milliseconds without a frame until end of stream; 0 is never.
@@ -22,7 +23,8 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let address = AddressSettings::default();
-        Self { address, coherence: Coherence::default(), queue_size: 1, idle_timeout: 0, max_frames: 0 }
+        let timestamp_mode = TimestampMode::default();
+        Self { address, coherence: Coherence::default(), timestamp_mode, queue_size: 1, idle_timeout: 0, max_frames: 0 }
     }
 }
 
@@ -35,6 +37,11 @@ impl Settings {
                 .nick("Coherence")
                 .blurb("What a copied frame has to show to pass for whole")
                 .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("timestamp-mode", defaults.timestamp_mode)
+                .nick("Timestamp mode")
+                .blurb("What the timestamps of the buffers are made from")
+                .mutable_playing()
                 .build(),
             glib::ParamSpecUInt::builder("queue-size")
                 .nick("Queue size")
@@ -74,6 +81,7 @@ impl Settings {
     pub(super) fn set(&mut self, name: &str, value: &glib::Value) {
         match name {
             "coherence" => self.coherence = value.get().expect("checked by GObject"),
+            "timestamp-mode" => self.timestamp_mode = value.get().expect("checked by GObject"),
             "queue-size" => self.queue_size = value.get().expect("checked by GObject"),
             "idle-timeout" => self.idle_timeout = value.get().expect("checked by GObject"),
             "max-frames" => self.max_frames = value.get().expect("checked by GObject"),
@@ -87,6 +95,7 @@ impl Settings {
     pub(super) fn get(&mut self, name: &str) -> Option<glib::Value> {
         match name {
             "coherence" => Some(self.coherence.to_value()),
+            "timestamp-mode" => Some(self.timestamp_mode.to_value()),
             "queue-size" => Some(self.queue_size.to_value()),
             "idle-timeout" => Some(self.idle_timeout.to_value()),
             "max-frames" => Some(self.max_frames.to_value()),

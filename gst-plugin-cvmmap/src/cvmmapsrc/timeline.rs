@@ -5,7 +5,9 @@
 //! frame is taken to have been captured when it arrived, and the rest follow by the difference, moved earlier when a
 //! frame arrives sooner than that: it cannot have been captured after it arrived.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::TimestampMode;
 
 /// How old a frame may be to pass for one stamped with the wall clock.
 const OLDEST: Duration = Duration::from_secs(10);
@@ -25,6 +27,40 @@ pub(super) struct Now {
     pub(super) since_arrival: i64,
 }
 
+/// Two clocks read further apart than this were not read at one instant: something came in between.
+const ONE_INSTANT: Duration = Duration::from_micros(50);
+/// Tries to read them closer together.
+const READINGS: usize = 5;
+
+impl Now {
+    /// Reads the clocks for a frame that arrived at `arrived`: `running` gives running time, nanoseconds.
+    pub(super) fn read(running: impl Fn() -> i64, arrived: Instant) -> Self {
+        let reading = || {
+            let before = unix_now();
+            let (running, since_arrival) = (running(), arrived.elapsed().as_nanos() as i64);
+            let apart = unix_now().saturating_sub(before).abs();
+            (apart, Self { running, unix: before.saturating_add(apart / 2), since_arrival })
+        };
+        let (mut least, mut now) = reading();
+        for _ in 1..READINGS {
+            if least <= nanos(ONE_INSTANT) {
+                break;
+            }
+            let (apart, again) = reading();
+            if apart < least {
+                (least, now) = (apart, again);
+            }
+        }
+        now
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// The mapping, as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
@@ -34,12 +70,15 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Running time of the capture of a frame, nanoseconds; never before the one given last.
-    pub(super) fn pts(&mut self, timestamp_ns: u64, now: Now) -> u64 {
+    /// Running time of a frame, nanoseconds; never before the one given last.
+    pub(super) fn pts(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> u64 {
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
         let age = now.unix.saturating_sub(now.since_arrival).saturating_sub(timestamp);
         let arrived = now.running - now.since_arrival;
-        let captured = if (-nanos(NEWEST)..=nanos(OLDEST)).contains(&age) {
+        let is_unix = mode == TimestampMode::Capture || (-nanos(NEWEST)..=nanos(OLDEST)).contains(&age);
+        let captured = if mode == TimestampMode::Arrival {
+            arrived
+        } else if is_unix {
             self.anchor = None;
             arrived - age.max(0)
         } else {
@@ -64,6 +103,7 @@ fn nanos(duration: Duration) -> i64 {
 mod tests {
     use super::*;
 
+    const AUTO: TimestampMode = TimestampMode::Auto;
     const MS: i64 = 1_000_000;
     const UNIX: i64 = 1_790_000_000_000 * MS;
 
@@ -75,51 +115,62 @@ mod tests {
     fn a_unix_time_is_its_age_before_now() {
         let mut timeline = Timeline::default();
         let captured = (UNIX + 90 * MS) as u64;
-        assert_eq!(timeline.pts(captured, now(100, 0)), 90_000_000);
-        assert_eq!(timeline.pts(captured + 10_000_000, now(130, 25)), 100_000_000);
+        assert_eq!(timeline.pts(AUTO, captured, now(100, 0)), 90_000_000);
+        assert_eq!(timeline.pts(AUTO, captured + 10_000_000, now(130, 25)), 100_000_000);
     }
 
     #[test]
     fn a_capture_before_the_pipeline_is_at_its_start() {
-        assert_eq!(Timeline::default().pts((UNIX - 50 * MS) as u64, now(10, 0)), 0);
+        assert_eq!(Timeline::default().pts(AUTO, (UNIX - 50 * MS) as u64, now(10, 0)), 0);
     }
 
     #[test]
     fn media_time_is_anchored_at_the_first_arrival() {
         let mut timeline = Timeline::default();
-        assert_eq!(timeline.pts(5_000_000, now(100, 10)), 90_000_000);
-        assert_eq!(timeline.pts(38_000_000, now(140, 0)), 123_000_000);
+        assert_eq!(timeline.pts(AUTO, 5_000_000, now(100, 10)), 90_000_000);
+        assert_eq!(timeline.pts(AUTO, 38_000_000, now(140, 0)), 123_000_000);
     }
 
     #[test]
     fn media_time_moves_earlier_when_a_frame_arrives_sooner() {
         let mut timeline = Timeline::default();
-        timeline.pts(0, now(100, 0));
-        assert_eq!(timeline.pts(33_000_000, now(120, 0)), 120_000_000);
-        assert_eq!(timeline.pts(66_000_000, now(160, 0)), 153_000_000);
+        timeline.pts(AUTO, 0, now(100, 0));
+        assert_eq!(timeline.pts(AUTO, 33_000_000, now(120, 0)), 120_000_000);
+        assert_eq!(timeline.pts(AUTO, 66_000_000, now(160, 0)), 153_000_000);
     }
 
     #[test]
     fn a_source_that_starts_over_goes_on_from_its_arrival() {
         let mut timeline = Timeline::default();
-        timeline.pts(9_000_000_000, now(100, 0));
-        assert_eq!(timeline.pts(0, now(133, 0)), 133_000_000);
-        assert_eq!(timeline.pts(33_000_000, now(170, 0)), 166_000_000);
+        timeline.pts(AUTO, 9_000_000_000, now(100, 0));
+        assert_eq!(timeline.pts(AUTO, 0, now(133, 0)), 133_000_000);
+        assert_eq!(timeline.pts(AUTO, 33_000_000, now(170, 0)), 166_000_000);
     }
 
     #[test]
     fn time_never_goes_back() {
         let mut timeline = Timeline::default();
-        assert_eq!(timeline.pts((UNIX + 90 * MS) as u64, now(100, 0)), 90_000_000);
-        assert_eq!(timeline.pts((UNIX + 40 * MS) as u64, now(110, 0)), 90_000_000);
+        assert_eq!(timeline.pts(AUTO, (UNIX + 90 * MS) as u64, now(100, 0)), 90_000_000);
+        assert_eq!(timeline.pts(AUTO, (UNIX + 40 * MS) as u64, now(110, 0)), 90_000_000);
+    }
+
+    #[test]
+    fn arrival_ignores_the_timestamp_and_capture_believes_it() {
+        let captured = (UNIX - 20_000 * MS) as u64;
+        let arrival = Timeline::default().pts(TimestampMode::Arrival, captured, now(30_000, 10));
+        assert_eq!(arrival, 29_990_000_000);
+        let capture = Timeline::default().pts(TimestampMode::Capture, captured + 25_000_000_000, now(30_000, 10));
+        assert_eq!(capture, 5_000_000_000);
     }
 
     #[test]
     fn no_timestamp_overflows() {
-        for timestamp in [0, 1, i64::MAX as u64, u64::MAX] {
-            let mut timeline = Timeline::default();
-            timeline.pts(timestamp, now(100, 0));
-            timeline.pts(u64::MAX - timestamp, now(101, 0));
+        for mode in [AUTO, TimestampMode::Capture, TimestampMode::Arrival] {
+            for timestamp in [0, 1, i64::MAX as u64, u64::MAX] {
+                let mut timeline = Timeline::default();
+                timeline.pts(mode, timestamp, now(100, 0));
+                timeline.pts(mode, u64::MAX - timestamp, now(101, 0));
+            }
         }
     }
 }
