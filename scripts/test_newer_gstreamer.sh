@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# The element tests, as built here, against a newer GStreamer: Debian's next release in a folder, entered by chroot.
+# Needs root. The folder is kept (1.4 GB), so that only the first run takes minutes.
+#
+#   ROOT    the folder (default target/newer-gstreamer)
+#   SUITE   Debian release to take it from (default forky)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+root=${ROOT:-target/newer-gstreamer}
+suite=${SUITE:-forky}
+scripts/setup.sh --tests
+[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+[ "$(id -u)" -eq 0 ] || { echo "test_newer_gstreamer: chroot needs root: run it with sudo" >&2; exit 1; }
+
+inside() { env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin CVMMAP_FFMPEG=/tests/ffmpeg DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+
+if [ ! -x "$root/usr/bin/gst-launch-1.0" ]; then
+  command -v debootstrap >/dev/null || { apt-get update -qq; apt-get install -qq -y --no-install-recommends debootstrap >/dev/null; }
+  mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources | head -n 1)
+  debootstrap --variant=minbase "$suite" "$root" "$mirror" /usr/share/debootstrap/scripts/sid >/dev/null
+  cp /etc/resolv.conf /etc/hosts "$root/etc/"
+  inside apt-get -o Acquire::Check-Valid-Until=false update -qq
+  inside apt-get install -qq -y --no-install-recommends gstreamer1.0-tools \
+    gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav >/dev/null
+fi
+
+mounted=()
+leave() {
+  local place
+  for place in "${mounted[@]}"; do umount "$place"; done
+}
+trap leave EXIT
+for place in proc dev dev/shm; do
+  mkdir -p "$root/$place"
+  mount --bind "/$place" "$root/$place"
+  mounted=("$root/$place" "${mounted[@]}")
+done
+
+rm -rf "$root/tests"
+mkdir -p "$root/tests"
+cp -L target/peers/ffmpeg "$root/tests/ffmpeg"
+inside gst-launch-1.0 --version | tail -n +2 | head -n 1
+failed=0
+while read -r binary; do
+  cp "$binary" "$root/tests/"
+  inside "/tests/$(basename "$binary")" --quiet || failed=$((failed + 1))
+done < <(cargo test -p gst-plugin-cvmmap -p gst-plugin-flvhevc --locked --no-run 2>&1 |
+  sed -n 's/.*Executable .*(\(.*\))$/\1/p')
+[ "$failed" -eq 0 ] || { echo "test_newer_gstreamer: $failed test programs failed" >&2; exit 1; }
