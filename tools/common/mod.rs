@@ -1,4 +1,5 @@
 //! What every program shares: the command line's manners and the exit codes.
 
 pub mod cli;
+pub mod elements;
 pub mod failure;

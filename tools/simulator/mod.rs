@@ -8,7 +8,7 @@ use std::sync::{
 use cvmmap::Address;
 use gst::prelude::*;
 
-use crate::{common::failure::Failure, streamer::elements};
+use crate::common::{elements, failure::Failure};
 
 /// Name of the publishing element in the pipeline.
 pub const SINK: &str = "simulator";

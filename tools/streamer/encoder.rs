@@ -3,11 +3,10 @@
 use gst::prelude::*;
 
 use super::{
-    elements,
     options::{Codec, EncoderDevice},
     plan::Encoding,
 };
-use crate::common::failure::Failure;
+use crate::common::{elements, failure::Failure};
 
 /// Bits for each pixel of each frame: enough for camera pictures at the fast presets that latency asks for.
 const H264_BITS_PER_PIXEL: f64 = 0.10;

@@ -1,7 +1,6 @@
 //! `cvmmap_streamer`: a producer's frames, encoded once, to RTP and RTMP.
 
 mod complaint;
-pub mod elements;
 mod encoder;
 mod endpoint;
 mod latency;

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use super::elements;
+use crate::common::elements;
 
 /// Sets the borders of `videobox` for the pictures that reach `entry`, an element upstream of it: when their caps come,
 /// and already when it is asked whether they may. `side_min` is the encoder's smallest side.

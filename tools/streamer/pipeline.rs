@@ -8,14 +8,14 @@ use std::sync::{
 use gst::prelude::*;
 
 use super::{
-    elements, encoder,
+    encoder,
     options::Codec,
     outlet::{self, Outlet},
     padding,
     plan::{Encoding, Input, Stream},
     summary,
 };
-use crate::common::failure::Failure;
+use crate::common::{elements, failure::Failure};
 
 /// Frames into an encoder that has given nothing before it is judged broken. Source: the specification, "NVENC with
 /// Fallback".

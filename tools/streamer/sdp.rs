@@ -78,7 +78,10 @@ fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
         .permissions(Permissions::from_mode(0o644))
         .tempfile_in(directory)
         // The error's own text names the temporary file, which says nothing to the user.
-        .map_err(|error| io::Error::from(error.kind()))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::other("its folder does not exist"),
+            kind => io::Error::other(format!("no file can be made in its folder: {kind}")),
+        })
 }
 
 fn has_parameter_sets(caps: &gst::CapsRef) -> bool {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gst::prelude::*;
 
 use super::{Kind, Meter};
-use crate::{common::failure::Failure, streamer::elements};
+use crate::common::{elements, failure::Failure};
 
 /// Longest backlog. An output that is further behind is better served with newer pictures.
 const TIME_MAX: gst::ClockTime = gst::ClockTime::SECOND;

@@ -10,7 +10,7 @@ use std::{
 
 use gst::prelude::*;
 
-use crate::streamer::{elements, latency::Histogram};
+use crate::{common::elements, streamer::latency::Histogram};
 
 /// No packer holds as many.
 const UNDERWAY_MAX: usize = 1024;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
-use super::elements;
+use crate::common::elements;
 use crate::common::failure::Failure;
 
 pub use meter::Meter;

@@ -6,9 +6,8 @@ use gst::prelude::*;
 
 use super::{Kind, Meter, Outlet, backlog};
 use crate::{
-    common::failure::Failure,
+    common::{elements, failure::Failure},
     streamer::{
-        elements,
         options::{Codec, RtmpMode},
         plan::Rtmp,
     },

@@ -9,8 +9,8 @@ use gst::prelude::*;
 
 use super::{Kind, Meter, Outlet, backlog};
 use crate::{
-    common::failure::Failure,
-    streamer::{elements, options::Codec, plan::Rtp, sdp},
+    common::{elements, failure::Failure},
+    streamer::{options::Codec, plan::Rtp, sdp},
 };
 
 const KIND: Kind = Kind::Rtp;

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use crate::common::failure::Failure;
+use super::failure::Failure;
 
 /// Makes an element.
 ///
