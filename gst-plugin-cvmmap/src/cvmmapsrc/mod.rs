@@ -1,9 +1,16 @@
 //! `cvmmapsrc`: live video from a cv-mmap producer.
 
+mod attached;
 mod cadence;
+mod copy;
+mod depth;
+mod encoded;
 mod frame_queue;
 mod imp;
 mod ingest;
+mod media;
+mod plane;
+mod reused;
 mod sequence;
 mod settings;
 mod stats;
@@ -73,5 +80,6 @@ pub enum Coherence {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    attached::register();
     gst::Element::register(Some(plugin), "cvmmapsrc", gst::Rank::NONE, CvmmapSrc::static_type())
 }
