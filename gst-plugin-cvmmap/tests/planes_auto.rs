@@ -84,6 +84,34 @@ fn a_producer_that_cannot_encode_gives_pictures_at_once() {
     assert_eq!(player.stat("frames-without-plane"), 0);
 }
 
+#[test]
+fn access_units_have_a_rate_of_their_own() {
+    let mut units = encode(Codec::H264, WIDTH, HEIGHT, 3, 5);
+    units.iter_mut().for_each(|unit| unit.frame_rate = (0, 0));
+    // The second frame has a quarter of a second to come, and a busy machine may take longer.
+    let rates = (0..10).find_map(|_| {
+        let place = Place::new();
+        let producer = Producer::new(&place);
+        let player = Player::of_plane(&place, "auto", &[]);
+        player.play();
+        producer.await_subscriber();
+        let plain = Shot::new(WIDTH, HEIGHT, 0);
+        for frame_id in 0..12 {
+            plain.show(&producer, &player, frame_id);
+        }
+        let rate = || player.sample().caps().unwrap().structure(0).unwrap().get::<gst::Fraction>("framerate").ok();
+        let pictures = rate().filter(|rate| rate.numer() > 0)?;
+        // Every other frame has a unit.
+        for (unit, frame_id) in units.iter().zip((12..).step_by(2)) {
+            plain.clone().with_unit(unit).show(&producer, &player, frame_id);
+            plain.show(&producer, &player, frame_id + 1);
+        }
+        let units = std::iter::repeat_with(rate).take(3).last()??;
+        Some((pictures, units))
+    });
+    assert_eq!(rates, Some((gst::Fraction::new(30, 1), gst::Fraction::new(15, 1))));
+}
+
 /// Decodes whatever comes, as a player would.
 #[test]
 fn decodebin_plays_either() {

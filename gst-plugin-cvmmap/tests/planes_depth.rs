@@ -133,25 +133,40 @@ fn depth_goes_round_in_a_pool() {
     }
 }
 
-#[test]
-fn stock_elements_take_depth() {
+/// What comes out of a launch line behind the source of depth for one frame.
+fn through(line: &str, shot: &Shot) -> gst::Sample {
     init();
     let place = Place::new();
     let producer = Producer::new(&place);
-    let line = "cvmmapsrc name=src coherence=metadata plane=depth ! videoconvert ! video/x-raw,format=GRAY8 ! appsink name=out sync=false";
-    let pipeline = gst::parse::launch(line).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let line = format!("cvmmapsrc name=src coherence=metadata plane=depth ! {line} ! appsink name=out sync=false");
+    let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
     let src = pipeline.by_name("src").unwrap();
     src.set_property("uri", place.uri());
     let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     producer.await_subscriber();
-    let shot = Shot::new(8, 8, 0).with_depth(DepthUnit::Meter, vec![32.768; 64]);
     shot.write(&producer, 0, 1);
     producer.announce(0, 1);
     let sample = sink.try_pull_sample(gst::ClockTime::try_from(common::PATIENCE).unwrap()).expect("a picture");
-    let got = Got::of(&sample);
     pipeline.set_state(gst::State::Null).unwrap();
+    sample
+}
+
+#[test]
+fn stock_elements_show_depth() {
+    let shot = Shot::new(8, 8, 0).with_depth(DepthUnit::Meter, vec![32.768; 64]);
+    let got = Got::of(&through("videoconvert ! video/x-raw,format=GRAY8", &shot));
     assert!(got.rows.concat().iter().all(|pixel| (127..=129).contains(pixel)), "{:?}", got.rows);
+}
+
+#[test]
+fn stock_elements_store_depth_exactly() {
+    let values = (0..16).map(|at| (at * 4369) as f32).collect::<Vec<_>>();
+    let shot = Shot::new(4, 4, 0).with_depth(DepthUnit::Millimeter, values);
+    let line = "videoconvert ! video/x-raw,format=GRAY16_BE ! pngenc ! pngdec ! video/x-raw,format=GRAY16_BE";
+    let rows = Got::of(&through(line, &shot)).rows.concat();
+    let stored = rows.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect::<Vec<_>>();
+    assert_eq!(stored, (0..16).map(|at| at * 4369).collect::<Vec<_>>());
 }
 
 #[test]

@@ -27,7 +27,7 @@ glib::wrapper! {
     /// gst-launch-1.0 cvmmapsrc shm-name=seg zmq-endpoint=ipc:///tmp/seg_sync max-frames=100 ! videoconvert ! pngenc ! multifilesink location=frame%03d.png
     /// gst-launch-1.0 uridecodebin uri=cvmmap://cam0 ! videoconvert ! autovideosink
     /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth ! videoconvert ! autovideosink
-    /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth max-frames=100 ! pngenc ! multifilesink location=depth%03d.png
+    /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth max-frames=100 ! videoconvert ! video/x-raw,format=GRAY16_BE ! pngenc ! multifilesink location=depth%03d.png
     /// gst-launch-1.0 -e cvmmapsrc uri=cvmmap://cam0 plane=encoded max-frames=300 ! h264parse ! mp4mux ! filesink location=cam0.mp4
     /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=encoded ! h264parse config-interval=-1 ! rtph264pay aggregate-mode=zero-latency ! udpsink host=127.0.0.1 port=5004
     /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=auto ! decodebin ! videoconvert ! autovideosink
