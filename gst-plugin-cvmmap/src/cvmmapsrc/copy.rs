@@ -167,8 +167,8 @@ impl Copier {
         }
         let row_bytes = plane.row_bytes() as usize;
         let size = row_bytes * plane.height as usize;
-        self.scratch.clear();
-        self.scratch.try_reserve_exact(size).map_err(|_| unusable("no memory for a plane"))?;
+        let more = size.saturating_sub(self.scratch.len());
+        self.scratch.try_reserve_exact(more).map_err(|_| unusable("no memory for a plane"))?;
         self.scratch.resize(size, 0);
         snapshot.read_plane(plane, &mut self.scratch, row_bytes)?;
         Ok(Ok(Read::Floats(picture, conversion)))
