@@ -39,6 +39,9 @@ fn the_defaults_are_the_documented_ones() {
     assert!(src.property::<bool>("is-live"));
     assert_eq!(src.property_value("coherence").serialize().unwrap(), "cadence");
     assert_eq!(src.property_value("timestamp-mode").serialize().unwrap(), "auto");
+    assert_eq!(src.property_value("plane").serialize().unwrap(), "left");
+    assert_eq!(src.property_value("depth-format").serialize().unwrap(), "gray16");
+    assert!(!src.property::<bool>("attach-planes"));
     let sink = made("cvmmapsink");
     let abi = sink.property_value("abi");
     assert_eq!(abi.serialize().unwrap(), "v2");
@@ -61,8 +64,11 @@ fn what_is_set_is_had() {
             let text = match property.value_type() {
                 glib::Type::STRING => "cvmmap://x",
                 glib::Type::U32 | glib::Type::U64 => "7",
+                glib::Type::BOOL => "true",
                 _ if name == "coherence" => "metadata",
                 _ if name == "timestamp-mode" => "arrival",
+                _ if name == "plane" => "depth",
+                _ if name == "depth-format" => "float32",
                 _ => "v1",
             };
             element.set_property_from_str(name, text);
@@ -85,6 +91,8 @@ fn statistics_have_the_documented_fields() {
         "frames-repeated",
         "frames-invalid",
         "frames-unavailable",
+        "frames-without-plane",
+        "frames-undecodable",
         "messages-foreign",
         "source-restarts",
     ];

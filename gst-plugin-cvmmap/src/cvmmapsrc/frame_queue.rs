@@ -1,4 +1,4 @@
-//! The queue between the ingest thread and `create()`: bounded, and the newest frame wins.
+//! The queue between the ingest thread and `create()`: bounded, and the newest frames win.
 
 use std::{
     collections::VecDeque,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A bounded queue that drops its oldest entry for a new one. It starts paused.
+/// A bounded queue that drops its oldest frames for a new one, and those that are no use without them. It starts paused.
 pub(super) struct FrameQueue<T, E> {
     inner: Mutex<Inner<T, E>>,
     changed: Condvar,
@@ -14,7 +14,6 @@ pub(super) struct FrameQueue<T, E> {
 
 struct Inner<T, E> {
     frames: VecDeque<T>,
-    capacity: usize,
     playing: bool,
     session: Session,
     flushing: bool,
@@ -34,11 +33,34 @@ pub(super) enum Popped<T, E> {
     Failed(E),
 }
 
-impl<T, E: Clone> FrameQueue<T, E> {
-    pub(super) fn new(capacity: usize) -> Self {
+/// A frame, as far as the queue cares.
+pub(super) trait Queued {
+    /// Whether it is of use without the one before it.
+    fn stands_alone(&self) -> bool;
+    /// Memory that it holds.
+    fn bytes(&self) -> usize;
+}
+
+/// How much may wait. One frame always may.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
+}
+
+/// What a push cost.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// Frames that had to go.
+    pub(super) dropped: u64,
+    /// Whether the new frame is of no use without them, and was not taken.
+    pub(super) orphaned: bool,
+}
+
+impl<T: Queued, E: Clone> FrameQueue<T, E> {
+    pub(super) fn new() -> Self {
         let inner = Inner {
-            frames: VecDeque::with_capacity(capacity),
-            capacity,
+            frames: VecDeque::new(),
             playing: false,
             session: Session::default(),
             flushing: false,
@@ -57,16 +79,33 @@ impl<T, E: Clone> FrameQueue<T, E> {
         inner.playing.then_some(inner.session)
     }
 
-    /// Adds a frame of a session, unless that is over; gives back the one that had to go for it.
-    pub(super) fn push(&self, frame: T, session: Session) -> Option<T> {
+    /// Adds a frame of a session, unless that is over. While there is more than may wait, the oldest frame goes, and with
+    /// it all that follow up to the next one that stands alone.
+    pub(super) fn push(&self, frame: T, session: Session, limit: Limit) -> Pushed {
         let mut inner = self.lock();
         if !inner.playing || inner.session != session {
-            return None;
+            return Pushed::default();
         }
-        let dropped = if inner.frames.len() == inner.capacity { inner.frames.pop_front() } else { None };
-        inner.frames.push_back(frame);
-        self.changed.notify_one();
-        dropped
+        let frames = &mut inner.frames;
+        let waiting = frames.len();
+        let mut bytes = frames.iter().map(Queued::bytes).sum::<usize>() + frame.bytes();
+        let mut broken = false;
+        while let Some(oldest) = frames.front() {
+            let too_much = frames.len() >= limit.frames || bytes > limit.bytes;
+            if !too_much && (!broken || oldest.stands_alone()) {
+                break;
+            }
+            bytes -= oldest.bytes();
+            frames.pop_front();
+            broken = true;
+        }
+        let dropped = (waiting - frames.len()) as u64;
+        let orphaned = dropped > 0 && frames.is_empty() && !frame.stands_alone();
+        if !orphaned {
+            frames.push_back(frame);
+            self.changed.notify_one();
+        }
+        Pushed { dropped, orphaned }
     }
 
     /// Takes the oldest frame, waiting for one as long as `timeout` says, or for ever. Paused time does not count.
@@ -135,8 +174,34 @@ impl<T, E: Clone> FrameQueue<T, E> {
 mod tests {
     use super::*;
 
-    fn playing(capacity: usize) -> (FrameQueue<u32, &'static str>, Session) {
-        let queue = FrameQueue::new(capacity);
+    /// A frame: its number, whether it stands alone, and its size.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Unit(u32, bool, usize);
+
+    impl Queued for Unit {
+        fn stands_alone(&self) -> bool {
+            self.1
+        }
+
+        fn bytes(&self) -> usize {
+            self.2
+        }
+    }
+
+    impl Queued for u32 {
+        fn stands_alone(&self) -> bool {
+            true
+        }
+
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    const TWO: Limit = Limit { frames: 2, bytes: usize::MAX };
+
+    fn playing<T: Queued>() -> (FrameQueue<T, &'static str>, Session) {
+        let queue = FrameQueue::new();
         queue.set_playing(true);
         let session = queue.session().unwrap();
         (queue, session)
@@ -144,20 +209,49 @@ mod tests {
 
     #[test]
     fn the_newest_frames_win() {
-        let (queue, session) = playing(2);
-        assert_eq!(queue.push(1, session), None);
-        assert_eq!(queue.push(2, session), None);
-        assert_eq!(queue.push(3, session), Some(1));
+        let (queue, session) = playing::<u32>();
+        assert_eq!(queue.push(1, session, TWO), Pushed::default());
+        assert_eq!(queue.push(2, session, TWO), Pushed::default());
+        assert_eq!(queue.push(3, session, TWO), Pushed { dropped: 1, orphaned: false });
         assert_eq!(queue.peek(None, |frame| frame * 10), Popped::Frame(20));
         assert_eq!(queue.pop(None), Popped::Frame(2));
         assert_eq!(queue.pop(None), Popped::Frame(3));
         assert_eq!(queue.pop(Some(Duration::ZERO)), Popped::TimedOut);
     }
 
+    /// What is left after pushes of keyframes (`K`) and of what depends on the frame before (`d`), numbered from 0.
+    fn left(kinds: &str, limit: Limit) -> (Vec<u32>, Vec<u32>) {
+        let (queue, session) = playing::<Unit>();
+        let mut orphans = Vec::new();
+        for (kind, number) in kinds.chars().zip(0..) {
+            if queue.push(Unit(number, kind == 'K', 10), session, limit).orphaned {
+                orphans.push(number);
+            }
+        }
+        let mut left = Vec::new();
+        while let Popped::Frame(unit) = queue.pop(Some(Duration::ZERO)) {
+            left.push(unit.0);
+        }
+        (left, orphans)
+    }
+
+    #[test]
+    fn what_depends_on_a_dropped_frame_goes_with_it() {
+        let limit = Limit { frames: 4, bytes: usize::MAX };
+        assert_eq!(left("KdKd", limit), (vec![0, 1, 2, 3], vec![]));
+        assert_eq!(left("KdKdd", limit), (vec![2, 3, 4], vec![]));
+        assert_eq!(left("ddKd", limit), (vec![0, 1, 2, 3], vec![]));
+        assert_eq!(left("KKddd", limit), (vec![1, 2, 3, 4], vec![]));
+        assert_eq!(left("KdddK", limit), (vec![4], vec![]));
+        assert_eq!(left("Kdddd", limit), (vec![], vec![4]));
+        assert_eq!(left("KdKdd", Limit { frames: 100, bytes: 40 }), (vec![2, 3, 4], vec![]));
+        assert_eq!(left("K", Limit { frames: 100, bytes: 5 }), (vec![0], vec![]));
+    }
+
     #[test]
     fn a_failure_comes_behind_the_frames() {
-        let (queue, session) = playing(1);
-        queue.push(1, session);
+        let (queue, session) = playing::<u32>();
+        queue.push(1, session, TWO);
         queue.fail("gone");
         assert_eq!(queue.pop(None), Popped::Frame(1));
         assert_eq!(queue.pop(None), Popped::Failed("gone"));
@@ -165,13 +259,13 @@ mod tests {
 
     #[test]
     fn flushing_ends_a_wait_and_holds_until_it_is_taken_back() {
-        let (queue, session) = playing(1);
+        let (queue, session) = playing::<u32>();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| queue.pop(None));
             queue.set_flushing(true);
             assert_eq!(waiter.join().unwrap(), Popped::Flushing);
         });
-        queue.push(1, session);
+        queue.push(1, session, TWO);
         assert_eq!(queue.pop(None), Popped::Flushing);
         queue.set_flushing(false);
         assert_eq!(queue.pop(None), Popped::Frame(1));
@@ -179,21 +273,21 @@ mod tests {
 
     #[test]
     fn a_pause_throws_away_what_waits_and_what_comes_of_before_it() {
-        let (queue, before) = playing(2);
-        queue.push(1, before);
+        let (queue, before) = playing::<u32>();
+        queue.push(1, before, TWO);
         queue.set_playing(false);
         assert_eq!(queue.session(), None);
-        queue.push(2, before);
+        queue.push(2, before, TWO);
         queue.set_playing(true);
-        queue.push(3, before);
+        queue.push(3, before, TWO);
         assert_eq!(queue.pop(Some(Duration::ZERO)), Popped::TimedOut);
-        queue.push(4, queue.session().unwrap());
+        queue.push(4, queue.session().unwrap(), TWO);
         assert_eq!(queue.pop(None), Popped::Frame(4));
     }
 
     #[test]
     fn no_wait_times_out_while_paused() {
-        let (queue, _) = &playing(1);
+        let (queue, _) = &playing::<u32>();
         queue.set_playing(false);
         std::thread::scope(|scope| {
             let (starting, started) = std::sync::mpsc::channel();

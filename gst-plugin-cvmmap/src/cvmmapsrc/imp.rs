@@ -14,15 +14,13 @@ use super::{
     cadence::{self, Tick},
     frame_queue::{Popped, Session},
     ingest::{Captured, Failure, Ingest},
+    media::{Media, possible_caps, source_caps},
     sequence::Step,
     settings::Settings,
     stats::{Count, Stats},
     timeline::{Now, Timeline},
 };
-use crate::{
-    address::checked_uri,
-    picture::{CAPTURE_TIME_CAPS, Picture, template_caps},
-};
+use crate::{address::checked_uri, picture::CAPTURE_TIME_CAPS};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("cvmmapsrc", gst::DebugColorFlags::empty(), Some("cv-mmap video source")));
@@ -50,15 +48,22 @@ pub struct CvmmapSrc {
 
 #[derive(Default)]
 struct Stream {
-    picture: Option<Picture>,
-    /// Known from the second frame on.
+    media: Option<Media>,
+    /// Told by the timestamps of two frames.
     frame_rate: Option<gst::Fraction>,
     timeline: Timeline,
-    /// Frame id and session of the buffer before.
+    /// Place in the sequence and session of the buffer before.
     last: Option<(u32, Session)>,
     pushed: u64,
     /// Frame ids missing between the buffers.
     lost: u64,
+}
+
+impl Stream {
+    /// Frames per second, as far as it is known.
+    fn frame_rate(&self) -> Option<gst::Fraction> {
+        self.media.and_then(|media| media.told_frame_rate()).or(self.frame_rate)
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -117,7 +122,7 @@ impl ElementImpl for CvmmapSrc {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let template =
-                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &template_caps());
+                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, source_caps());
             vec![template.expect("caps of a fixed table")]
         });
         &TEMPLATES
@@ -151,10 +156,11 @@ impl BaseSrcImpl for CvmmapSrc {
             Coherence::Cadence => cvmmap::Coherence::Cadence,
             Coherence::Metadata => cvmmap::Coherence::Metadata,
         };
-        let ingest = Ingest::start(&address, coherence, settings.queue_size, Arc::clone(&self.stats), &element)
-            .map_err(|error| {
-                gst::error_msg!(gst::ResourceError::OpenRead, ("endpoint {}: {error}", address.zmq_endpoint()))
-            })?;
+        let ingest =
+            Ingest::start(&address, coherence, settings.queue_size, settings.planes, Arc::clone(&self.stats), &element)
+                .map_err(|error| {
+                    gst::error_msg!(gst::ResourceError::OpenRead, ("endpoint {}: {error}", address.zmq_endpoint()))
+                })?;
         gst::info!(CAT, imp = self, "following segment {} by {}", address.shm_name(), address.zmq_endpoint());
         *lock(&self.ingest) = Some(Arc::new(ingest));
         Ok(())
@@ -185,17 +191,25 @@ impl BaseSrcImpl for CvmmapSrc {
         false
     }
 
+    fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
+        let caps = possible_caps(&lock(&self.settings).planes);
+        Some(match filter {
+            Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+            None => caps,
+        })
+    }
+
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
         // The producer decides; until its first frame there is nothing to agree on.
-        let (picture, frame_rate) = {
+        let (media, frame_rate) = {
             let stream = lock(&self.stream);
-            (stream.picture, stream.frame_rate)
+            (stream.media, stream.frame_rate())
         };
-        let Some(picture) = picture else {
+        let Some(media) = media else {
             return Ok(());
         };
-        let agreed = self.caps_of(picture, frame_rate.unwrap_or(UNKNOWN_RATE)).and_then(|caps| {
-            gst::info!(CAT, imp = self, "the picture is {caps}");
+        let agreed = self.caps_of(&media, frame_rate).and_then(|caps| {
+            gst::info!(CAT, imp = self, "the stream is {caps}");
             self.obj().set_caps(&caps).map_err(|_| format!("downstream refuses {caps}"))
         });
         agreed.map_err(|why| {
@@ -240,7 +254,7 @@ impl PushSrcImpl for CvmmapSrc {
                 gst::info!(CAT, imp = self, "{max_frames} frames are through");
                 return Err(gst::FlowError::Eos);
             }
-            if let Some(picture) = stream.picture {
+            if let Some(Media::Raw(picture)) = stream.media {
                 // Downstream may have asked for another pool since.
                 ingest.set_pool(picture, self.obj().buffer_pool());
             }
@@ -252,7 +266,7 @@ impl PushSrcImpl for CvmmapSrc {
                 break captured;
             }
         };
-        self.agree_on(captured.picture)?;
+        self.agree_on(captured.media)?;
         let buffer = self.stamp(captured)?;
         self.stats.add(Count::Pushed, 1);
         Ok(CreateSuccess::NewBuffer(buffer))
@@ -305,12 +319,19 @@ impl CvmmapSrc {
         }
     }
 
-    /// Holds the very first frame until the second tells the frame rate.
+    /// Holds the very first frame until the second tells the frame rate, unless the producer tells it.
     fn learn_frame_rate(&self, ingest: &Ingest, first: &Captured) -> Result<(), gst::FlowError> {
-        if lock(&self.stream).frame_rate.is_some() {
-            return Ok(());
+        {
+            let mut stream = lock(&self.stream);
+            // Access units may come at another rate than pictures.
+            if stream.media.is_some_and(|last| !last.is_paced_like(&first.media)) {
+                stream.frame_rate = None;
+            }
+            if stream.frame_rate.is_some() || first.media.told_frame_rate().is_some() {
+                return Ok(());
+            }
         }
-        let tick = |frame: &Captured| Tick { frame_id: frame.frame_id, timestamp_ns: frame.timestamp_ns };
+        let tick = |frame: &Captured| Tick { frame_id: frame.sequence, timestamp_ns: frame.timestamp_ns };
         let frame_rate = match ingest.peek(Some(cadence::PATIENCE), tick) {
             Popped::Flushing => return Err(gst::FlowError::Flushing),
             // A pause came in between: the first frame is to be another one.
@@ -323,10 +344,10 @@ impl CvmmapSrc {
         Ok(())
     }
 
-    /// Agrees with downstream on a picture that differs from the last one.
-    fn agree_on(&self, picture: Picture) -> Result<(), gst::FlowError> {
+    /// Agrees with downstream on what a frame holds, when that differs from the last one.
+    fn agree_on(&self, media: Media) -> Result<(), gst::FlowError> {
         let mut stream = lock(&self.stream);
-        if stream.picture.replace(picture) == Some(picture) {
+        if stream.media.replace(media) == Some(media) {
             return Ok(());
         }
         // Another picture is another stream, even if its ids happen to go on.
@@ -336,26 +357,27 @@ impl CvmmapSrc {
             return Ok(());
         }
         // Asked again for the next frame, should downstream have changed its mind.
-        lock(&self.stream).picture = None;
+        lock(&self.stream).media = None;
         if self.obj().src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
             return Err(gst::FlowError::Flushing);
         }
         Err(gst::FlowError::NotNegotiated)
     }
 
-    /// Caps of a picture at its frame rate, or at the nearest one that downstream takes.
-    fn caps_of(&self, picture: Picture, frame_rate: gst::Fraction) -> Result<gst::Caps, String> {
-        let info = picture.video_info()?;
-        let mut caps = info.to_caps().map_err(|error| error.to_string())?;
-        let any_rate = gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1));
-        caps.make_mut().set("framerate", any_rate);
+    /// Caps of what a frame holds at its frame rate, or at the nearest one that downstream takes.
+    fn caps_of(&self, media: &Media, frame_rate: Option<gst::Fraction>) -> Result<gst::Caps, String> {
+        let caps = media.caps()?;
         let mut taken = self.obj().src_pad().peer_query_caps(Some(&caps)).intersect(&caps);
         if taken.is_empty() {
             return Err(format!("downstream takes no {caps}"));
         }
         taken.truncate();
-        if let Some(structure) = taken.make_mut().structure_mut(0) {
-            structure.fixate_field_nearest_fraction("framerate", frame_rate);
+        let structure = taken.make_mut().structure_mut(0).ok_or("no caps")?;
+        let known = frame_rate.filter(|rate| rate.numer() > 0);
+        if structure.has_field("framerate") {
+            structure.fixate_field_nearest_fraction("framerate", known.unwrap_or(UNKNOWN_RATE));
+        } else if let Some(frame_rate) = known.or(matches!(media, Media::Raw(_)).then_some(UNKNOWN_RATE)) {
+            structure.set("framerate", frame_rate);
         }
         taken.fixate();
         Ok(taken)
@@ -363,7 +385,7 @@ impl CvmmapSrc {
 
     /// Gives a frame its time, its place in the sequence and its flags.
     fn stamp(&self, captured: Captured) -> Result<gst::Buffer, gst::FlowError> {
-        let Captured { mut buffer, frame_id, timestamp_ns, arrived, session, .. } = captured;
+        let Captured { mut buffer, sequence, frame_id, timestamp_ns, arrived, session, .. } = captured;
         let mode = lock(&self.settings).timestamp_mode;
         let running_time = || self.obj().current_running_time().unwrap_or_default().nseconds() as i64;
         let now = Now::read(running_time, arrived);
@@ -371,8 +393,8 @@ impl CvmmapSrc {
         let mut stream = lock(&self.stream);
         let pts = gst::ClockTime::from_nseconds(stream.timeline.pts(mode, timestamp_ns, now));
         // What passed during a pause was not lost.
-        let last = stream.last.replace((frame_id, session)).filter(|(_, last_session)| *last_session == session);
-        let step = last.map(|(last, _)| Step::between(last, frame_id));
+        let last = stream.last.replace((sequence, session)).filter(|(_, last_session)| *last_session == session);
+        let step = last.map(|(last, _)| Step::between(last, sequence));
         stream.pushed += 1;
         let lost = match step {
             Some(Step::Lost(lost)) => u64::from(lost),
@@ -380,7 +402,7 @@ impl CvmmapSrc {
         };
         stream.lost += lost;
         let so_far = (stream.pushed, stream.lost);
-        let frame_rate = stream.frame_rate.filter(|rate| rate.numer() > 0);
+        let frame_rate = stream.frame_rate().filter(|rate| rate.numer() > 0);
         drop(stream);
         // The first frame waited for the second one; that is not how late frames are.
         if so_far.0 > 1 {

@@ -12,21 +12,34 @@ use std::{
 };
 
 use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage, Waker};
-use gst::prelude::*;
-use gst_video::prelude::*;
+use gst::{glib, prelude::*};
 
 use super::{
-    frame_queue::{FrameQueue, Popped, Session},
+    attached::plane_name,
+    copy::{Copied, Copier, Outcome, unusable},
+    frame_queue::{FrameQueue, Limit, Popped, Pushed, Queued, Session},
     imp::CAT,
+    media::Media,
+    plane::PlaneSettings,
     sequence::Step,
     stats::{Count, Stats},
 };
 use crate::picture::Picture;
 
+/// Access units that may wait for downstream: two seconds at 30 a second, for a decoder needs every one. The memory
+/// includes that of attached planes.
+const UNITS_MAX: Limit = Limit { frames: 60, bytes: 256 << 20 };
+/// Frames in a row without the wanted plane after which the application is told.
+const ABSENT_MAX: u32 = 30;
+
 /// A frame of the producer, copied.
 pub(super) struct Captured {
     pub(super) buffer: gst::Buffer,
-    pub(super) picture: Picture,
+    pub(super) media: Media,
+    /// Memory of the buffer and of what is attached to it.
+    bytes: usize,
+    /// Consecutive for consecutive frames: the frame id, or the number of an access unit.
+    pub(super) sequence: u32,
     pub(super) frame_id: u32,
     /// The producer's capture time, nanoseconds.
     pub(super) timestamp_ns: u64,
@@ -34,6 +47,16 @@ pub(super) struct Captured {
     pub(super) arrived: Instant,
     /// The stretch of playing that it was captured in.
     pub(super) session: Session,
+}
+
+impl Queued for Captured {
+    fn stands_alone(&self) -> bool {
+        !self.buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// Why no frame comes any more.
@@ -67,13 +90,14 @@ impl Ingest {
         address: &Address,
         coherence: Coherence,
         queue_size: u32,
+        planes: PlaneSettings,
         stats: Arc<Stats>,
         element: &gst::Element,
     ) -> io::Result<Self> {
         let subscriber = Subscriber::connect(address)?;
         let waker = subscriber.waker();
         let shared = Arc::new(Shared {
-            queue: FrameQueue::new(queue_size as usize),
+            queue: FrameQueue::new(),
             pool: Mutex::new(None),
             stats,
             stopping: AtomicBool::new(false),
@@ -82,7 +106,13 @@ impl Ingest {
             shared: Arc::clone(&shared),
             subscriber,
             reader: SnapshotReader::new(address, coherence),
+            copier: Copier::new(planes),
+            pictures_max: Limit { frames: queue_size as usize, bytes: usize::MAX },
             last: None,
+            session: None,
+            absent: 0,
+            absence_told: false,
+            element: element.downgrade(),
             name: element.name().to_string(),
         };
         let thread = thread::Builder::new().name("cvmmap-ingest".to_owned()).spawn(move || follower.run())?;
@@ -137,8 +167,17 @@ struct Follower {
     shared: Arc<Shared>,
     subscriber: Subscriber,
     reader: SnapshotReader,
+    copier: Copier,
+    /// Pictures that may wait for downstream.
+    pictures_max: Limit,
     /// The last announcement that was acted on.
     last: Option<SyncMessage>,
+    /// The session that it came in.
+    session: Option<Session>,
+    /// Frames in a row without the wanted plane.
+    absent: u32,
+    absence_told: bool,
+    element: glib::WeakRef<gst::Element>,
     /// Name of the element, for the log.
     name: String,
 }
@@ -184,6 +223,9 @@ impl Follower {
         };
         let stats = Arc::clone(&self.shared.stats);
         stats.add(Count::Announced, 1);
+        if self.session.replace(session) != Some(session) {
+            self.copier.lose(1);
+        }
         if let Some(last) = self.last.replace(*announced) {
             match Step::between(last.frame_id, announced.frame_id) {
                 Step::Next => {}
@@ -193,68 +235,83 @@ impl Follower {
                 }
                 Step::Lost(lost) => {
                     stats.add(Count::Skipped, lost.into());
+                    self.copier.lose(lost);
                 }
                 Step::Same | Step::Restart => {
                     stats.add(Count::Restarts, 1);
+                    self.copier.lose(1);
                     gst::info!(CAT, "{}: frame {} after {}", self.name, announced.frame_id, last.frame_id);
                 }
             }
         }
-        match self.copy(announced, arrived) {
-            Ok(Ok((buffer, picture))) => {
+        let outcome = self.reader.begin(announced, arrived);
+        let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, |picture| self.shared.buffer(picture)));
+        if !matches!(outcome, Ok(Outcome::Absent(_))) {
+            self.absent = 0;
+        }
+        match outcome {
+            Ok(Outcome::Copied(copied)) => {
                 stats.add(Count::Received, 1);
-                let frame = Captured {
-                    buffer,
-                    picture,
-                    frame_id: announced.frame_id,
-                    timestamp_ns: announced.timestamp_ns,
-                    arrived,
-                    session,
-                };
-                if self.shared.queue.push(frame, session).is_some() {
-                    stats.add(Count::Dropped, 1);
-                }
-                Ok(())
+                self.queue(copied, announced, arrived, session);
             }
-            Ok(Err(refused)) => Err(Failure::Picture(refused)),
+            Ok(Outcome::Absent(plane)) => self.note_absent(plane),
+            Ok(Outcome::Undecodable) => {
+                self.copier.lose(1);
+                self.note_undecodable("its access unit needs one that was lost, or that came before");
+            }
+            Ok(Outcome::Refused(why)) => return Err(Failure::Picture(why)),
             Err(error) => {
+                self.copier.lose(1);
                 self.count(&error);
-                Ok(())
             }
+        }
+        Ok(())
+    }
+
+    fn queue(&mut self, copied: Copied, announced: &SyncMessage, arrived: Instant, session: Session) {
+        let Copied { buffer, media, unit, bytes } = copied;
+        let limit = if unit.is_some() { UNITS_MAX } else { self.pictures_max };
+        let frame = Captured {
+            buffer,
+            media,
+            bytes,
+            sequence: unit.unwrap_or(announced.frame_id),
+            frame_id: announced.frame_id,
+            timestamp_ns: announced.timestamp_ns,
+            arrived,
+            session,
+        };
+        let Pushed { dropped, orphaned } = self.shared.queue.push(frame, session, limit);
+        self.shared.stats.add(Count::Dropped, dropped);
+        if orphaned {
+            self.copier.lose(0);
+            self.note_undecodable("those before it had to go for it");
         }
     }
 
-    /// One coherent copy. The inner error is a picture that cannot be shown at all.
-    fn copy(
-        &mut self,
-        announced: &SyncMessage,
-        arrived: Instant,
-    ) -> Result<Result<(gst::Buffer, Picture), String>, SnapshotError> {
-        let mut snapshot = self.reader.begin(announced, arrived)?;
-        let Some(plane) = snapshot.metadata().plane(PlaneKind::Left).copied() else {
-            return Ok(Err("the frame has no left plane".to_owned()));
-        };
-        let taken = Picture::of(&plane).and_then(|picture| Ok((picture, picture.video_info()?)));
-        let (picture, info) = match taken {
-            Ok(taken) => taken,
-            Err(refused) => {
-                // Refused for what it says, so it had better say it.
-                snapshot.finish()?;
-                return Ok(Err(refused));
-            }
-        };
-        let mut buffer = self.shared.buffer(&picture, &info)?;
-        let layout = buffer.get_mut().ok_or_else(|| no_memory("buffer is shared"))?;
-        let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(layout, &info)
-            .map_err(|_| no_memory("buffer cannot be written"))?;
-        let stride = frame.plane_stride()[0];
-        let target_stride = usize::try_from(stride).map_err(|_| no_memory("negative stride"))?;
-        let data = frame.plane_data_mut(0).map_err(|_| no_memory("buffer without a plane"))?;
-        snapshot.read_plane(&plane, data, target_stride)?;
-        picture.complete(data, target_stride);
-        drop(frame);
-        snapshot.finish()?;
-        Ok(Ok((buffer, picture)))
+    fn note_undecodable(&self, why: &str) {
+        if let Some(total) = self.shared.stats.note(Count::Undecodable) {
+            gst::info!(CAT, "{}: frame dropped: {why} ({total} so far)", self.name);
+        }
+    }
+
+    /// A producer may have a plane on some frames only, or get it later: it is waited for, and the wait is told.
+    fn note_absent(&mut self, plane: PlaneKind) {
+        let plane = plane_name(plane);
+        if let Some(total) = self.shared.stats.note(Count::WithoutPlane) {
+            gst::info!(CAT, "{}: frame without {plane} plane ({total} so far)", self.name);
+        }
+        self.absent = self.absent.saturating_add(1);
+        if self.absent == ABSENT_MAX
+            && !std::mem::replace(&mut self.absence_told, true)
+            && let Some(element) = self.element.upgrade()
+        {
+            gst::element_warning!(
+                element,
+                gst::ResourceError::NotFound,
+                ("the producer's frames have no {plane} plane; waiting for one that has")
+            );
+        }
     }
 
     fn count(&self, error: &SnapshotError) {
@@ -274,7 +331,7 @@ impl Follower {
 
 impl Shared {
     /// A buffer for a picture: from downstream's pool when that is for this picture and has one to give.
-    fn buffer(&self, picture: &Picture, info: &gst_video::VideoInfo) -> Result<gst::Buffer, SnapshotError> {
+    fn buffer(&self, picture: &Picture) -> Result<gst::Buffer, SnapshotError> {
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((_, pool)) = pool.filter(|(agreed, _)| agreed == picture) {
             let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
@@ -283,10 +340,7 @@ impl Shared {
             }
         }
         // The first frame of a picture, or a pool that is being replaced or that downstream holds all buffers of.
-        gst::Buffer::with_size(info.size()).map_err(|_| no_memory("no memory for a frame"))
+        let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
+        gst::Buffer::with_size(info.size()).map_err(|_| unusable("no memory for a frame"))
     }
-}
-
-fn no_memory(what: &'static str) -> SnapshotError {
-    SnapshotError::Read(io::Error::other(what))
 }

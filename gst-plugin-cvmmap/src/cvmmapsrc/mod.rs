@@ -1,9 +1,16 @@
 //! `cvmmapsrc`: live video from a cv-mmap producer.
 
+mod attached;
 mod cadence;
+mod copy;
+mod depth;
+mod encoded;
 mod frame_queue;
 mod imp;
 mod ingest;
+mod media;
+mod plane;
+mod reused;
 mod sequence;
 mod settings;
 mod stats;
@@ -19,10 +26,15 @@ glib::wrapper! {
     /// gst-launch-1.0 cvmmapsrc name=cam0 ! videoconvert ! x264enc tune=zerolatency ! rtph264pay ! udpsink host=127.0.0.1 port=5004
     /// gst-launch-1.0 cvmmapsrc shm-name=seg zmq-endpoint=ipc:///tmp/seg_sync max-frames=100 ! videoconvert ! pngenc ! multifilesink location=frame%03d.png
     /// gst-launch-1.0 uridecodebin uri=cvmmap://cam0 ! videoconvert ! autovideosink
+    /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth ! videoconvert ! autovideosink
+    /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth max-frames=100 ! videoconvert ! video/x-raw,format=GRAY16_BE ! pngenc ! multifilesink location=depth%03d.png
+    /// gst-launch-1.0 -e cvmmapsrc uri=cvmmap://cam0 plane=encoded max-frames=300 ! h264parse ! mp4mux ! filesink location=cam0.mp4
+    /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=encoded ! h264parse config-interval=-1 ! rtph264pay aggregate-mode=zero-latency ! udpsink host=127.0.0.1 port=5004
+    /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=auto ! decodebin ! videoconvert ! autovideosink
     /// ```
     ///
     /// The producer need not run yet, and may come and go: the element waits and follows. Each announced frame is
-    /// copied once, into a buffer of downstream's pool. When downstream is slower than the producer, the oldest waiting
+    /// copied once, into a buffer of downstream's pool; only the bytes of the wanted plane are read. When downstream is slower than the producer, the oldest waiting
     /// frame is dropped (`queue-size` frames may wait). A frame that the producer changed while it was copied is
     /// dropped too, and so is one whose pixels it may have changed while its metadata did not show it: the reference
     /// producer overwrites the pixels first, so by default the copy has to end before the next frame can have begun by
@@ -35,6 +47,35 @@ glib::wrapper! {
     /// The frame rate in the caps is the one that the producer's first two frames show, or another one that downstream
     /// insists on; it is nominal, the timestamps are what counts. A producer of less than four frames a second has 0/1.
     ///
+    /// # Planes
+    ///
+    /// `plane` says which plane of a frame to give:
+    ///
+    /// | `plane` | caps | |
+    /// | --- | --- | --- |
+    /// | `left` | `video/x-raw` | the picture, as it is |
+    /// | `depth` | `video/x-raw`, `GRAY16_LE` | millimetres: rounded to nearest; NaN (no measurement), what is negative and -infinity are 0, what is beyond 65535 and +infinity are 65535. A unit that is not told is taken for millimetres, and the log says so |
+    /// | `depth` with `depth-format=float32` | `application/x-cvmmap-float32` | the producer's 32-bit floats, little-endian, bit for bit. Fields: `width`, `height`, `stride` (bytes from row to row, 4 * width), `unit` (`millimeter`, `meter` or `unknown`), and `framerate` when it is known |
+    /// | `confidence` | `video/x-raw`, `GRAY8` | in the producer's own scale (0 to 100 with ZED cameras): bytes as they are, floats rounded to nearest and held within 0 to 255, NaN is 0 |
+    /// | `encoded` | `video/x-h264` or `video/x-h265`, `byte-stream`, `au` | the producer's access units, as they are. `width` and `height` are those of the left plane, `framerate` is what the producer tells, or its timestamps do |
+    /// | `auto` | those of `encoded` or of `left` | access units of a producer that has them, pictures of one that has none on 10 frames in a row (or cannot have any, before v2.1). It follows a producer that changes, with new caps; pictures go on until the first keyframe |
+    ///
+    /// A frame that lacks the plane is dropped and counted, and the element goes on waiting for one that has it; after 30
+    /// such frames in a row it says so once, in a warning on the bus.
+    ///
+    /// A stream of access units starts at a keyframe. Behind a lost one (a gap in the frame ids, a torn or late frame, a
+    /// pause, a source that starts over) nothing can be decoded until the next keyframe: what comes before that is dropped
+    /// and counted, and the keyframe is flagged `DISCONT`. Units other than keyframes are flagged `DELTA_UNIT`. Frames
+    /// without a unit between units are no loss. Up to 60 units (or 256 MiB, attached planes included) wait for a slow
+    /// downstream, whatever `queue-size` is; when there are more, the oldest go, up to the next keyframe.
+    ///
+    /// With `attach-planes` the other planes of the same frame, copied in the same snapshot, ride along as a custom meta
+    /// `GstCvmmapPlanesMeta` (`gst_buffer_get_custom_meta()`). Its structure has `frame-id` (uint), `timestamp` (uint64, the
+    /// producer's capture time in nanoseconds), and for each plane that the frame has besides the buffer's own a structure
+    /// named after it (`left`, `depth`, `confidence`, `encoded`): `buffer` (GstBuffer, rows without padding); `pixel-format`
+    /// (`BGR`, `GRAY`, ...), `sample` (`u8`, `f32`, ...), `width`, `height` and `stride` (uint); for depth `unit`, as above.
+    /// That of an access unit has `buffer`, `codec` (`h264` or `h265`) and `keyframe` (boolean) alone.
+    ///
     /// # Properties
     ///
     /// | name | meaning | default |
@@ -44,7 +85,10 @@ glib::wrapper! {
     /// | `shm-name`, `zmq-endpoint`, `label` | a producer outside the naming convention | any label |
     /// | `coherence` | `cadence`: as above; `metadata`: equal metadata before and after the copy are enough | `cadence` |
     /// | `timestamp-mode` | `auto`: capture time, by the wall clock when the producer's timestamps are Unix time, else from the first arrival on; `capture`: the timestamps are Unix time, however old; `arrival`: when the announcement came | `auto` |
-    /// | `queue-size` | frames that may wait for downstream | 1 |
+    /// | `plane` | `left`, `depth`, `confidence`, `encoded` or `auto` | `left` |
+    /// | `depth-format` | `gray16` or `float32` | `gray16` |
+    /// | `attach-planes` | the other planes of the frame ride along | false |
+    /// | `queue-size` | pictures that may wait for downstream | 1 |
     /// | `idle-timeout` | end of stream after so many milliseconds of playing without a frame; 0: wait for ever | 0 |
     /// | `max-frames` | end of stream after so many frames; 0: no limit | 0 |
     /// | `stats` | counters, read-only | |
@@ -54,7 +98,8 @@ glib::wrapper! {
     /// `stats` is a structure `application/x-cvmmapsrc-stats` of `uint64` fields: `frames-announced` (sync messages),
     /// `frames-received` (whole snapshots), `frames-pushed`, `frames-dropped` (downstream was slow), `frames-torn` (changed
     /// under the copy), `frames-late` (may have changed under the copy, see `coherence`), `frames-skipped` (gaps in the frame ids), `frames-repeated` (announced twice), `frames-invalid`
-    /// (metadata or segment unusable), `frames-unavailable` (no segment), `messages-foreign` and `source-restarts`.
+    /// (metadata or segment unusable), `frames-unavailable` (no segment), `frames-without-plane`,
+    /// `frames-undecodable` (access units behind a lost one), `messages-foreign` and `source-restarts`.
     pub struct CvmmapSrc(ObjectSubclass<imp::CvmmapSrc>)
         @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object,
         @implements gst::URIHandler;
@@ -90,5 +135,6 @@ pub enum TimestampMode {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    attached::register();
     gst::Element::register(Some(plugin), "cvmmapsrc", gst::Rank::NONE, CvmmapSrc::static_type())
 }

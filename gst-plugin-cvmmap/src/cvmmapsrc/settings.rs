@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use gst::{glib, prelude::*};
 
-use super::{Coherence, TimestampMode};
+use super::{Coherence, TimestampMode, plane::PlaneSettings};
 use crate::address::AddressSettings;
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) address: AddressSettings,
+    pub(super) planes: PlaneSettings,
     pub(super) coherence: Coherence,
     pub(super) timestamp_mode: TimestampMode,
     /// Frames that may wait for downstream.
@@ -23,8 +24,9 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let address = AddressSettings::default();
-        let timestamp_mode = TimestampMode::default();
-        Self { address, coherence: Coherence::default(), timestamp_mode, queue_size: 1, idle_timeout: 0, max_frames: 0 }
+        let planes = PlaneSettings::default();
+        let (coherence, timestamp_mode) = (Coherence::default(), TimestampMode::default());
+        Self { address, planes, coherence, timestamp_mode, queue_size: 1, idle_timeout: 0, max_frames: 0 }
     }
 }
 
@@ -32,6 +34,7 @@ impl Settings {
     pub(super) fn param_specs() -> Vec<glib::ParamSpec> {
         let defaults = Self::default();
         let mut specs = AddressSettings::param_specs();
+        specs.extend(PlaneSettings::param_specs());
         specs.extend([
             glib::ParamSpecEnum::builder_with_default("coherence", defaults.coherence)
                 .nick("Coherence")
@@ -45,7 +48,7 @@ impl Settings {
                 .build(),
             glib::ParamSpecUInt::builder("queue-size")
                 .nick("Queue size")
-                .blurb("Frames that may wait for downstream; the oldest is dropped for a newer one")
+                .blurb("Pictures that may wait for downstream; the oldest is dropped for a newer one")
                 .minimum(1)
                 .maximum(1024)
                 .default_value(defaults.queue_size)
@@ -86,7 +89,7 @@ impl Settings {
             "idle-timeout" => self.idle_timeout = value.get().expect("checked by GObject"),
             "max-frames" => self.max_frames = value.get().expect("checked by GObject"),
             _ => {
-                let known = self.address.set(name, value);
+                let known = self.address.set(name, value) || self.planes.set(name, value);
                 debug_assert!(known, "property {name} has no setter");
             }
         }
@@ -100,7 +103,7 @@ impl Settings {
             "idle-timeout" => Some(self.idle_timeout.to_value()),
             "max-frames" => Some(self.max_frames.to_value()),
             "is-live" => Some(true.to_value()),
-            _ => self.address.get(name),
+            _ => self.address.get(name).or_else(|| self.planes.get(name)),
         }
     }
 

@@ -26,13 +26,17 @@ pub(super) enum Count {
     Invalid,
     /// Announced frames without a segment.
     Unavailable,
+    /// Frames that lack the wanted plane.
+    WithoutPlane,
+    /// Access units that need one that was lost.
+    Undecodable,
     /// Messages that are not the producer's.
     Foreign,
     /// Times the frame ids started over.
     Restarts,
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 14] = [
     "frames-announced",
     "frames-received",
     "frames-pushed",
@@ -43,6 +47,8 @@ const NAMES: [&str; 12] = [
     "frames-repeated",
     "frames-invalid",
     "frames-unavailable",
+    "frames-without-plane",
+    "frames-undecodable",
     "messages-foreign",
     "source-restarts",
 ];

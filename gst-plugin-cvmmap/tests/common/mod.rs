@@ -5,6 +5,7 @@
 
 pub mod picture;
 pub mod place;
+pub mod planes;
 pub mod player;
 pub mod producer;
 

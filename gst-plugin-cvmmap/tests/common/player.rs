@@ -40,6 +40,16 @@ impl Player {
         Self::of(src, &gst::Caps::new_any())
     }
 
+    /// A player of one plane, with more properties set.
+    pub fn of_plane(place: &Place, plane: &str, properties: &[(&str, &str)]) -> Self {
+        init();
+        let src = gst::ElementFactory::make("cvmmapsrc").property("uri", place.uri()).build().unwrap();
+        for (name, value) in [("plane", plane)].iter().chain(properties) {
+            src.set_property_from_str(name, value);
+        }
+        Self::of(src, &gst::Caps::new_any())
+    }
+
     /// A player of this source, with a caps filter.
     pub fn of(src: gst::Element, filter: &gst::Caps) -> Self {
         // The producers of these tests publish when told to: there is no cadence to go by.
@@ -68,6 +78,14 @@ impl Player {
                 panic!("no frame; bus: {:?}; {:?}", self.bus().pop_filtered(&[gst::MessageType::Error]), self.stats())
             }
         }
+    }
+
+    /// The next sample, whatever it holds.
+    pub fn sample(&self) -> gst::Sample {
+        let timeout = gst::ClockTime::try_from(PATIENCE).unwrap();
+        self.sink.try_pull_sample(timeout).unwrap_or_else(|| {
+            panic!("no buffer; bus: {:?}; {:?}", self.bus().pop_filtered(&[gst::MessageType::Error]), self.stats())
+        })
     }
 
     pub fn bus(&self) -> gst::Bus {

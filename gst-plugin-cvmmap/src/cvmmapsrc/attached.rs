@@ -1,0 +1,94 @@
+//! The other planes of a frame, riding along on its buffer.
+
+use cvmmap::{Metadata, PLANES, PlaneKind, Snapshot, SnapshotError};
+
+use super::{media::unit_name, reused::Reused};
+
+/// Name of the meta and of its structure.
+const META: &str = "GstCvmmapPlanesMeta";
+
+/// Makes the meta known to GStreamer.
+pub(super) fn register() {
+    if !gst::meta::CustomMeta::is_registered(META) {
+        gst::meta::CustomMeta::register(META, &[]);
+    }
+}
+
+/// Where the planes are copied to.
+#[derive(Default)]
+pub(super) struct Attachments([Reused; PLANES]);
+
+/// Planes that were copied, to be attached once the frame is known to be whole.
+pub(super) struct Attached {
+    structure: gst::Structure,
+    /// Bytes of their buffers.
+    pub(super) bytes: usize,
+}
+
+impl Attachments {
+    /// Copies every plane of a frame but one.
+    pub(super) fn copy(&mut self, snapshot: &mut Snapshot<'_>, except: PlaneKind) -> Result<Attached, SnapshotError> {
+        let metadata = *snapshot.metadata();
+        let mut structure = gst::Structure::builder(META)
+            .field("frame-id", metadata.frame_id)
+            .field("timestamp", metadata.timestamp_ns)
+            .build();
+        let mut bytes = 0;
+        for kind in PlaneKind::ALL.into_iter().filter(|kind| *kind != except) {
+            let Some(plane) = metadata.plane(kind) else {
+                continue;
+            };
+            let row_bytes = plane.row_bytes() as usize;
+            let size = row_bytes * plane.height as usize;
+            let buffer = match kind {
+                PlaneKind::Encoded => Reused::buffer_of_its_own(size),
+                _ => self.0[kind as usize].buffer(size),
+            }?;
+            let buffer = super::copy::filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
+            bytes += size;
+            structure.set(plane_name(kind), describe(&metadata, kind, plane, buffer));
+        }
+        Ok(Attached { structure, bytes })
+    }
+}
+
+impl Attached {
+    pub(super) fn attach_to(self, buffer: &mut gst::BufferRef) -> Result<(), gst::glib::BoolError> {
+        let mut meta = gst::meta::CustomMeta::add(buffer, META)?;
+        for (field, value) in self.structure.iter() {
+            meta.mut_structure().set_value(field, value.clone());
+        }
+        Ok(())
+    }
+}
+
+/// What a plane is called.
+pub(super) fn plane_name(kind: PlaneKind) -> &'static str {
+    match kind {
+        PlaneKind::Left => "left",
+        PlaneKind::Depth => "depth",
+        PlaneKind::Confidence => "confidence",
+        PlaneKind::Encoded => "encoded",
+    }
+}
+
+fn describe(metadata: &Metadata, kind: PlaneKind, plane: &cvmmap::Plane, buffer: gst::Buffer) -> gst::Structure {
+    let described = gst::Structure::builder("plane").field("buffer", buffer);
+    if let (PlaneKind::Encoded, Some(encoded)) = (kind, metadata.encoded) {
+        let codec = match encoded.codec {
+            cvmmap::Codec::H264 => "h264",
+            cvmmap::Codec::H265 => "h265",
+        };
+        return described.field("codec", codec).field("keyframe", encoded.keyframe).build();
+    }
+    let described = described
+        .field("pixel-format", plane.pixel_format.to_string())
+        .field("sample", plane.depth.to_string())
+        .field("width", plane.width)
+        .field("height", plane.height)
+        .field("stride", plane.row_bytes());
+    match kind {
+        PlaneKind::Depth => described.field("unit", unit_name(metadata.depth_unit)).build(),
+        _ => described.build(),
+    }
+}

@@ -1,0 +1,250 @@
+//! From a frame in shared memory to a buffer: the wanted plane, in the wanted form.
+
+use std::io;
+
+use cvmmap::{Depth, DepthUnit, Metadata, Plane, PlaneKind, Snapshot, SnapshotError};
+use gst_video::{VideoFormat, prelude::*};
+
+use super::{
+    attached::Attachments,
+    depth::Conversion,
+    encoded::{Chain, is_annex_b},
+    imp::CAT,
+    media::Media,
+    plane::{DepthFormat, PlaneSettings, Selector},
+    reused::Reused,
+};
+use crate::picture::Picture;
+
+/// What became of a frame.
+pub(super) enum Outcome {
+    Copied(Copied),
+    /// It lacks the plane.
+    Absent(PlaneKind),
+    /// Its access unit needs one that was lost.
+    Undecodable,
+    /// It holds what cannot be shown at all.
+    Refused(String),
+}
+
+/// A frame in a buffer.
+pub(super) struct Copied {
+    pub(super) buffer: gst::Buffer,
+    pub(super) media: Media,
+    /// Number of an access unit among its like.
+    pub(super) unit: Option<u32>,
+    /// Bytes of the buffer and of what is attached to it.
+    pub(super) bytes: usize,
+}
+
+/// What was read before the frame was known to be whole.
+enum Read {
+    /// All there is to do.
+    Done(gst::Buffer, Media),
+    /// The floats in the scratch buffer, to become a picture.
+    Floats(Picture, Conversion),
+}
+
+/// Copies frames as the settings want them.
+pub(super) struct Copier {
+    settings: PlaneSettings,
+    selector: Selector,
+    chain: Chain,
+    /// Floats on their way to a picture.
+    scratch: Vec<u8>,
+    floats: Reused,
+    attachments: Attachments,
+    unknown_unit_told: bool,
+}
+
+impl Copier {
+    pub(super) fn new(settings: PlaneSettings) -> Self {
+        Self {
+            settings,
+            selector: Selector::new(settings.plane),
+            chain: Chain::default(),
+            scratch: Vec::new(),
+            floats: Reused::default(),
+            attachments: Attachments::default(),
+            unknown_unit_told: false,
+        }
+    }
+
+    /// So many frames did not get here: access units need a new keyframe.
+    pub(super) fn lose(&mut self, frames: u32) {
+        self.chain.lose(frames);
+    }
+
+    /// Copies one frame. Buffers for pictures are made by `buffer_for`.
+    pub(super) fn copy(
+        &mut self,
+        mut snapshot: Snapshot<'_>,
+        buffer_for: impl Fn(&Picture) -> Result<gst::Buffer, SnapshotError>,
+    ) -> Result<Outcome, SnapshotError> {
+        let metadata = *snapshot.metadata();
+        let kind = match self.selector.choose(&metadata) {
+            Ok(kind) => kind,
+            Err(missing) => {
+                snapshot.finish()?;
+                return Ok(Outcome::Absent(missing));
+            }
+        };
+        // The selector looked.
+        let Some(plane) = metadata.plane(kind) else {
+            return Ok(Outcome::Absent(kind));
+        };
+        let read = match kind {
+            PlaneKind::Encoded => match self.chain.stream_of(&metadata) {
+                Some(stream) => read_unit(&mut snapshot, plane, &metadata)
+                    .map(|buffer| Ok(Read::Done(buffer, Media::Encoded(stream)))),
+                None => {
+                    snapshot.finish()?;
+                    return Ok(Outcome::Undecodable);
+                }
+            },
+            PlaneKind::Depth if self.settings.depth_format == DepthFormat::Float32 => {
+                self.read_float32(&mut snapshot, plane, metadata.depth_unit).map(Ok)
+            }
+            PlaneKind::Depth => {
+                self.tell_unknown_unit(metadata.depth_unit);
+                self.read_floats(&mut snapshot, plane, VideoFormat::Gray16Le, Conversion::of_depth(metadata.depth_unit))
+            }
+            PlaneKind::Confidence if plane.depth == Depth::F32 => {
+                self.read_floats(&mut snapshot, plane, VideoFormat::Gray8, Conversion::Gray8)
+            }
+            PlaneKind::Left | PlaneKind::Confidence => read_picture(&mut snapshot, plane, &buffer_for),
+        };
+        let read = match read? {
+            Ok(read) => read,
+            Err(refused) => {
+                // Refused for what it says, so it had better say it.
+                snapshot.finish()?;
+                return Ok(Outcome::Refused(refused));
+            }
+        };
+        let attached = if self.settings.attach { Some(self.attachments.copy(&mut snapshot, kind)?) } else { None };
+        snapshot.finish()?;
+
+        let (mut buffer, media) = match read {
+            Read::Done(buffer, media) => (buffer, media),
+            Read::Floats(picture, conversion) => {
+                let buffer = painted(buffer_for(&picture)?, &picture, |data, stride| {
+                    conversion.convert(&self.scratch, plane, data, stride);
+                    Ok(())
+                })?;
+                (buffer, Media::Raw(picture))
+            }
+        };
+        let mut bytes = buffer.size();
+        if let Some(attached) = attached {
+            bytes += attached.bytes;
+            attached.attach_to(buffer.make_mut()).map_err(|_| unusable("no memory for a meta"))?;
+        }
+        let unit = match media {
+            Media::Encoded(stream) => Some(self.chain.append(stream)),
+            _ => None,
+        };
+        Ok(Outcome::Copied(Copied { buffer, media, unit, bytes }))
+    }
+
+    fn tell_unknown_unit(&mut self, unit: DepthUnit) {
+        if unit == DepthUnit::Unknown && !self.unknown_unit_told {
+            self.unknown_unit_told = true;
+            gst::warning!(CAT, "the producer does not tell the unit of its depth; taken for millimetres");
+        }
+    }
+
+    fn read_floats(
+        &mut self,
+        snapshot: &mut Snapshot<'_>,
+        plane: &Plane,
+        format: VideoFormat,
+        conversion: Conversion,
+    ) -> Result<Result<Read, String>, SnapshotError> {
+        let picture = Picture { format, width: plane.width, height: plane.height };
+        if let Err(refused) = picture.video_info() {
+            return Ok(Err(refused));
+        }
+        let row_bytes = plane.row_bytes() as usize;
+        let size = row_bytes * plane.height as usize;
+        let more = size.saturating_sub(self.scratch.len());
+        self.scratch.try_reserve_exact(more).map_err(|_| unusable("no memory for a plane"))?;
+        self.scratch.resize(size, 0);
+        snapshot.read_plane(plane, &mut self.scratch, row_bytes)?;
+        Ok(Ok(Read::Floats(picture, conversion)))
+    }
+
+    fn read_float32(
+        &mut self,
+        snapshot: &mut Snapshot<'_>,
+        plane: &Plane,
+        unit: DepthUnit,
+    ) -> Result<Read, SnapshotError> {
+        let row_bytes = plane.row_bytes() as usize;
+        let buffer = self.floats.buffer(row_bytes * plane.height as usize)?;
+        let buffer = filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
+        Ok(Read::Done(buffer, Media::Float32 { width: plane.width, height: plane.height, unit }))
+    }
+}
+
+/// The inner error is a picture that cannot be shown at all.
+fn read_picture(
+    snapshot: &mut Snapshot<'_>,
+    plane: &Plane,
+    buffer_for: impl Fn(&Picture) -> Result<gst::Buffer, SnapshotError>,
+) -> Result<Result<Read, String>, SnapshotError> {
+    let picture = match Picture::of(plane).and_then(|picture| picture.video_info().map(|_| picture)) {
+        Ok(picture) => picture,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let buffer = painted(buffer_for(&picture)?, &picture, |data, stride| {
+        snapshot.read_plane(plane, data, stride)?;
+        picture.complete(data, stride);
+        Ok(())
+    })?;
+    Ok(Ok(Read::Done(buffer, Media::Raw(picture))))
+}
+
+fn read_unit(snapshot: &mut Snapshot<'_>, plane: &Plane, metadata: &Metadata) -> Result<gst::Buffer, SnapshotError> {
+    let size = plane.size as usize;
+    let mut buffer = filled(Reused::buffer_of_its_own(size)?, |data| {
+        snapshot.read_plane(plane, data, size)?;
+        if is_annex_b(data) { Ok(()) } else { Err(unusable("the access unit does not begin with a start code")) }
+    })?;
+    if !metadata.encoded.is_some_and(|encoded| encoded.keyframe) {
+        buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
+    }
+    Ok(buffer)
+}
+
+/// A buffer, after its bytes were written.
+pub(super) fn filled(
+    mut buffer: gst::Buffer,
+    fill: impl FnOnce(&mut [u8]) -> Result<(), SnapshotError>,
+) -> Result<gst::Buffer, SnapshotError> {
+    let layout = buffer.get_mut().ok_or_else(|| unusable("buffer is shared"))?;
+    let mut map = layout.map_writable().map_err(|_| unusable("buffer cannot be written"))?;
+    fill(&mut map)?;
+    drop(map);
+    Ok(buffer)
+}
+
+/// A picture's buffer, after its rows were written at the stride that they have there.
+fn painted(
+    mut buffer: gst::Buffer,
+    picture: &Picture,
+    paint: impl FnOnce(&mut [u8], usize) -> Result<(), SnapshotError>,
+) -> Result<gst::Buffer, SnapshotError> {
+    let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
+    let layout = buffer.get_mut().ok_or_else(|| unusable("buffer is shared"))?;
+    let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(layout, &info)
+        .map_err(|_| unusable("buffer cannot be written"))?;
+    let stride = usize::try_from(frame.plane_stride()[0]).map_err(|_| unusable("negative stride"))?;
+    paint(frame.plane_data_mut(0).map_err(|_| unusable("buffer without a plane"))?, stride)?;
+    drop(frame);
+    Ok(buffer)
+}
+
+pub(super) fn unusable(what: &'static str) -> SnapshotError {
+    SnapshotError::Read(io::Error::other(what))
+}
