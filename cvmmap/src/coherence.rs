@@ -13,7 +13,7 @@
 //!
 //! What the rule rests on, and cannot see: that no interval is shorter than the shortest of the last [`HISTORY`] by more
 //! than the margin, that one of these frames was announced and received without delay, and that the producer writes
-//! no slower than half as fast as this reader copies.
+//! no slower than half as fast as this reader copies. `docs/coherence.md` has the whole story.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ const GAP_MAX: u32 = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coherence {
     /// Equal metadata before and after the copy, those that were announced, and a copy that ended before the next write
-    /// can have begun, by the producer's cadence. The first few frames teach the cadence and are dropped, as is every
+    /// can have begun, by the producer's cadence. The first eight frames teach the cadence and are dropped, as is every
     /// frame that this reader is late for. A producer that says it changes its metadata before its payload, as
     /// [`Publisher`](crate::Publisher) does, is taken at its word and loses none.
     #[default]
