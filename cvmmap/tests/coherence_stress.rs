@@ -5,7 +5,9 @@
 //! a few seconds; `CVMMAP_STRESS_TIMES=20` makes it twenty times as long.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
@@ -71,7 +73,7 @@ struct Producer {
 }
 
 impl Producer {
-    fn start(arguments: &[&str]) -> Self {
+    fn start(arguments: &[impl AsRef<OsStr>]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let endpoint = format!("ipc://{}/sync", folder.path().display());
         let shm_name = format!("cvmmap_stress_{}_{}", process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
@@ -98,6 +100,13 @@ impl Drop for Producer {
     fn drop(&mut self) {
         let _ = fs::remove_file(Path::new("/dev/shm").join(self.address.shm_name()));
     }
+}
+
+/// A producer whose writes take a quarter of its interval: a late copy is likely to meet the next one.
+fn slow_writer(fps: u32) -> Vec<String> {
+    let stall = 250 / fps;
+    let flags = format!("--fps {fps} --width 1280 --height 720 --write-delay-ms {stall}");
+    flags.split(' ').map(str::to_owned).collect()
 }
 
 /// `target/<profile>/examples/reference_producer`; this test is in `target/<profile>/deps`.
@@ -222,8 +231,8 @@ fn an_idle_machine_gets_nearly_every_frame() {
 #[test]
 fn a_reader_that_is_late_at_random_takes_no_mixed_frame() {
     let _alone = alone();
-    for fps in ["30", "60", "120"] {
-        let producer = Producer::start(&["--fps", fps, "--width", "1280", "--height", "720"]);
+    for fps in [30, 60, 120] {
+        let producer = Producer::start(&slow_writer(fps));
         let longest = Duration::from_millis(30);
         let case = Case { longest, seconds: 3, ..Case::default() };
         let tally = read(&format!("reader late by up to 30 ms, {fps} fps"), &producer, case, never);
@@ -234,7 +243,7 @@ fn a_reader_that_is_late_at_random_takes_no_mixed_frame() {
 #[test]
 fn a_reader_that_begins_anew_while_it_is_late_takes_no_mixed_frame() {
     let _alone = alone();
-    let producer = Producer::start(&["--fps", "60", "--width", "1280", "--height", "720", "--abi", "v1"]);
+    let producer = Producer::start(&[slow_writer(60), vec!["--abi".into(), "v1".into()]].concat());
     let case = Case { longest: Duration::from_millis(30), seconds: 4, renewed_after: 15, ..Case::default() };
     let tally = read("reader late and new every 15 frames, 60 fps", &producer, case, never);
     assert_eq!(tally.mixed, 0);
@@ -245,7 +254,7 @@ fn a_busy_machine_brings_no_mixed_frame() {
     let _alone = alone();
     let _hogs = [(); 2].map(|()| Running(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()));
     for longest in [Duration::ZERO, Duration::from_millis(20)] {
-        let producer = Producer::start(&["--fps", "60", "--width", "1280", "--height", "720"]);
+        let producer = Producer::start(&slow_writer(60));
         let case = Case { longest, seconds: 3, ..Case::default() };
         let tally = read(&format!("two busy processes, reader late by up to {longest:?}"), &producer, case, never);
         assert_eq!(tally.mixed, 0);
@@ -255,8 +264,7 @@ fn a_busy_machine_brings_no_mixed_frame() {
 #[test]
 fn a_producer_that_is_stopped_anywhere_brings_no_mixed_frame() {
     let _alone = alone();
-    let delays = ["--write-delay-ms", "40", "--write-delay-every", "5"];
-    let producer = Producer::start(&[&["--fps", "60", "--width", "1280", "--height", "720"], &delays[..]].concat());
+    let producer = Producer::start(&slow_writer(60));
     let pid = producer.pid();
     let ended = AtomicBool::new(false);
     let tally = thread::scope(|scope| {
@@ -269,11 +277,20 @@ fn a_producer_that_is_stopped_anywhere_brings_no_mixed_frame() {
                 kill_process(pid, Signal::CONT).unwrap();
             }
         });
-        let case = Case { longest: Duration::from_millis(10), seconds: 5, ..Case::default() };
+        let case = Case { longest: Duration::from_millis(20), seconds: 4, ..Case::default() };
         let tally = read("producer stopped at random, 60 fps", &producer, case, never);
         ended.store(true, Ordering::Relaxed);
         tally
     });
+    assert_eq!(tally.mixed, 0);
+}
+
+#[test]
+fn a_producer_that_stalls_inside_a_write_brings_no_mixed_frame() {
+    let _alone = alone();
+    let producer = Producer::start(&["--fps", "60", "--write-delay-ms", "40", "--write-delay-every", "2"]);
+    let case = Case { longest: Duration::from_millis(30), seconds: 3, ..Case::default() };
+    let tally = read("every other write stalls for 40 ms, 60 fps", &producer, case, never);
     assert_eq!(tally.mixed, 0);
 }
 
@@ -299,7 +316,7 @@ fn the_metadata_alone_let_mixed_frames_through() {
     assert!(tally.mixed > 0);
 
     let case = Case { longest: Duration::from_millis(30), ..case };
-    let producer = Producer::start(&["--fps", "60", "--width", "1920", "--height", "1080"]);
+    let producer = Producer::start(&slow_writer(60));
     let tally = read("metadata alone, reader late by up to 30 ms, 60 fps", &producer, case, enough);
     assert!(tally.mixed > 0);
 }
