@@ -13,15 +13,15 @@
 //!
 //! What the rule rests on, and cannot see: that no interval is shorter than the shortest of the last [`HISTORY`] by more
 //! than the margin, that one of these frames was announced and received without delay, and that the producer writes
-//! no slower than half as fast as this reader copies.
+//! no slower than half as fast as this reader copies. `docs/coherence.md` has the whole story.
 
 use std::time::{Duration, Instant};
 
 /// Frames that are looked back on: long enough to hold one that nothing delayed, short enough that a clock that was set
 /// back by less than an interval is forgotten in a second.
 const HISTORY: usize = 32;
-/// Frames that have to be known before one is taken.
-const LEARNED: usize = 3;
+/// Frames that have to be known before one is taken: enough for one that nothing delayed to be among them.
+const LEARNED: usize = 8;
 /// Largest part of the interval by which the end of a copy may be late.
 const LATEST: f64 = 0.4;
 /// Writes by which the next frame's announcement is taken to be later than the begin of its write.
@@ -33,7 +33,7 @@ const GAP_MAX: u32 = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coherence {
     /// Equal metadata before and after the copy, those that were announced, and a copy that ended before the next write
-    /// can have begun, by the producer's cadence. The first few frames teach the cadence and are dropped, as is every
+    /// can have begun, by the producer's cadence. The first eight frames teach the cadence and are dropped, as is every
     /// frame that this reader is late for. A producer that says it changes its metadata before its payload, as
     /// [`Publisher`](crate::Publisher) does, is taken at its word and loses none.
     #[default]
@@ -117,11 +117,24 @@ impl Cadence {
         let late = self.since_epoch(ended).saturating_sub(timestamp).saturating_sub(earliest) as f64;
         let write = self.copy_cost * payload_bytes as f64;
         let allowed = (interval * LATEST).min(interval - WRITES * write);
+        let allowed = if self.is_ahead_of_time(interval) { f64::NEG_INFINITY } else { allowed };
         if late <= allowed {
             return Verdict::Whole;
         }
         let duration = |nanos: f64| Duration::from_nanos(nanos.max(0.0) as u64);
         Verdict::Late { by: duration(late), allowed: duration(allowed) }
+    }
+
+    /// Whether the timestamps run faster than time, as those of a recording that is played fast do: then the next write
+    /// comes sooner than they say. The newer half of the frames was announced earlier, by its timestamps, than the older
+    /// half.
+    fn is_ahead_of_time(&self, interval: f64) -> bool {
+        let oldest = self.next + HISTORY - self.known;
+        let earliest = |from: usize, to: usize| (from..to).map(|at| self.history[(oldest + at) % HISTORY].1).min();
+        match (earliest(0, self.known / 2), earliest(self.known / 2, self.known)) {
+            (Some(older), Some(newer)) => older.saturating_sub(newer) as f64 > interval * LATEST,
+            _ => false,
+        }
     }
 
     /// Whether the timestamps left the line that they were on: a clock was set. A delay that fell by more than an

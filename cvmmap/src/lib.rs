@@ -29,6 +29,8 @@
 
 #![warn(missing_docs)]
 
+pub mod body;
+
 mod address;
 mod coherence;
 mod metadata;

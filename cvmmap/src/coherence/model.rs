@@ -8,14 +8,17 @@ use super::*;
 const TICK: Duration = Duration::from_millis(1);
 /// Ticks between two captures.
 const INTERVAL: u64 = 10;
-/// Frames that nothing delays, then frames in every combination of delays.
-const CALM: u64 = LEARNED as u64 + 1;
-const DELAYED: u64 = 3;
-/// Delays of the reader between an announcement and its copy, in ticks: up to two intervals.
-const DELAYS: [u64; 9] = [0, 1, 2, 4, 5, 7, 9, 12, 21];
+/// Frames that nothing delays, then reads in every combination of delays.
+const CALM: usize = LEARNED + 1;
+const DELAYED: usize = 3;
+/// Delays of the reader, in ticks: between the announcement and the snapshot, and between that and its copy.
+const DELAYS: [(u64, u64); 12] =
+    [(0, 0), (0, 1), (0, 4), (0, 7), (0, 10), (1, 0), (2, 3), (4, 0), (5, 5), (7, 0), (9, 0), (21, 0)];
 const PAYLOAD: u64 = 1 << 20;
+/// Frames that are written: more than are read in the longest schedule.
+const FRAMES: usize = 64;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Order {
     /// Payload, metadata, announcement.
     Reference,
@@ -23,44 +26,66 @@ enum Order {
     Ours,
 }
 
-/// What the writer does with its frames; ticks since the capture.
-#[derive(Clone, Copy)]
+/// What the writer does with its frames; ticks.
+#[derive(Clone, Copy, Debug)]
 struct Writer {
     order: Order,
-    /// From capture to the begin of the write.
+    /// From capture to the begin of the write, when the write before is done.
     delay: u64,
     /// The write itself; metadata and announcement follow in the same tick.
     write: u64,
-    /// Ticks by which the write of the frame after the observed one is held up half-way.
-    stall: u64,
+    /// A frame whose write is held up half-way, and for how long.
+    stalled: (usize, u64),
+    /// Ticks by which every other frame is captured late.
+    jitter: u64,
+    /// Ticks from one timestamp to the next: [`INTERVAL`], but for a recording that is not played at its own speed.
+    stamped: u64,
+}
+
+const CALM_WRITER: Writer =
+    Writer { order: Order::Reference, delay: 0, write: 1, stalled: (0, 0), jitter: 0, stamped: INTERVAL };
+
+/// When a writer's frames are captured and written.
+struct Timeline {
+    order: Order,
+    timestamp: [u64; FRAMES],
+    begin: [u64; FRAMES],
+    end: [u64; FRAMES],
 }
 
 impl Writer {
-    fn capture(&self, frame: u64) -> u64 {
-        100 + frame * INTERVAL
+    fn timeline(&self) -> Timeline {
+        let mut line = Timeline { order: self.order, timestamp: [0; FRAMES], begin: [0; FRAMES], end: [0; FRAMES] };
+        let mut free = 0;
+        for frame in 0..FRAMES {
+            let jitter = self.jitter * (frame as u64 % 2);
+            let stall = if frame == self.stalled.0 { self.stalled.1 } else { 0 };
+            line.timestamp[frame] = 100 + frame as u64 * self.stamped + jitter;
+            line.begin[frame] = (100 + frame as u64 * INTERVAL + jitter + self.delay).max(free);
+            line.end[frame] = line.begin[frame] + self.write + stall;
+            free = line.end[frame];
+        }
+        line
+    }
+}
+
+impl Timeline {
+    /// The frame that was announced last at a time, of those from `first` on.
+    fn newest(&self, first: usize, at: u64) -> Option<usize> {
+        (first..FRAMES).take_while(|frame| self.end[*frame] <= at).last()
     }
 
-    fn begin(&self, frame: u64) -> u64 {
-        self.capture(frame) + self.delay
+    /// Whether a frame's id stands in the header at a time at which it has been announced.
+    fn is_header(&self, frame: usize, at: u64) -> bool {
+        match self.order {
+            Order::Reference => self.end[frame + 1] > at,
+            Order::Ours => self.begin[frame + 1] > at,
+        }
     }
 
-    fn end(&self, frame: u64) -> u64 {
-        let stall = if frame == CALM + 1 { self.stall } else { 0 };
-        self.begin(frame) + self.write + stall
-    }
-
-    /// The frame whose id stands in the header at a time.
-    fn header(&self, at: u64) -> u64 {
-        let written = |frame: u64| match self.order {
-            Order::Reference => self.end(frame) <= at,
-            Order::Ours => self.begin(frame) <= at,
-        };
-        (0..).take_while(|frame| written(*frame)).last().unwrap_or(0)
-    }
-
-    /// Whether the payload is one frame's from begin to end.
-    fn is_still(&self, frame: u64, from: u64, to: u64) -> bool {
-        from >= self.end(frame) && to <= self.begin(frame + 1)
+    /// Whether a frame's payload has not been touched at a time.
+    fn is_still(&self, frame: usize, at: u64) -> bool {
+        self.begin[frame + 1] >= at
     }
 }
 
@@ -70,60 +95,71 @@ struct Outcome {
     mixed: u64,
 }
 
-/// Reads every announced frame with its delay; `rule` decides about copies that the metadata do not give away.
-fn read(writer: Writer, copy: u64, delays: &[u64], with_cadence: bool) -> Outcome {
+/// Reads the newest announced frame, again and again, each with its delays; `with_cadence` decides about copies that the
+/// metadata do not give away.
+fn read(line: &Timeline, copy: u64, delays: impl IntoIterator<Item = (u64, u64)>, with_cadence: bool) -> Outcome {
     let epoch = Instant::now();
     let instant = |tick: u64| epoch + TICK * tick as u32;
     let mut cadence = Cadence::new(epoch);
     let mut outcome = Outcome::default();
-    let mut free = 0;
-    for (frame, delay) in (0u64..).zip(delays) {
-        let announced = writer.end(frame);
-        let from = announced.max(free) + delay;
-        let to = from + copy;
-        free = to;
-        let timestamp = (TICK * writer.capture(frame) as u32).as_nanos() as u64;
-        cadence.note_announcement(frame as u32, timestamp, instant(from));
-        if writer.header(from) != frame || writer.header(to) != frame {
+    let (mut free, mut next) = (0, 0);
+    for (before, within) in delays {
+        // What came while the reader was busy is received when it is free.
+        let received = line.end[next].max(free);
+        let frame = line.newest(next, received).expect("more frames are written than read");
+        next = frame + 1;
+        let timestamp = (TICK * line.timestamp[frame] as u32).as_nanos() as u64;
+        cadence.note_announcement(frame as u32, timestamp, instant(received));
+        free = received + before;
+        let is_safe = |cadence: &Cadence, bytes, at| {
+            !with_cadence || cadence.judge(timestamp, bytes, instant(at)) == Verdict::Whole
+        };
+        if !line.is_header(frame, free) || !is_safe(&cadence, 0, free) {
             continue;
         }
+        free += within + copy;
         cadence.note_copy(PAYLOAD, TICK * copy as u32);
-        let taken = !with_cadence || cadence.judge(timestamp, PAYLOAD, instant(to)) == Verdict::Whole;
-        if taken {
+        if line.is_header(frame, free) && is_safe(&cadence, PAYLOAD, free) {
             outcome.taken += 1;
-            outcome.mixed += u64::from(!writer.is_still(frame, from, to));
+            outcome.mixed += u64::from(!line.is_still(frame, free));
         }
     }
     outcome
 }
 
-/// Every combination of delays behind the calm frames.
-fn schedules() -> impl Iterator<Item = Vec<u64>> {
-    let combinations = (DELAYS.len() as u64).pow(DELAYED as u32);
-    (0..combinations).map(|mut combination| {
-        let mut delays = vec![0; CALM as usize];
-        for _ in 0..DELAYED {
-            delays.push(DELAYS[(combination % DELAYS.len() as u64) as usize]);
-            combination /= DELAYS.len() as u64;
+/// Every combination of delays behind the calm frames, and a calm one behind them.
+fn schedules() -> impl Iterator<Item = [(u64, u64); CALM + DELAYED + 1]> {
+    (0..DELAYS.len().pow(DELAYED as u32)).map(|mut combination| {
+        let mut delays = [(0, 0); CALM + DELAYED + 1];
+        for delay in &mut delays[CALM..CALM + DELAYED] {
+            *delay = DELAYS[combination % DELAYS.len()];
+            combination /= DELAYS.len();
         }
         delays
     })
 }
 
-/// Every writer that the rule's assumptions allow: it writes no slower than half as fast as the reader copies.
+/// Every writer that the rule's assumptions allow: it writes no slower than half as fast as the reader copies, and no
+/// interval is shorter than one that was seen.
 fn writers(order: Order, copy: u64) -> impl Iterator<Item = Writer> {
-    (0..=25).step_by(5).flat_map(move |delay| {
-        (0..=2 * copy)
-            .flat_map(move |write| [0, 5, 40].into_iter().map(move |stall| Writer { order, delay, write, stall }))
+    let stalls = [(0, 0), (CALM, 5), (CALM + 1, 40), (CALM + 2, 5)];
+    let rhythms = [(0, 0), (25, 0), (7, 1)];
+    (0..=2 * copy).filter(|write| *write < INTERVAL).flat_map(move |write| {
+        stalls.into_iter().flat_map(move |stalled| {
+            rhythms.map(|(delay, jitter)| Writer { order, delay, write, stalled, jitter, ..CALM_WRITER })
+        })
     })
 }
 
-fn explore(order: Order, with_cadence: bool) -> Outcome {
+/// All writers, changed by `change`, under all schedules.
+fn explore(order: Order, with_cadence: bool, change: impl Fn(Writer) -> Writer) -> Outcome {
     let mut sum = Outcome::default();
     for copy in 0..=4 {
-        for writer in writers(order, copy).filter(|writer| writer.write < INTERVAL) {
+        for writer in writers(order, copy).map(&change) {
+            let line = writer.timeline();
             for delays in schedules() {
-                let outcome = read(writer, copy, &delays, with_cadence);
+                let outcome = read(&line, copy, delays, with_cadence);
+                assert!(!with_cadence || outcome.mixed == 0, "{writer:?}, copy {copy}, {delays:?}");
                 sum.taken += outcome.taken;
                 sum.mixed += outcome.mixed;
             }
@@ -135,34 +171,78 @@ fn explore(order: Order, with_cadence: bool) -> Outcome {
 #[test]
 fn no_schedule_gets_a_mixed_frame_past_the_cadence() {
     for order in [Order::Reference, Order::Ours] {
-        let outcome = explore(order, true);
+        let outcome = explore(order, true, |writer| writer);
         assert!(outcome.taken > 100_000, "{}", outcome.taken);
-        assert_eq!(outcome.mixed, 0);
     }
 }
 
 #[test]
+fn a_recording_that_is_not_played_at_its_own_speed_gets_no_mixed_frame_through() {
+    // Timestamps that are half an interval to fifty intervals apart.
+    for stamped in [5, 8, 12, 15, 17, 20, 40, 500] {
+        // A stall is no different there.
+        explore(Order::Reference, true, |writer| Writer { stamped, stalled: (0, 0), ..writer });
+    }
+}
+
+/// Nothing is calm: the reader is as late for the frames that teach as for the others.
+#[test]
+fn a_reader_that_is_late_from_the_start_takes_no_mixed_frame() {
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut below = |end| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % end
+    };
+    let mut taken = 0;
+    for (write, copy) in [(1, 1), (2, 2), (4, 2)] {
+        let line = Writer { write, ..CALM_WRITER }.timeline();
+        for _ in 0..20_000 {
+            let mut delay = || if below(2) == 0 { 0 } else { below(2 * INTERVAL) };
+            let delays = [(); 2 * LEARNED].map(|()| (delay(), delay()));
+            let outcome = read(&line, copy, delays, true);
+            assert_eq!(outcome.mixed, 0, "write {write}, copy {copy}, {delays:?}");
+            taken += outcome.taken;
+        }
+    }
+    assert!(taken > 10_000, "{taken}");
+}
+
+/// The rule's limit: a reader that is never waiting when an announcement comes, and late by the same time again and
+/// again, takes that for the producer's delay.
+#[test]
+fn a_reader_in_step_with_the_producer_and_always_late_is_not_protected() {
+    let line = Writer { write: 3, ..CALM_WRITER }.timeline();
+    let in_step = |late| {
+        let once = [(INTERVAL + late, 0)];
+        once.into_iter().chain([(INTERVAL, 0); HISTORY + 1]).chain([(0, 0)])
+    };
+    assert!((0..INTERVAL).any(|late| read(&line, 2, in_step(late), true).mixed > 0));
+}
+
+#[test]
 fn the_metadata_alone_let_mixed_frames_of_the_reference_order_through() {
-    assert!(explore(Order::Reference, false).mixed > 0);
+    assert!(explore(Order::Reference, false, |writer| writer).mixed > 0);
 }
 
 #[test]
 fn the_metadata_alone_are_enough_in_our_order() {
-    assert_eq!(explore(Order::Ours, false).mixed, 0);
+    assert_eq!(explore(Order::Ours, false, |writer| writer).mixed, 0);
 }
 
 #[test]
 fn frames_in_time_are_taken_and_the_first_ones_teach() {
-    let writer = Writer { order: Order::Reference, delay: 20, write: 1, stall: 0 };
-    let outcome = read(writer, 1, &[0; 50], true);
+    let line = Writer { delay: 20, ..CALM_WRITER }.timeline();
+    let outcome = read(&line, 1, [(0, 0); 50], true);
     assert_eq!(outcome.taken, 50 - LEARNED as u64);
 }
 
 #[test]
 fn a_producer_that_writes_all_the_time_gets_nothing_through() {
-    let writer = Writer { order: Order::Reference, delay: 0, write: INTERVAL, stall: 0 };
+    let line = Writer { write: INTERVAL, ..CALM_WRITER }.timeline();
     for copy in [4, 5, 9] {
-        assert_eq!(read(writer, copy, &[0; 50], true).taken, 0, "{copy}");
+        assert_eq!(read(&line, copy, [(0, 0); 50], true).taken, 0, "{copy}");
     }
 }
 

@@ -1,0 +1,322 @@
+//! No mixed frame gets through, whatever happens to the reader and to a producer of the reference order, which is another
+//! process. `docs/coherence.md` says why.
+//!
+//! Each picture has one value, which its frame id tells, so a single byte of another frame shows. Every case runs for
+//! a few seconds; `CVMMAP_STRESS_TIMES=20` makes it twenty times as long.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{self, Child, Command, Stdio},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// One case at a time: they would take each other's processor.
+static ALONE: Mutex<()> = Mutex::new(());
+static NAMES: AtomicU32 = AtomicU32::new(0);
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The byte that the producer fills a frame with.
+fn value(frame_id: u32) -> u8 {
+    (frame_id % 251) as u8
+}
+
+/// Deterministic random numbers (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+
+    /// Nothing as often as not, else up to the longest delay.
+    fn delay(&mut self, longest: Duration) -> Duration {
+        if longest.is_zero() || self.below(2) == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.below(longest.as_micros() as u64))
+    }
+}
+
+/// A child that is killed at the end.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The reference producer, as a process of its own.
+struct Producer {
+    child: Running,
+    address: Address,
+    _folder: tempfile::TempDir,
+}
+
+impl Producer {
+    fn start(arguments: &[impl AsRef<OsStr>]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = format!("ipc://{}/sync", folder.path().display());
+        let shm_name = format!("cvmmap_stress_{}_{}", process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
+        let mut child = Command::new(program())
+            .args(["--shm", &shm_name, "--endpoint", &endpoint])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let address = Address::new(&shm_name, &endpoint, Some("reference")).unwrap();
+        Self { child: Running(child), address, _folder: folder }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child.0)
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(Path::new("/dev/shm").join(self.address.shm_name()));
+    }
+}
+
+/// A producer whose writes take a quarter of its interval: a late copy is likely to meet the next one.
+fn slow_writer(fps: u32) -> Vec<String> {
+    let stall = 250 / fps;
+    let flags = format!("--fps {fps} --width 1280 --height 720 --write-delay-ms {stall}");
+    flags.split(' ').map(str::to_owned).collect()
+}
+
+/// `target/<profile>/examples/reference_producer`; this test is in `target/<profile>/deps`.
+fn program() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join("reference_producer");
+    assert!(program.exists(), "{}: build it with cargo build -p cvmmap --examples", program.display());
+    program
+}
+
+/// What happens to the reader.
+#[derive(Clone, Copy)]
+struct Case {
+    coherence: Coherence,
+    seconds: u64,
+    /// Longest delay before the snapshot and in the middle of it.
+    longest: Duration,
+    /// Announcements after which the reader forgets all it learned.
+    renewed_after: u64,
+    seed: u64,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            coherence: Coherence::Cadence,
+            seconds: 2,
+            longest: Duration::ZERO,
+            renewed_after: u64::MAX,
+            seed: 0x9E37_79B9_7F4A_7C15,
+        }
+    }
+}
+
+impl Case {
+    fn duration(&self) -> Duration {
+        let times = env::var("CVMMAP_STRESS_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+        Duration::from_secs(self.seconds * times)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    announced: u64,
+    taken: u64,
+    mixed: u64,
+    learning: u64,
+    late: u64,
+    torn: u64,
+}
+
+impl Tally {
+    /// Part of the announced frames that got through, those that taught the cadence left out.
+    fn share(&self) -> f64 {
+        self.taken as f64 / (self.announced - self.learning).max(1) as f64
+    }
+}
+
+/// Reads a producer's frames for the case's time, or until `enough`.
+fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> bool) -> Tally {
+    let mut subscriber = Subscriber::connect(&producer.address).unwrap();
+    let mut reader = SnapshotReader::new(&producer.address, case.coherence);
+    let mut random = Random(case.seed);
+    let mut picture = Vec::new();
+    let mut tally = Tally::default();
+    let end = Instant::now() + case.duration();
+    while Instant::now() < end && !enough(&tally) {
+        let event = subscriber.wait(Some(Duration::from_secs(1))).unwrap();
+        let received = Instant::now();
+        let Event::Frame(announced) = event else {
+            continue;
+        };
+        tally.announced += 1;
+        if tally.announced % case.renewed_after == 0 {
+            reader = SnapshotReader::new(&producer.address, case.coherence);
+        }
+        thread::sleep(random.delay(case.longest));
+        let outcome = reader.begin(&announced, received).and_then(|mut snapshot| {
+            let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
+            picture.resize(plane.size as usize, 0);
+            thread::sleep(random.delay(case.longest));
+            snapshot.read_plane(&plane, &mut picture, plane.stride as usize)?;
+            snapshot.finish()
+        });
+        match outcome {
+            Ok(metadata) => {
+                let page = [value(metadata.frame_id); 4096];
+                tally.taken += 1;
+                tally.mixed += u64::from(!picture.chunks(4096).all(|chunk| *chunk == page[..chunk.len()]));
+            }
+            Err(SnapshotError::Learning) => tally.learning += 1,
+            Err(SnapshotError::Late { .. }) => tally.late += 1,
+            Err(error) if error.is_torn() => tally.torn += 1,
+            // Nothing was published yet.
+            Err(SnapshotError::Metadata(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    println!("{name}: {:.1} % of {tally:?}", 100.0 * tally.share());
+    tally
+}
+
+fn never(_: &Tally) -> bool {
+    false
+}
+
+#[test]
+fn an_idle_machine_gets_nearly_every_frame() {
+    let _alone = alone();
+    for (fps, least) in [("30", 0.8), ("60", 0.8), ("120", 0.0)] {
+        // What else runs on the machine may spoil one try.
+        let shares = (0..3).map(|_| {
+            let producer = Producer::start(&["--fps", fps]);
+            let tally = read(&format!("idle, {fps} fps"), &producer, Case::default(), never);
+            assert_eq!(tally.mixed, 0);
+            tally.share()
+        });
+        assert!(shares.into_iter().any(|share| share >= least), "{fps} fps");
+    }
+}
+
+#[test]
+fn a_reader_that_is_late_at_random_takes_no_mixed_frame() {
+    let _alone = alone();
+    for fps in [30, 60, 120] {
+        let producer = Producer::start(&slow_writer(fps));
+        let longest = Duration::from_millis(30);
+        let case = Case { longest, seconds: 3, ..Case::default() };
+        let tally = read(&format!("reader late by up to 30 ms, {fps} fps"), &producer, case, never);
+        assert_eq!(tally.mixed, 0, "{fps} fps");
+    }
+}
+
+#[test]
+fn a_reader_that_begins_anew_while_it_is_late_takes_no_mixed_frame() {
+    let _alone = alone();
+    let producer = Producer::start(&[slow_writer(60), vec!["--abi".into(), "v1".into()]].concat());
+    let case = Case { longest: Duration::from_millis(30), seconds: 4, renewed_after: 15, ..Case::default() };
+    let tally = read("reader late and new every 15 frames, 60 fps", &producer, case, never);
+    assert_eq!(tally.mixed, 0);
+}
+
+#[test]
+fn a_busy_machine_brings_no_mixed_frame() {
+    let _alone = alone();
+    let _hogs = [(); 2].map(|()| Running(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()));
+    for longest in [Duration::ZERO, Duration::from_millis(20)] {
+        let producer = Producer::start(&slow_writer(60));
+        let case = Case { longest, seconds: 3, ..Case::default() };
+        let tally = read(&format!("two busy processes, reader late by up to {longest:?}"), &producer, case, never);
+        assert_eq!(tally.mixed, 0);
+    }
+}
+
+#[test]
+fn a_producer_that_is_stopped_anywhere_brings_no_mixed_frame() {
+    let _alone = alone();
+    let producer = Producer::start(&slow_writer(60));
+    let pid = producer.pid();
+    let ended = AtomicBool::new(false);
+    let tally = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = Random(0xD1B5_4A32_D192_ED03);
+            while !ended.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_micros(random.below(60_000)));
+                kill_process(pid, Signal::STOP).unwrap();
+                thread::sleep(Duration::from_micros(random.below(80_000)));
+                kill_process(pid, Signal::CONT).unwrap();
+            }
+        });
+        let case = Case { longest: Duration::from_millis(20), seconds: 4, ..Case::default() };
+        let tally = read("producer stopped at random, 60 fps", &producer, case, never);
+        ended.store(true, Ordering::Relaxed);
+        tally
+    });
+    assert_eq!(tally.mixed, 0);
+}
+
+#[test]
+fn a_producer_that_stalls_inside_a_write_brings_no_mixed_frame() {
+    let _alone = alone();
+    let producer = Producer::start(&["--fps", "60", "--write-delay-ms", "40", "--write-delay-every", "2"]);
+    let case = Case { longest: Duration::from_millis(30), seconds: 3, ..Case::default() };
+    let tally = read("every other write stalls for 40 ms, 60 fps", &producer, case, never);
+    assert_eq!(tally.mixed, 0);
+}
+
+#[test]
+fn an_unthrottled_producer_brings_no_mixed_frame() {
+    let _alone = alone();
+    for longest in [Duration::ZERO, Duration::from_millis(3)] {
+        let producer = Producer::start(&["--fps", "0", "--width", "1920", "--height", "1080"]);
+        let case = Case { longest, ..Case::default() };
+        let tally = read(&format!("unthrottled 1080p, reader late by up to {longest:?}"), &producer, case, never);
+        assert_eq!(tally.mixed, 0);
+    }
+}
+
+/// Without the cadence the same faults show: what is injected above is real.
+#[test]
+fn the_metadata_alone_let_mixed_frames_through() {
+    let _alone = alone();
+    let enough = |tally: &Tally| tally.mixed > 0;
+    let case = Case { coherence: Coherence::Metadata, seconds: 20, ..Case::default() };
+    let producer = Producer::start(&["--fps", "0", "--width", "1920", "--height", "1080"]);
+    let tally = read("metadata alone, unthrottled 1080p", &producer, case, enough);
+    assert!(tally.mixed > 0);
+
+    let case = Case { longest: Duration::from_millis(30), ..case };
+    let producer = Producer::start(&slow_writer(60));
+    let tally = read("metadata alone, reader late by up to 30 ms, 60 fps", &producer, case, enough);
+    assert!(tally.mixed > 0);
+}
