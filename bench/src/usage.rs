@@ -1,0 +1,55 @@
+//! What this process has used so far.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::allocations;
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// User and system time of all threads, nanoseconds.
+    pub cpu_ns: u64,
+    pub minor_faults: u64,
+    /// Allocations of Rust code that are large enough for a frame.
+    pub large_allocations: u64,
+    pub fds: u64,
+    pub threads: u64,
+    pub rss_kib: u64,
+}
+
+impl Usage {
+    pub fn now() -> Result<Self> {
+        let status = fs::read_to_string("/proc/self/status")?;
+        let field = |name: &str| -> Result<u64> {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(name)).context("a line of /proc/self/status")?;
+            Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?)
+        };
+        // proc(5): minflt is the 10th field, and the 8th after the name in parentheses.
+        let stat = fs::read_to_string("/proc/self/stat")?;
+        let after_name = stat.rsplit_once(')').context("/proc/self/stat")?.1;
+        let minor_faults = after_name.split_whitespace().nth(7).context("minflt")?.parse()?;
+        Ok(Self {
+            cpu_ns: clock(ClockId::ProcessCPUTime).as_nanos() as u64,
+            minor_faults,
+            large_allocations: allocations::large(),
+            // One is the folder's own.
+            fds: fs::read_dir("/proc/self/fd")?.count() as u64 - 1,
+            threads: field("Threads")?,
+            rss_kib: field("VmRSS")?,
+        })
+    }
+}
+
+/// CPU time of this thread.
+pub fn thread_cpu() -> Duration {
+    clock(ClockId::ThreadCPUTime)
+}
+
+fn clock(id: ClockId) -> Duration {
+    let time = clock_gettime(id);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
