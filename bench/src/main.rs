@@ -2,9 +2,9 @@
 
 mod allocations;
 mod child;
+mod copies;
 mod ingest;
 mod machine;
-mod memcpy;
 mod pace;
 mod picture;
 mod report;

@@ -24,6 +24,8 @@ pub struct Picture {
     pub fps: u32,
 }
 
+/// Nothing to copy.
+pub const TINY: Picture = Picture { format: Format::Bgr, width: 16, height: 16, fps: 60 };
 pub const VGA: Picture = Picture { format: Format::Bgr, width: 640, height: 360, fps: 60 };
 pub const HD: Picture = Picture { format: Format::Bgr, width: 1280, height: 720, fps: 60 };
 pub const FULL_HD: Picture = Picture { format: Format::Bgr, width: 1920, height: 1080, fps: 60 };

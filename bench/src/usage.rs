@@ -1,6 +1,6 @@
 //! What this process has used so far.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, Result};
 use rustix::time::{ClockId, clock_gettime};
@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::allocations;
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// User and system time of all threads, nanoseconds.
     pub cpu_ns: u64,
+    /// The same by the threads' names.
+    pub cpu_ns_of: BTreeMap<String, u64>,
     pub minor_faults: u64,
     /// Allocations of Rust code that are large enough for a frame.
     pub large_allocations: u64,
@@ -34,6 +36,7 @@ impl Usage {
         let minor_faults = after_name.split_whitespace().nth(7).context("minflt")?.parse()?;
         Ok(Self {
             cpu_ns: clock(ClockId::ProcessCPUTime).as_nanos() as u64,
+            cpu_ns_of: by_thread()?,
             minor_faults,
             large_allocations: allocations::large(),
             // One is the folder's own.
@@ -42,6 +45,22 @@ impl Usage {
             rss_kib: field("VmRSS")?,
         })
     }
+}
+
+fn by_thread() -> Result<BTreeMap<String, u64>> {
+    let mut cpu_ns_of = BTreeMap::new();
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?.path();
+        // A thread may have ended by now. The first number of schedstat is its CPU time.
+        let (Ok(name), Ok(schedstat)) =
+            (fs::read_to_string(thread.join("comm")), fs::read_to_string(thread.join("schedstat")))
+        else {
+            continue;
+        };
+        let cpu_ns: u64 = schedstat.split_whitespace().next().unwrap_or_default().parse().unwrap_or(0);
+        *cpu_ns_of.entry(name.trim().to_owned()).or_default() += cpu_ns;
+    }
+    Ok(cpu_ns_of)
 }
 
 /// CPU time of this thread.

@@ -58,9 +58,13 @@ impl Stamp {
     }
 }
 
-/// The byte that all pixels of a reference frame have: neighbours differ, and so do those one write apart.
+/// Different pictures of a reference producer.
+const PICTURES: u32 = 5;
+
+/// The byte that all pixels of a reference frame have.
 pub fn pixel_of(frame_id: u32) -> u8 {
-    (frame_id % 251) as u8
+    // Far from each other and from the zeros of a new segment.
+    (frame_id % PICTURES) as u8 * 40 + 17
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -69,12 +73,13 @@ pub fn run(args: &Args) -> Result<()> {
     let ended = Arc::new(AtomicBool::new(false));
     let publisher = if args.reference {
         let mut reference = Reference::create(&address, args.picture)?;
-        let mut frame = vec![0; args.picture.bytes()];
+        // Made before, for an unthrottled producer writes all the time.
+        let pictures = (0..PICTURES).map(|id| vec![pixel_of(id); args.picture.bytes()]).collect::<Vec<_>>();
         let stamp = args.stamp;
         Box::new(move || {
             let captured = stamp.now();
-            frame.fill(pixel_of(reference.next_frame_id));
-            reference.publish(&frame, || if stamp == Stamp::Send { unix_now() } else { captured })
+            let picture = &pictures[(reference.next_frame_id % PICTURES) as usize];
+            reference.publish(picture, || if stamp == Stamp::Send { unix_now() } else { captured })
         }) as Box<dyn FnMut() -> Result<()> + Send>
     } else {
         let mut publisher = Publisher::create(&address, Abi::V2 { minor: 0 })?;

@@ -1,8 +1,9 @@
-//! What a bare memcpy of a frame costs: from a shared mapping as large as the frame to a few buffers in turn, as a
-//! consumer without any protocol would copy it.
+//! What a bare copy of a frame costs: from a shared mapping as large as the frame to a few buffers in turn, as a consumer
+//! without any protocol would make it, and by `pread` of the same bytes.
 
 use std::{
     fs::{File, OpenOptions},
+    os::unix::fs::FileExt,
     path::Path,
     ptr,
     time::Duration,
@@ -16,9 +17,10 @@ use crate::usage::thread_cpu;
 /// Buffers that are filled in turn: as many as a pool has in use.
 const TARGETS: usize = 4;
 
-/// A shared mapping, and buffers to copy it to.
-pub struct Memcpy {
-    source: Mapping,
+/// A segment, its shared mapping, and buffers to copy it to.
+pub struct Copies {
+    segment: File,
+    mapping: Mapping,
     targets: Vec<Vec<u8>>,
     next: usize,
     bytes: usize,
@@ -29,46 +31,55 @@ struct Mapping {
     length: usize,
 }
 
-impl Memcpy {
+impl Copies {
     /// Copies of a segment of its own, in `/dev/shm` as a producer's is.
     pub fn of_own(bytes: usize) -> Result<Self> {
         let file = tempfile::Builder::new().prefix("cvmmap-bench-").tempfile_in("/dev/shm")?;
         std::io::Write::write_all(&mut file.as_file(), &vec![0x5A; bytes])?;
-        Self::of(file.as_file(), bytes)
+        Self::of(file.into_file(), bytes)
     }
 
     /// Copies of the first bytes of a producer's segment.
     pub fn of_segment(path: &Path, bytes: usize) -> Result<Self> {
-        Self::of(&OpenOptions::new().read(true).write(true).open(path)?, bytes)
+        Self::of(OpenOptions::new().read(true).write(true).open(path)?, bytes)
     }
 
-    fn of(file: &File, bytes: usize) -> Result<Self> {
+    fn of(segment: File, bytes: usize) -> Result<Self> {
         let flags = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at a place of the kernel's choice overlaps nothing.
-        let at = unsafe { mmap(ptr::null_mut(), bytes, flags, MapFlags::SHARED, file, 0)? };
-        let source = Mapping { at, length: bytes };
-        let mut memcpy = Self { source, targets: vec![vec![1; bytes]; TARGETS], next: 0, bytes };
+        let at = unsafe { mmap(ptr::null_mut(), bytes, flags, MapFlags::SHARED, &segment, 0)? };
+        let mapping = Mapping { at, length: bytes };
+        let mut copies = Self { segment, mapping, targets: vec![vec![1; bytes]; TARGETS], next: 0, bytes };
         for _ in 0..2 * TARGETS {
-            memcpy.copy();
+            copies.memcpy();
         }
-        Ok(memcpy)
+        Ok(copies)
     }
 
-    /// CPU time of one copy.
-    pub fn copy(&mut self) -> Duration {
+    /// CPU time of one memcpy.
+    pub fn memcpy(&mut self) -> Duration {
         let target = self.targets[self.next].as_mut_ptr();
         self.next = (self.next + 1) % TARGETS;
         let began = thread_cpu();
         // SAFETY: both sides have `bytes` bytes and do not overlap. The file is as large as the mapping while this
         // process's own producers live, and what is read is looked at by nobody.
-        unsafe { ptr::copy_nonoverlapping(self.source.at.cast::<u8>(), target, self.bytes) };
+        unsafe { ptr::copy_nonoverlapping(self.mapping.at.cast::<u8>(), target, self.bytes) };
         std::hint::black_box(target);
         thread_cpu() - began
     }
 
-    /// Mean CPU time of copies one after the other, nanoseconds.
+    /// CPU time of one `pread`.
+    pub fn pread(&mut self) -> Result<Duration> {
+        let target = &mut self.targets[self.next];
+        self.next = (self.next + 1) % TARGETS;
+        let began = thread_cpu();
+        self.segment.read_exact_at(target, 0)?;
+        Ok(thread_cpu() - began)
+    }
+
+    /// Mean CPU time of memcpys one after the other, nanoseconds.
     pub fn mean_ns(&mut self, copies: u32) -> f64 {
-        let total: Duration = (0..copies).map(|_| self.copy()).sum();
+        let total: Duration = (0..copies).map(|_| self.memcpy()).sum();
         total.as_nanos() as f64 / f64::from(copies)
     }
 }
