@@ -2,7 +2,7 @@
 //! without any protocol would make it, and by `pread` of the same bytes.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     os::unix::fs::FileExt,
     path::Path,
     ptr,
@@ -41,11 +41,11 @@ impl Copies {
 
     /// Copies of the first bytes of a producer's segment.
     pub fn of_segment(path: &Path, bytes: usize) -> Result<Self> {
-        Self::of(OpenOptions::new().read(true).write(true).open(path)?, bytes)
+        Self::of(File::open(path)?, bytes)
     }
 
     fn of(segment: File, bytes: usize) -> Result<Self> {
-        let flags = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = ProtFlags::READ;
         // SAFETY: a new mapping at a place of the kernel's choice overlaps nothing.
         let at = unsafe { mmap(ptr::null_mut(), bytes, flags, MapFlags::SHARED, &segment, 0)? };
         let mapping = Mapping { at, length: bytes };
