@@ -1,13 +1,7 @@
 //! What a bare copy of a frame costs: from a shared mapping as large as the frame to a few buffers in turn, as a consumer
 //! without any protocol would make it, and by `pread` of the same bytes.
 
-use std::{
-    fs::File,
-    os::unix::fs::FileExt,
-    path::Path,
-    ptr,
-    time::Duration,
-};
+use std::{fs::File, os::unix::fs::FileExt, path::Path, ptr, time::Duration};
 
 use anyhow::Result;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};

@@ -1,6 +1,6 @@
 //! What this process has used so far.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs, process, time::Duration};
 
 use anyhow::{Context, Result};
 use rustix::time::{ClockId, clock_gettime};
@@ -10,9 +10,9 @@ use crate::allocations;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// User and system time of all threads, nanoseconds.
+    /// User and system time of all threads but the asking one, nanoseconds.
     pub cpu_ns: u64,
-    /// The same by the threads' names.
+    /// The same by the threads' names, which ZeroMQ's share with the program.
     pub cpu_ns_of: BTreeMap<String, u64>,
     pub minor_faults: u64,
     /// Allocations of Rust code that are large enough for a frame.
@@ -23,7 +23,9 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// To be asked for by the main thread, which does nothing else while something is measured.
     pub fn now() -> Result<Self> {
+        let cpu = clock(ClockId::ProcessCPUTime).saturating_sub(thread_cpu());
         let status = fs::read_to_string("/proc/self/status")?;
         let field = |name: &str| -> Result<u64> {
             let line =
@@ -35,7 +37,7 @@ impl Usage {
         let after_name = stat.rsplit_once(')').context("/proc/self/stat")?.1;
         let minor_faults = after_name.split_whitespace().nth(7).context("minflt")?.parse()?;
         Ok(Self {
-            cpu_ns: clock(ClockId::ProcessCPUTime).as_nanos() as u64,
+            cpu_ns: cpu.as_nanos() as u64,
             cpu_ns_of: by_thread()?,
             minor_faults,
             large_allocations: allocations::large(),
@@ -51,6 +53,9 @@ fn by_thread() -> Result<BTreeMap<String, u64>> {
     let mut cpu_ns_of = BTreeMap::new();
     for thread in fs::read_dir("/proc/self/task")? {
         let thread = thread?.path();
+        if thread.ends_with(process::id().to_string()) {
+            continue;
+        }
         // A thread may have ended by now. The first number of schedstat is its CPU time.
         let (Ok(name), Ok(schedstat)) =
             (fs::read_to_string(thread.join("comm")), fs::read_to_string(thread.join("schedstat")))

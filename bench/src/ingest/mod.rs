@@ -31,7 +31,7 @@ struct Effort {
 }
 
 const FULL: Effort =
-    Effort { rounds: 7, window: Duration::from_millis(1500), source_cycles: 1000, producer_cycles: 200 };
+    Effort { rounds: 5, window: Duration::from_millis(1500), source_cycles: 1000, producer_cycles: 200 };
 const QUICK: Effort = Effort { rounds: 3, window: Duration::from_millis(700), source_cycles: 100, producer_cycles: 20 };
 
 type Section = fn(&Effort, &Bench) -> Result<Vec<Row>>;

@@ -28,7 +28,6 @@ pub fn measure(effort: &Effort, bench: &Bench) -> Result<Vec<Row>> {
 struct Pair {
     sender: Role,
     receiver: Role,
-    costs: Vec<f64>,
 }
 
 impl Pair {
@@ -38,16 +37,17 @@ impl Pair {
         let sender = Role::start("send", &args)?;
         let mut receiver = read(&[source(&sender.greeting)], "nothing")?;
         receiver.await_frames(10)?;
-        Ok(Self { sender, receiver, costs: Vec::new() })
+        Ok(Self { sender, receiver })
     }
 
-    fn measure(&mut self, effort: &Effort) -> Result<()> {
+    /// CPU time of both sides for each frame sent, and the buffers that arrived for each.
+    fn measure(&mut self, effort: &Effort) -> Result<(f64, f64)> {
         let before = (self.sender.sample()?, self.receiver.sample()?);
         thread::sleep(effort.window);
         let after = (self.sender.sample()?, self.receiver.sample()?);
         let frames = after.0.frames - before.0.frames;
-        self.costs.push(cpu_per_frame(&before.0, &after.0, frames) + cpu_per_frame(&before.1, &after.1, frames));
-        Ok(())
+        let cost = cpu_per_frame(&before.0, &after.0, frames) + cpu_per_frame(&before.1, &after.1, frames);
+        Ok((cost, (after.1.frames - before.1.frames) as f64 / frames as f64))
     }
 }
 
@@ -62,15 +62,14 @@ fn measure_one(effort: &Effort, bench: &Bench, picture: Picture) -> Result<Vec<R
             (shm_pair, &mut shm),
             (tcp_pair, &mut tcp),
         ] {
-            let mut pair = pair(bench, picture)?;
-            pair.measure(effort)?;
-            costs.extend(pair.costs);
+            costs.push(pair(bench, picture)?.measure(effort)?);
         }
         bare.mean_ns(4);
         memcpys.push(bare.mean_ns(COPIES) / 1e3);
     }
-    let (our, by_shm, by_tcp, copy) = (median(&ours), median(&shm), median(&tcp), median(&memcpys));
-    let details = json!({ "cvmmap_us": ours, "shm_us": shm, "tcp_us": tcp, "memcpy_us": memcpys });
+    let cost = |rounds: &[(f64, f64)]| median(&rounds.iter().map(|(cost, _)| *cost).collect::<Vec<_>>());
+    let (our, by_shm, by_tcp, copy) = (cost(&ours), cost(&shm), cost(&tcp), median(&memcpys));
+    let details = json!({ "cvmmap_us_and_buffers": ours, "shm_us_and_buffers": shm, "tcp_us_and_buffers": tcp, "memcpy_us": memcpys });
     let over_shm = our - by_shm;
     let limit = frame_cost::RATIO * copy + frame_cost::FIXED;
     Ok(vec![
