@@ -1,0 +1,112 @@
+//! What a frame costs the consumer, beside a bare memcpy of as many bytes in the same seconds.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use cvmmap::{Address, Event, METADATA_SIZE, Subscriber, Target};
+use serde_json::json;
+
+use super::{Bench, Effort, consumer_of, cpu_per_frame, produce, read, segment_of};
+use crate::{
+    child::Sample,
+    copies::Copies,
+    picture::{self, Picture},
+    report::{Row, median},
+};
+
+const MEMCPYS: u32 = 40;
+/// What is allowed on top of [`RATIO`] times a memcpy, microseconds.
+pub const FIXED: f64 = 60.0;
+pub const RATIO: f64 = 1.5;
+
+pub fn measure(effort: &Effort, bench: &Bench) -> Result<Vec<Row>> {
+    let pictures = [picture::TINY].into_iter().chain(picture::ALL);
+    pictures.map(|picture| measure_one(effort, bench, picture)).collect()
+}
+
+fn measure_one(effort: &Effort, bench: &Bench, picture: Picture) -> Result<Row> {
+    let target = bench.target("cost")?;
+    let _producer = produce(&target, picture, &[])?;
+    let mut reader = read(&[consumer_of(&target, "")], "nothing")?;
+    reader.await_frames(20)?;
+    let mut bare = Copies::of_own(picture.bytes())?;
+    let mut fresh = Fresh::of(&target, picture)?;
+    let (mut costs, mut memcpys) = (Vec::new(), Vec::new());
+    let mut threads = BTreeMap::<String, f64>::new();
+    let (mut faults, mut frames) = (0, 0);
+    for _ in 0..effort.rounds {
+        reader.ask::<()>("play")?;
+        reader.await_frames(10)?;
+        let before = reader.sample()?;
+        thread::sleep(effort.window);
+        let after = reader.sample()?;
+        reader.ask::<()>("pause")?;
+        costs.push(cpu_per_frame(&before, &after, after.frames - before.frames));
+        for (name, cpu_us) in by_thread(&before, &after) {
+            *threads.entry(name).or_default() += cpu_us;
+        }
+        faults += after.usage.minor_faults - before.usage.minor_faults;
+        frames += after.frames - before.frames;
+        bare.mean_ns(4);
+        memcpys.push(bare.mean_ns(MEMCPYS) / 1e3);
+        fresh.measure(effort)?;
+    }
+    threads.values_mut().for_each(|cpu_us| *cpu_us /= frames as f64);
+    let (cost, memcpy) = (median(&costs), median(&memcpys));
+    let limit = RATIO * memcpy + FIXED;
+    Ok(Row::new("frame cost", format!("CPU of cvmmapsrc ! fakesink, {picture}"), cost, "us")
+        .against("memcpy", memcpy)
+        .at_most(limit, format!("<= {RATIO} memcpy + {FIXED} us = {limit:.0}"))
+        .details(json!({
+            "rounds_us": costs, "memcpy_us": memcpys, "by_thread_us": threads,
+            "memcpy_of_a_fresh_frame_us": median(&fresh.memcpys), "pread_of_a_fresh_frame_us": median(&fresh.preads),
+            "frames": frames, "minor_faults": faults,
+        })))
+}
+
+fn by_thread(before: &Sample, after: &Sample) -> Vec<(String, f64)> {
+    let spent = |(name, now): (&String, &u64)| {
+        let then = before.usage.cpu_ns_of.get(name).copied().unwrap_or(0);
+        (name.clone(), now.saturating_sub(then) as f64 / 1e3)
+    };
+    after.usage.cpu_ns_of.iter().map(spent).collect()
+}
+
+/// Copies of each frame right after its announcement, without any element: a memcpy and a `pread` by turns. The frame
+/// was just written on another core, as it is for the source.
+struct Fresh {
+    subscriber: Subscriber,
+    copies: Copies,
+    memcpys: Vec<f64>,
+    preads: Vec<f64>,
+}
+
+impl Fresh {
+    fn of(target: &Target, picture: Picture) -> Result<Self> {
+        Ok(Self {
+            subscriber: Subscriber::connect(&Address::from(target))?,
+            copies: Copies::of_segment(&segment_of(target), METADATA_SIZE + picture.bytes())?,
+            memcpys: Vec::new(),
+            preads: Vec::new(),
+        })
+    }
+
+    fn measure(&mut self, effort: &Effort) -> Result<()> {
+        // What was announced meanwhile is not fresh.
+        while let Event::Frame(_) = self.subscriber.wait(Some(Duration::ZERO))? {}
+        let until = Instant::now() + effort.window;
+        while Instant::now() < until {
+            let Event::Frame(announced) = self.subscriber.wait(Some(effort.window))? else { continue };
+            if announced.frame_id % 2 == 0 {
+                self.memcpys.push(self.copies.memcpy().as_nanos() as f64 / 1e3);
+            } else {
+                self.preads.push(self.copies.pread()?.as_nanos() as f64 / 1e3);
+            }
+        }
+        Ok(())
+    }
+}

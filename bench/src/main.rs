@@ -1,0 +1,64 @@
+//! Measures what the elements cost, in processes of their own: `ingest` drives, and starts the other commands.
+
+mod allocations;
+mod child;
+mod copies;
+mod ingest;
+mod machine;
+mod pace;
+mod picture;
+mod report;
+mod roles;
+mod usage;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+#[derive(Parser)]
+#[command(about = "Measures what the elements cost")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures the way from a producer into a pipeline and prints one table
+    Ingest {
+        /// Fewer and shorter rounds
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/ingest.json")]
+        json: PathBuf,
+        /// Measures the sections whose names start with this alone
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+    /// Publishes frames until its input ends
+    #[command(hide = true)]
+    Produce(roles::produce::Args),
+    /// Feeds one picture to a pipeline, at a pace, until its input ends
+    #[command(hide = true)]
+    Send(roles::send::Args),
+    /// Runs pipelines until its input ends
+    #[command(hide = true)]
+    Read(roles::read::Args),
+    /// Starts and stops a source, or its producer, many times
+    #[command(hide = true)]
+    Churn(roles::churn::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Ingest { quick, json, only } => ingest::run(quick, &json, &only),
+        Command::Produce(args) => roles::produce::run(&args),
+        Command::Send(args) => roles::send::run(&args),
+        Command::Read(args) => roles::read::run(&args),
+        Command::Churn(args) => roles::churn::run(&args),
+    }
+}

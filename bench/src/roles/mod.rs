@@ -1,0 +1,6 @@
+//! What the processes of a measurement do.
+
+pub mod churn;
+pub mod produce;
+pub mod read;
+pub mod send;

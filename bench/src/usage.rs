@@ -1,0 +1,79 @@
+//! What this process has used so far.
+
+use std::{collections::BTreeMap, fs, process, time::Duration};
+
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::allocations;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// User and system time of all threads but the asking one, nanoseconds.
+    pub cpu_ns: u64,
+    /// The same by the threads' names, which ZeroMQ's share with the program.
+    pub cpu_ns_of: BTreeMap<String, u64>,
+    pub minor_faults: u64,
+    /// Allocations of Rust code that are large enough for a frame.
+    pub large_allocations: u64,
+    pub fds: u64,
+    pub threads: u64,
+    pub rss_kib: u64,
+}
+
+impl Usage {
+    /// To be asked for by the main thread, which does nothing else while something is measured.
+    pub fn now() -> Result<Self> {
+        let cpu = clock(ClockId::ProcessCPUTime).saturating_sub(thread_cpu());
+        let status = fs::read_to_string("/proc/self/status")?;
+        let field = |name: &str| -> Result<u64> {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(name)).context("a line of /proc/self/status")?;
+            Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?)
+        };
+        // proc(5): minflt is the 10th field, and the 8th after the name in parentheses.
+        let stat = fs::read_to_string("/proc/self/stat")?;
+        let after_name = stat.rsplit_once(')').context("/proc/self/stat")?.1;
+        let minor_faults = after_name.split_whitespace().nth(7).context("minflt")?.parse()?;
+        Ok(Self {
+            cpu_ns: cpu.as_nanos() as u64,
+            cpu_ns_of: by_thread()?,
+            minor_faults,
+            large_allocations: allocations::large(),
+            // One is the folder's own.
+            fds: fs::read_dir("/proc/self/fd")?.count() as u64 - 1,
+            threads: field("Threads")?,
+            rss_kib: field("VmRSS")?,
+        })
+    }
+}
+
+fn by_thread() -> Result<BTreeMap<String, u64>> {
+    let mut cpu_ns_of = BTreeMap::new();
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?.path();
+        if thread.ends_with(process::id().to_string()) {
+            continue;
+        }
+        // A thread may have ended by now. The first number of schedstat is its CPU time.
+        let (Ok(name), Ok(schedstat)) =
+            (fs::read_to_string(thread.join("comm")), fs::read_to_string(thread.join("schedstat")))
+        else {
+            continue;
+        };
+        let cpu_ns: u64 = schedstat.split_whitespace().next().unwrap_or_default().parse().unwrap_or(0);
+        *cpu_ns_of.entry(name.trim().to_owned()).or_default() += cpu_ns;
+    }
+    Ok(cpu_ns_of)
+}
+
+/// CPU time of this thread.
+pub fn thread_cpu() -> Duration {
+    clock(ClockId::ThreadCPUTime)
+}
+
+fn clock(id: ClockId) -> Duration {
+    let time = clock_gettime(id);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
