@@ -26,6 +26,9 @@ const LEARNED: usize = 8;
 const LATEST: f64 = 0.4;
 /// Writes by which the next frame's announcement is taken to be later than the begin of its write.
 const WRITES: f64 = 2.0;
+/// Nanoseconds taken for copying a byte by a reader that has only copied small pieces so far: a memory bandwidth of about
+/// 7 GB/s.
+const COPY_COST: f64 = 0.15;
 /// Frame ids further apart are not neighbours in a cadence.
 const GAP_MAX: u32 = 16;
 
@@ -63,13 +66,13 @@ pub(crate) struct Cadence {
     history: [(i64, i64); HISTORY],
     known: usize,
     next: usize,
-    /// Nanoseconds this reader takes to copy a byte.
-    copy_cost: f64,
+    /// Nanoseconds this reader takes to copy a byte, when it is known.
+    copy_cost: Option<f64>,
 }
 
 impl Cadence {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { epoch: now, last: None, history: [(0, 0); HISTORY], known: 0, next: 0, copy_cost: 0.0 }
+        Self { epoch: now, last: None, history: [(0, 0); HISTORY], known: 0, next: 0, copy_cost: None }
     }
 
     /// Takes note of what a copy cost.
@@ -77,7 +80,7 @@ impl Cadence {
         // Small copies measure the system call and not the memory.
         if bytes >= 64 << 10 {
             let cost = took.as_nanos() as f64 / bytes as f64;
-            self.copy_cost = if self.copy_cost == 0.0 { cost } else { self.copy_cost + (cost - self.copy_cost) / 8.0 };
+            self.copy_cost = Some(self.copy_cost.map_or(cost, |known| known + (cost - known) / 8.0));
         }
     }
 
@@ -115,7 +118,7 @@ impl Cadence {
         let earliest = recent.iter().map(|(_, delay)| *delay).min().unwrap_or(0);
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
         let late = self.since_epoch(ended).saturating_sub(timestamp).saturating_sub(earliest) as f64;
-        let write = self.copy_cost * payload_bytes as f64;
+        let write = self.copy_cost.unwrap_or(COPY_COST) * payload_bytes as f64;
         let allowed = (interval * LATEST).min(interval - WRITES * write);
         let allowed = if self.is_ahead_of_time(interval) { f64::NEG_INFINITY } else { allowed };
         if late <= allowed {

@@ -33,13 +33,16 @@ glib::wrapper! {
     /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=auto ! decodebin ! videoconvert ! autovideosink
     /// ```
     ///
-    /// The producer need not run yet, and may come and go: the element waits and follows. Each announced frame is
-    /// copied once, into a buffer of downstream's pool; only the bytes of the wanted plane are read. When downstream is slower than the producer, the oldest waiting
-    /// frame is dropped (`queue-size` frames may wait). A frame that the producer changed while it was copied is
-    /// dropped too, and so is one whose pixels it may have changed while its metadata did not show it: the reference
-    /// producer overwrites the pixels first, so by default the copy has to end before the next frame can have begun by
-    /// the producer's cadence. That costs the first three frames of such a producer. After any loss, and when the picture changes, the next buffer is flagged `DISCONT`; a loss is also
-    /// told in a QoS message. No frame passes while paused, and none from before or during a pause passes after it.
+    /// The producer need not run yet, and may come and go: the element waits and follows. Each announced frame is copied
+    /// once, into a buffer of downstream's pool; only the bytes of the wanted plane are read. When downstream is slower
+    /// than the producer, the oldest waiting frame is dropped (`queue-size` frames may wait). After any loss, and when the
+    /// picture changes, the next buffer is flagged `DISCONT`; a loss is also told in a QoS message. No frame passes while
+    /// paused, and none from before or during a pause passes after it.
+    ///
+    /// A frame that the producer changed while it was copied is dropped, and so is one whose pixels it may have changed
+    /// while its metadata did not show it. The reference producer overwrites the pixels first; so by default the copy has
+    /// to end before the next frame can have begun by the producer's cadence. That costs the first eight frames of such a
+    /// producer, and none of `cvmmapsink`'s.
     ///
     /// A buffer's PTS is the running time at which its frame was captured, its `OFFSET` the producer's frame id; the
     /// producer's own timestamp rides along as a reference timestamp meta of caps `timestamp/x-unix`.
