@@ -99,6 +99,9 @@ pub fn body(data: &[u8]) {
 /// Largest row padding that a reader of a scene asks for.
 const STRIDE_MORE: usize = 15;
 
+/// Announcements before the one that is read: more than a reader remembers.
+const ANNOUNCED_MAX: usize = 48;
+
 /// A segment in real shared memory, removed at the end.
 pub struct Scene {
     address: Address,
@@ -139,16 +142,18 @@ impl Scene {
 
         let mut reader = SnapshotReader::new(&self.address, coherence);
         let received = Instant::now();
-        for (index, bytes) in announcements.iter().enumerate().take(usize::from(seen % 5)) {
-            let mut bytes = &bytes[..];
-            let frame_id = u32::from_le_bytes(take(&mut bytes));
-            // The highest byte of the time and the lowest ones: near 0, near the end, and near each other.
-            let [high, low @ ..]: [u8; 7] = take(&mut bytes);
-            let mut timestamp = [0; 8];
-            timestamp[..6].copy_from_slice(&low);
-            timestamp[7] = high;
+        let (mut frame_id, mut timestamp) = (0u32, 0u64);
+        for index in 0..usize::from(seen) % ANNOUNCED_MAX {
+            let mut step = &announcements[index % announcements.len()][..];
+            frame_id = frame_id.wrapping_add(u32::from_le_bytes(take(&mut step)));
+            // The highest byte of the time and the lowest ones: steps of a cadence, and to the end of time.
+            let [high, low @ ..]: [u8; 7] = take(&mut step);
+            let mut elapsed = [0; 8];
+            elapsed[..6].copy_from_slice(&low);
+            elapsed[7] = high;
+            timestamp = timestamp.wrapping_add(u64::from_le_bytes(elapsed));
             let after = Duration::from_micros(index as u64 * u64::from(at));
-            reader.observe(&SyncMessage::new(frame_id, u64::from_le_bytes(timestamp), ""), received + after);
+            reader.observe(&SyncMessage::new(frame_id, timestamp, ""), received + after);
         }
         let mut region: &[u8] = data;
         let bytes: MetadataBytes = take(&mut region);

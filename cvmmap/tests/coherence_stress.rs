@@ -13,7 +13,7 @@ use std::{
     process::{self, Child, Command, Stdio},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -266,21 +266,19 @@ fn a_producer_that_is_stopped_anywhere_brings_no_mixed_frame() {
     let _alone = alone();
     let producer = Producer::start(&slow_writer(60));
     let pid = producer.pid();
-    let ended = AtomicBool::new(false);
+    let case = Case { longest: Duration::from_millis(20), seconds: 4, ..Case::default() };
+    let end = Instant::now() + case.duration();
     let tally = thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = Random(0xD1B5_4A32_D192_ED03);
-            while !ended.load(Ordering::Relaxed) {
+            while Instant::now() < end {
                 thread::sleep(Duration::from_micros(random.below(60_000)));
                 kill_process(pid, Signal::STOP).unwrap();
                 thread::sleep(Duration::from_micros(random.below(80_000)));
                 kill_process(pid, Signal::CONT).unwrap();
             }
         });
-        let case = Case { longest: Duration::from_millis(20), seconds: 4, ..Case::default() };
-        let tally = read("producer stopped at random, 60 fps", &producer, case, never);
-        ended.store(true, Ordering::Relaxed);
-        tally
+        read("producer stopped at random, 60 fps", &producer, case, never)
     });
     assert_eq!(tally.mixed, 0);
 }
