@@ -152,9 +152,9 @@ impl Publisher {
         let wait = self.backoff.fail(random());
         // A server that stays away must not fill a disk.
         if published.is_some() || self.backoff.failures().is_power_of_two() {
-            let attempts = match self.backoff.failures() {
-                1 => String::new(),
-                failures => format!(" (failure {failures})"),
+            let attempts = match (self.backoff.failures(), published) {
+                (1, _) | (_, Some(_)) => String::new(),
+                (failures, None) => format!(" (failure {failures})"),
             };
             self.say(&format!("{why}{attempts}; trying again in {} ms", wait.as_millis()));
         }
