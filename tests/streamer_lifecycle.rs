@@ -10,9 +10,8 @@ use std::{
     thread,
 };
 
-use support::{Names, RtmpServer, RtpReceiver, Running, finish, free_tcp_port, json, read_until, wait_for};
+use support::{ENDLESS, Names, RtmpServer, RtpReceiver, Running, finish, free_tcp_port, json, read_until, wait_for};
 
-const ENDLESS: [&str; 2] = ["--dummy-frames", "0"];
 const H264: [&str; 2] = ["--codec", "h264"];
 
 /// Passes one connection on to `port`. Its own port, and what the client had sent once it is closed.
@@ -106,43 +105,26 @@ fn a_server_that_says_nothing_holds_up_nobody() {
     receiver.wait_total(200);
     streamer.signal("-INT");
     let (status, stdout, stderr) = streamer.wait();
-    assert_eq!(status, Some(0), "{stderr}");
+    assert_eq!(status, Some(5), "{stderr}");
+    assert!(stderr.lines().last().unwrap().contains("never connected"), "{stderr}");
     let outputs = &json(&stdout)["outputs"];
     assert_eq!(outputs["rtp"]["dropped"], 0);
+    assert_eq!(outputs["rtmp"]["state"], "connecting");
+    assert_eq!(outputs["rtmp"]["connects"], 0);
     assert!(outputs["rtmp"]["dropped"].as_u64().unwrap() > 50, "{outputs}");
 }
 
 #[test]
-fn an_output_that_breaks_leaves_the_other_at_work() {
-    let names = Names::new();
-    let server = RtmpServer::start(&names);
-    let receiver = RtpReceiver::start("h264");
-    let mut streamer = Running::start(
-        names.simulator().args(ENDLESS).args(H264).args(["--rtp", "--rtp-endpoint", &receiver.endpoint()]).args([
-            "--json",
-            "--rtmp",
-            "--rtmp-url",
-            &server.url(),
-        ]),
-    );
-    wait_for("RTMP frames", || server.file.metadata().is_ok_and(|file| file.len() > 4096));
-    server.process.kill();
-    let mut stderr = streamer.stderr();
-    let line = read_until(&mut stderr, "RTMP to ");
-    assert!(line.contains("goes on") && !line.contains("live/key"), "{line}");
-    let so_far = receiver.total();
-    receiver.wait_total(so_far + 30);
-    streamer.signal("-INT");
-    let (status, stdout, _) = streamer.wait();
-    assert_eq!(status, Some(5));
-    receiver.wait_total(json(&stdout)["outputs"]["rtp"]["sent"].as_u64().unwrap());
+fn a_server_that_refuses_is_told_without_the_key() {
+    for extra in [&["--rtmp-required", "--dummy-frames", "0"][..], &["--dummy-frames", "60", "--dummy-fps", "60"]] {
+        a_refusal_is_told_without_the_key(extra);
+    }
 }
 
-#[test]
-fn a_server_that_refuses_is_told_without_the_key() {
+fn a_refusal_is_told_without_the_key(extra: &[&str]) {
     let names = Names::new();
     let url = format!("rtmp://bob:hunter2@127.0.0.1:{}/live/sekret?token=tok3n", free_tcp_port());
-    let (status, _, stderr) = finish(names.simulator().args(ENDLESS).args(H264).args(["--rtmp", "--rtmp-url", &url]));
+    let (status, _, stderr) = finish(names.simulator().args(extra).args(H264).args(["--rtmp", "--rtmp-url", &url]));
     assert_eq!(status, Some(5), "{stderr}");
     assert!(stderr.contains("RTMP to rtmp://***@127.0.0.1:") && stderr.contains("/live/***: "), "{stderr}");
     assert!(stderr.contains("refused"), "{stderr}");

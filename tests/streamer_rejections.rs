@@ -68,6 +68,26 @@ fn outputs_without_what_they_need() {
 }
 
 #[test]
+fn several_outputs_that_do_not_go_together() {
+    let second = ["--rtp-endpoint", "127.0.0.1:5006"];
+    refused(1, &[INPUT, H264, RTP, &second, &["--rtp-sdp", "/tmp/x"]], &["1 --rtp-sdp for 2 --rtp-endpoint"]);
+    refused(1, &[INPUT, H264, RTP, &second, &["--rtp-sdp", "/tmp/x", "--rtp-sdp", "/tmp/x"]], &["/tmp/x", "twice"]);
+    refused(1, &[INPUT, H264, RTP, &["--rtp-sdp", "/tmp/x", "--rtp-sdp", "/tmp/y"]], &["2 --rtp-sdp for 1"]);
+    refused(1, &[INPUT, H264, RTP, &RTP[1..]], &["--rtp-endpoint 127.0.0.1:5004", "twice"]);
+    refused(1, &[INPUT, H264, RTMP, &RTMP[1..]], &["--rtmp-url rtmp://127.0.0.1:1/live/***", "twice"]);
+    refused(1, &[INPUT, H264, RTMP, &["--rtmp-url", "rtmp://h/sekret"]], &["--rtmp-url", "rtmp://"]);
+}
+
+#[test]
+fn retries_that_make_no_sense() {
+    for (min, max) in [("0", "1500"), ("2000", "1500"), ("250", "3600001")] {
+        let retry = ["--rtmp-retry-min-ms", min, "--rtmp-retry-max-ms", max];
+        refused(1, &[INPUT, H264, RTMP, &retry], &["--rtmp-retry-min-ms", "--rtmp-retry-max-ms"]);
+    }
+    refused(1, &[INPUT, H264, RTP, &["--rtmp-required"]], &["--rtmp-required needs --rtmp"]);
+}
+
+#[test]
 fn rtmp_modes_that_do_not_apply() {
     refused(1, &[INPUT, H264, RTMP, &["--rtmp-mode", "domestic"]], &["domestic", "H.265"]);
     refused(1, &[INPUT, H265, RTMP], &["--rtmp-mode enhanced", "--rtmp-mode domestic"]);

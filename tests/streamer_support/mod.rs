@@ -21,6 +21,8 @@ use gst::prelude::*;
 /// Longer than anything takes on a loaded machine; what waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+pub const ENDLESS: [&str; 2] = ["--dummy-frames", "0"];
+
 /// Names that no other test has.
 pub struct Names {
     directory: tempfile::TempDir,
@@ -167,8 +169,10 @@ pub struct RtmpServer {
 
 impl RtmpServer {
     pub fn start(names: &Names) -> Self {
-        let port = free_tcp_port();
-        let file = names.path("received.mkv");
+        Self::start_on(free_tcp_port(), names.path("received.mkv"))
+    }
+
+    pub fn start_on(port: u16, file: PathBuf) -> Self {
         let process = Running::start(
             ffmpeg()
                 .args(["-listen", "1", "-timeout", "60", "-i", &format!("rtmp://127.0.0.1:{port}/live/key")])
@@ -184,6 +188,11 @@ impl RtmpServer {
 
     pub fn url(&self) -> String {
         format!("rtmp://127.0.0.1:{}/live/key", self.port)
+    }
+
+    /// Waits until frames have come.
+    pub fn wait_frames(&self) {
+        wait_for("RTMP frames", || self.file.metadata().is_ok_and(|file| file.len() > 8192));
     }
 
     /// Frames that decode from what was received, and what FFmpeg complains of.
@@ -268,6 +277,33 @@ impl RtpReceiver {
 impl Drop for RtpReceiver {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// A producer of noise in one picture size, made from stock elements.
+pub struct Producer(gst::Pipeline);
+
+impl Producer {
+    pub fn start(names: &Names, caps: &str) -> Self {
+        gst::init().unwrap();
+        gstcvmmap::plugin_register_static().unwrap();
+        let pipeline = gst::parse::launch(&format!(
+            "videotestsrc is-live=true pattern=snow ! video/x-raw,{caps} ! \
+             cvmmapsink sync=false shm-name={} zmq-endpoint={} label=camera",
+            names.shm,
+            names.endpoint()
+        ))
+        .unwrap()
+        .downcast::<gst::Pipeline>()
+        .unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        Self(pipeline)
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
     }
 }
 

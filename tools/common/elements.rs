@@ -16,7 +16,7 @@ pub fn make(factory: &str) -> Result<gst::Element, Failure> {
 pub fn missing(factory: &str) -> Failure {
     let package = match factory {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "x265enc" | "h264parse" | "h265parse" | "rtmp2sink" | "errorignore" => "gstreamer1.0-plugins-bad",
+        "x265enc" | "h264parse" | "h265parse" | "rtmp2sink" => "gstreamer1.0-plugins-bad",
         "rtph264pay" | "rtph265pay" | "udpsink" | "flvmux" | "videobox" => "gstreamer1.0-plugins-good",
         _ => "gstreamer1.0-plugins-base",
     };

@@ -1,6 +1,26 @@
 //! What an element complains of, in one line that a user understands.
 
+use std::collections::HashSet;
+
 use gst::prelude::*;
+
+use super::run::tell;
+
+/// Different warnings that are told; a stream in trouble must not fill a disk.
+const WARNINGS_MAX: usize = 20;
+
+/// Tells each warning once.
+#[derive(Debug, Default)]
+pub struct Warnings(HashSet<String>);
+
+impl Warnings {
+    /// Tells `line`, unless it was told before or too much was.
+    pub fn tell(&mut self, line: &str) {
+        if self.0.len() < WARNINGS_MAX && self.0.insert(line.to_owned()) {
+            tell(&format!("warning: {line}"));
+        }
+    }
+}
 
 /// `error`, with the detail that the element gave.
 pub fn sentence(error: &gst::glib::Error, debug: Option<&str>) -> String {

@@ -22,7 +22,7 @@ Examples:
       --zmq-endpoint ipc:///tmp/test_sync.ipc --codec h264 --rtp --rtp-endpoint 127.0.0.1:5004
 
 Exit codes: 0 success, 1 wrong arguments, 2 a configuration that cannot be set up,
-5 the pipeline cannot start or broke (missing encoder, RTMP server that refuses).";
+5 the pipeline cannot start or broke (missing encoder), or an RTMP server was never reached.";
 
 /// Publishes the frames of a cv-mmap producer as RTP and RTMP.
 ///
@@ -73,24 +73,33 @@ pub struct Options {
     /// Send RTP over UDP unicast
     #[arg(long, help_heading = "Output")]
     pub rtp: bool,
-    /// RTP destination; an IPv6 address goes in brackets
+    /// RTP destination; an IPv6 address goes in brackets. Several times for several receivers
     #[arg(long, value_name = "HOST:PORT", help_heading = "Output")]
-    pub rtp_endpoint: Option<String>,
+    pub rtp_endpoint: Vec<String>,
     /// RTP payload type, 96 to 127
     #[arg(long, value_name = "PT", default_value_t = 96, help_heading = "Output")]
     pub rtp_payload_type: u32,
-    /// Write the session description that a receiver needs to this file
+    /// Write the session description that a receiver needs to this file; one for each --rtp-endpoint, in their order
     #[arg(long, value_name = "PATH", help_heading = "Output")]
-    pub rtp_sdp: Option<PathBuf>,
-    /// Publish to an RTMP server
+    pub rtp_sdp: Vec<PathBuf>,
+    /// Publish to RTMP servers; one that is not there, breaks or hangs is tried again until the run ends
     #[arg(long, help_heading = "Output")]
     pub rtmp: bool,
-    /// RTMP publish URL: rtmp://HOST[:PORT]/APP/STREAM
+    /// RTMP publish URL: rtmp://HOST[:PORT]/APP/STREAM. Several times for several servers
     #[arg(long, value_name = "URL", help_heading = "Output")]
-    pub rtmp_url: Option<String>,
+    pub rtmp_url: Vec<String>,
     /// H.265 packaging, required for H.265: Enhanced RTMP (FourCC hvc1) or the domestic extension (codec id 12)
     #[arg(long, value_enum, help_heading = "Output")]
     pub rtmp_mode: Option<RtmpMode>,
+    /// End the run with exit code 5 when the first connection to an RTMP server fails
+    #[arg(long, help_heading = "Output")]
+    pub rtmp_required: bool,
+    /// Shortest wait before an RTMP server is tried again; it doubles from one failure to the next
+    #[arg(long, value_name = "MS", default_value_t = 250, help_heading = "Output")]
+    pub rtmp_retry_min_ms: u32,
+    /// Longest wait before an RTMP server is tried again
+    #[arg(long, value_name = "MS", default_value_t = 1500, help_heading = "Output")]
+    pub rtmp_retry_max_ms: u32,
 
     /// Process this many frames, then exit; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]

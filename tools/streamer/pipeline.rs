@@ -1,8 +1,11 @@
-//! The pipeline: producer -> picture -> encoder -> parser -> tee -> outputs.
+//! The encoder's pipeline: producer -> picture -> encoder -> parser -> fan-out to the outputs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    cell::{RefCell, RefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use gst::prelude::*;
@@ -10,7 +13,7 @@ use gst::prelude::*;
 use super::{
     encoder,
     options::Codec,
-    outlet::{self, Outlet},
+    outlet::{FanOut, Outlets},
     padding,
     plan::{Encoding, Input, Stream},
     summary,
@@ -32,6 +35,7 @@ pub const ENCODER_SILENT: &str = "cvmmap-streamer-encoder-silent";
 pub const INPUT: &str = "input";
 /// Name of the encoder in the pipeline.
 pub const ENCODER: &str = "encoder";
+
 /// From a producer to its outputs.
 #[derive(Debug)]
 pub struct Streamer {
@@ -39,7 +43,7 @@ pub struct Streamer {
     source: gst::Element,
     encoder: encoder::Choice,
     counts: Arc<Counts>,
-    outlets: Vec<Outlet>,
+    outlets: RefCell<Outlets>,
 }
 
 #[derive(Debug, Default)]
@@ -57,22 +61,9 @@ impl Streamer {
         let pipeline = gst::Pipeline::with_name("streamer");
         let source = source(plan)?;
         let counts = Arc::new(Counts::default());
-        let tee = encode(&pipeline, &source, &choice, &plan.encoding, &counts)?;
-
-        let codec = plan.encoding.codec;
-        let mut outlets = Vec::new();
-        if let Some(rtp) = &plan.rtp {
-            outlets.push(outlet::rtp::add(&pipeline, &tee, codec, rtp)?);
-        }
-        if let Some(rtmp) = &plan.rtmp {
-            outlets.push(outlet::rtmp::add(&pipeline, &tee, codec, rtmp)?);
-        }
-        if outlets.is_empty() {
-            let nowhere = elements::make("fakesink")?;
-            nowhere.set_property("async", false);
-            elements::add_chain(&pipeline, &[&nowhere])?;
-            elements::link(&tee, &nowhere)?;
-        }
+        let fan_out = FanOut::new()?;
+        encode(&pipeline, &source, &choice, &plan.encoding, &counts, fan_out.element())?;
+        let outlets = RefCell::new(Outlets::new(plan, &fan_out)?);
         Ok(Self { pipeline, source, encoder: choice, counts, outlets })
     }
 
@@ -99,8 +90,8 @@ impl Streamer {
     }
 
     /// The outputs.
-    pub fn outlets(&self) -> &[Outlet] {
-        &self.outlets
+    pub fn outlets(&self) -> RefMut<'_, Outlets> {
+        self.outlets.borrow_mut()
     }
 
     /// What happened so far.
@@ -115,11 +106,7 @@ impl Streamer {
             invalid: count(&stats, "frames-invalid") + count(&stats, "frames-unavailable"),
             encoder: self.encoder.name(),
             encoded: self.counts.encoded.load(Ordering::Relaxed),
-            outputs: self
-                .outlets
-                .iter()
-                .map(|outlet| (outlet.kind().name(), summary::Output::new(outlet.meter())))
-                .collect(),
+            outputs: self.outlets().summary(),
         }
     }
 
@@ -156,14 +143,15 @@ fn source(plan: &Stream) -> Result<gst::Element, Failure> {
     Ok(source)
 }
 
-/// Adds everything from the source to the tee.
+/// Adds everything from the source to the fan-out, `end`.
 fn encode(
     pipeline: &gst::Pipeline,
     source: &gst::Element,
     choice: &encoder::Choice,
     encoding: &Encoding,
     counts: &Arc<Counts>,
-) -> Result<gst::Element, Failure> {
+    end: &gst::Element,
+) -> Result<(), Failure> {
     // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
     let to_planar = elements::make("videoconvert")?;
     let planar = filter(
@@ -186,16 +174,14 @@ fn encode(
     parser.set_property("config-interval", -1);
     let encoded =
         filter(gst::Caps::builder(encoded.0).field("stream-format", encoded.1).field("alignment", "au").build())?;
-    let tee = elements::make("tee")?;
 
     padding::install(&to_planar, &videobox, choice.side_min());
     follow_picture(&encoder, choice);
     watch(&encoder, choice, counts);
     elements::add_chain(
         pipeline,
-        &[source, &to_planar, &planar, &videobox, &to_input, &input, &encoder, &parser, &encoded, &tee],
-    )?;
-    Ok(tee)
+        &[source, &to_planar, &planar, &videobox, &to_input, &input, &encoder, &parser, &encoded, end],
+    )
 }
 
 fn filter(caps: gst::Caps) -> Result<gst::Element, Failure> {

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::PathBuf,
+    time::Duration,
 };
 
 use cvmmap::{Address, AddressError, Target};
@@ -10,6 +11,7 @@ use cvmmap::{Address, AddressError, Target};
 use super::{
     endpoint,
     options::{Codec, EncoderDevice, InputMode, Options, RtmpMode},
+    outlet::retry,
     rtmp_url::RtmpUrl,
 };
 use crate::{common::failure::Failure, simulator};
@@ -22,6 +24,8 @@ const DEFAULT_LABEL: &str = "dummy";
 const SIDE_MAX: u32 = 16_384;
 /// Fastest simulated rate; faster than any camera.
 const FPS_MAX: u32 = 1_000;
+/// Longest wait for an RTMP server that anybody means.
+const RETRY_MAX_MS: u32 = 3_600_000;
 /// Most B-frames in a row that x264 and x265 take.
 const B_FRAMES_MAX: u32 = 16;
 
@@ -49,10 +53,10 @@ pub struct Stream {
     pub idle_timeout_ms: u32,
     /// How to encode.
     pub encoding: Encoding,
-    /// RTP output.
-    pub rtp: Option<Rtp>,
-    /// RTMP output.
-    pub rtmp: Option<Rtmp>,
+    /// RTP outputs.
+    pub rtp: Vec<Rtp>,
+    /// RTMP outputs.
+    pub rtmp: Vec<Rtmp>,
 }
 
 /// Which producer.
@@ -95,6 +99,10 @@ pub struct Rtmp {
     pub url: RtmpUrl,
     /// How H.265 is packaged; H.264 has one packaging.
     pub mode: Option<RtmpMode>,
+    /// How long to wait before the next attempt.
+    pub retry: retry::Bounds,
+    /// Whether the run fails when the first attempt does.
+    pub required: bool,
 }
 
 impl Plan {
@@ -112,7 +120,7 @@ impl Plan {
         let rtmp = rtmp(options)?;
 
         // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
-        let stream = if simulated && rtp.is_none() && rtmp.is_none() {
+        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() {
             None
         } else {
             Some(stream(options, input.clone(), rtp, rtmp)?)
@@ -177,28 +185,48 @@ fn input(options: &Options) -> Result<Input, Failure> {
     }
 }
 
-fn rtp(options: &Options) -> Result<Option<Rtp>, Failure> {
+fn rtp(options: &Options) -> Result<Vec<Rtp>, Failure> {
     if !(96..=127).contains(&options.rtp_payload_type) {
         return Err(usage(format!(
             "--rtp-payload-type {} is not a dynamic payload type; take 96 to 127",
             options.rtp_payload_type
         )));
     }
+    let Options { rtp_endpoint: endpoints, rtp_sdp: sdps, .. } = options;
     if !options.rtp {
-        return match (&options.rtp_endpoint, &options.rtp_sdp) {
-            (Some(_), _) => Err(usage("--rtp-endpoint needs --rtp")),
-            (_, Some(_)) => Err(usage("--rtp-sdp needs --rtp")),
-            (None, None) => Ok(None),
+        return match (endpoints.is_empty(), sdps.is_empty()) {
+            (false, _) => Err(usage("--rtp-endpoint needs --rtp")),
+            (_, false) => Err(usage("--rtp-sdp needs --rtp")),
+            (true, true) => Ok(Vec::new()),
         };
     }
-    let Some(endpoint) = &options.rtp_endpoint else {
+    if endpoints.is_empty() {
         return Err(usage("--rtp needs --rtp-endpoint HOST:PORT"));
-    };
-    Ok(Some(Rtp {
-        destination: rtp_destination(endpoint)?,
-        payload_type: options.rtp_payload_type as u8,
-        sdp: options.rtp_sdp.clone(),
-    }))
+    }
+    if !sdps.is_empty() && sdps.len() != endpoints.len() {
+        return Err(usage(format!(
+            "{} --rtp-sdp for {} --rtp-endpoint: give one for each, in the same order, or none",
+            sdps.len(),
+            endpoints.len()
+        )));
+    }
+    if let Some(sdp) = twice(sdps) {
+        return Err(usage(format!("--rtp-sdp {} is given twice", sdp.display())));
+    }
+    let destinations = endpoints.iter().map(|text| rtp_destination(text)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(destination) = twice(&destinations) {
+        return Err(usage(format!("--rtp-endpoint {destination} is given twice")));
+    }
+    let mut sdps = sdps.iter().cloned();
+    Ok(destinations
+        .into_iter()
+        .map(|destination| Rtp { destination, payload_type: options.rtp_payload_type as u8, sdp: sdps.next() })
+        .collect())
+}
+
+/// What stands in `items` a second time.
+fn twice<T: PartialEq>(items: &[T]) -> Option<&T> {
+    items.iter().enumerate().find(|(index, item)| items[..*index].contains(item)).map(|(_, item)| item)
 }
 
 fn rtp_destination(text: &str) -> Result<SocketAddr, Failure> {
@@ -217,33 +245,48 @@ fn rtp_destination(text: &str) -> Result<SocketAddr, Failure> {
     Ok(destination)
 }
 
-fn rtmp(options: &Options) -> Result<Option<Rtmp>, Failure> {
+fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
+    let (min, max) = (options.rtmp_retry_min_ms, options.rtmp_retry_max_ms);
+    if min == 0 || max < min || max > RETRY_MAX_MS {
+        return Err(usage(format!(
+            "--rtmp-retry-min-ms {min} and --rtmp-retry-max-ms {max} must be from 1 to {RETRY_MAX_MS}, the first not \
+             above the second"
+        )));
+    }
     if !options.rtmp {
-        return match (&options.rtmp_url, options.rtmp_mode) {
-            (Some(_), _) => Err(usage("--rtmp-url needs --rtmp")),
-            (_, Some(_)) => Err(usage("--rtmp-mode needs --rtmp")),
-            (None, None) => Ok(None),
+        return match (options.rtmp_url.is_empty(), options.rtmp_mode, options.rtmp_required) {
+            (false, ..) => Err(usage("--rtmp-url needs --rtmp")),
+            (_, Some(_), _) => Err(usage("--rtmp-mode needs --rtmp")),
+            (.., true) => Err(usage("--rtmp-required needs --rtmp")),
+            (true, None, false) => Ok(Vec::new()),
         };
     }
-    let Some(url) = &options.rtmp_url else {
+    if options.rtmp_url.is_empty() {
         return Err(usage("--rtmp needs --rtmp-url URL"));
-    };
-    let Some(url) = RtmpUrl::parse(url) else {
+    }
+    let urls = options.rtmp_url.iter().map(|text| RtmpUrl::parse(text)).collect::<Option<Vec<_>>>();
+    let Some(urls) = urls else {
         // The text itself may hold a stream key: it is not repeated.
         return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM"));
     };
+    if let Some(url) = twice(&urls) {
+        return Err(usage(format!("--rtmp-url {url} is given twice")));
+    }
     match (options.codec, options.rtmp_mode) {
         (Some(Codec::H264), Some(RtmpMode::Domestic)) => {
-            Err(usage("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264"))
+            return Err(usage("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264"));
         }
         (Some(Codec::H265), None) => {
-            Err(usage("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"))
+            return Err(usage("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"));
         }
-        (_, mode) => Ok(Some(Rtmp { url, mode })),
+        _ => {}
     }
+    let [min, max] = [min, max].map(|ms| Duration::from_millis(ms.into()));
+    let (mode, required) = (options.rtmp_mode, options.rtmp_required);
+    Ok(urls.into_iter().map(|url| Rtmp { url, mode, retry: retry::Bounds { min, max }, required }).collect())
 }
 
-fn stream(options: &Options, input: Input, rtp: Option<Rtp>, rtmp: Option<Rtmp>) -> Result<Stream, Failure> {
+fn stream(options: &Options, input: Input, rtp: Vec<Rtp>, rtmp: Vec<Rtmp>) -> Result<Stream, Failure> {
     let Some(codec) = options.codec else {
         return Err(usage("--codec h264 or --codec h265 is missing"));
     };

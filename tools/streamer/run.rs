@@ -48,13 +48,13 @@ type Account = (Result<(), Failure>, Option<summary::Stream>);
 /// Streams; a second time, in software, when the hardware encoder turns out not to work.
 fn run_stream(supervisor: &Supervisor, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
     let encoding = &plan.encoding;
-    if plan.rtp.is_none() && plan.rtmp.is_none() {
+    if plan.rtp.is_empty() && plan.rtmp.is_empty() {
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
     let mut choice = encoder::Choice::pick(encoding)?;
     loop {
         let streamer = Streamer::new(plan, choice)?;
-        let ending = supervisor.run(simulator, Some((&streamer, plan)));
+        let ending = supervisor.run(simulator, Some(&streamer));
         match ending {
             Ok(Ending::EncoderBroken(reason)) if encoding.device == EncoderDevice::Auto => {
                 choice = encoder::Choice::software(encoding.codec, Some(reason))?;

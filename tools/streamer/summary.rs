@@ -45,7 +45,7 @@ pub struct Stream {
     pub encoded: u64,
     /// Outputs by name.
     #[serde(serialize_with = "as_map")]
-    pub outputs: Vec<(&'static str, Output)>,
+    pub outputs: Vec<(String, Output)>,
 }
 
 /// One output.
@@ -53,8 +53,13 @@ pub struct Stream {
 pub struct Output {
     /// Access units handed to the network.
     pub sent: u64,
-    /// Access units that were not, for the output was behind.
+    /// Access units that were not, for the output was behind or had no connection.
     pub dropped: u64,
+    /// What it was doing when the run ended.
+    pub state: &'static str,
+    /// How often a server agreed to take the stream; of an output that asks one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connects: Option<u64>,
     /// Milliseconds from capture to sending.
     pub latency_ms: Latency,
 }
@@ -69,12 +74,14 @@ pub struct Latency {
 
 impl Output {
     /// The account of one output.
-    pub fn new(meter: &Meter) -> Self {
+    pub fn new(meter: &Meter, state: &'static str, connects: Option<u64>) -> Self {
         let latency = meter.latency();
         let at = |percent| latency.percentile(percent).map(milliseconds);
         Self {
             sent: meter.sent(),
             dropped: meter.dropped(),
+            state,
+            connects,
             latency_ms: Latency { p50: at(50.0), p95: at(95.0), p99: at(99.0) },
         }
     }
@@ -84,7 +91,7 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn as_map<S: serde::Serializer>(outputs: &[(&'static str, Output)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<S: serde::Serializer>(outputs: &[(String, Output)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(outputs.iter().map(|(name, output)| (name, output)))
 }
 
@@ -103,7 +110,10 @@ impl fmt::Display for Summary {
         )?;
         writeln!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
         for (name, output) in &stream.outputs {
-            write!(f, "{name}: sent={} dropped={}", output.sent, output.dropped)?;
+            write!(f, "{name}: sent={} dropped={} state={}", output.sent, output.dropped, output.state)?;
+            if let Some(connects) = output.connects {
+                write!(f, " connects={connects}")?;
+            }
             let Latency { p50, p95, p99 } = output.latency_ms;
             for (percentile, value) in [("p50", p50), ("p95", p95), ("p99", p99)] {
                 if let Some(value) = value {
@@ -134,14 +144,16 @@ mod tests {
                 encoded: 7,
                 outputs: vec![
                     (
-                        "rtp",
+                        "rtp".to_owned(),
                         Output {
                             sent: 6,
                             dropped: 1,
+                            state: "sending",
+                            connects: None,
                             latency_ms: Latency { p50: Some(1.25), p95: Some(2.0), p99: Some(3.0) },
                         },
                     ),
-                    ("rtmp", Output::new(&Meter::default())),
+                    ("rtmp".to_owned(), Output::new(&Meter::default(), "retrying", Some(2))),
                 ],
             }),
         }
@@ -154,8 +166,8 @@ mod tests {
             "simulator: published=9\n\
              ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4\n\
              encoder: name=x264enc encoded=7\n\
-             rtp: sent=6 dropped=1 latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
-             rtmp: sent=0 dropped=0\n"
+             rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
+             rtmp: sent=0 dropped=0 state=retrying connects=2\n"
         );
     }
 
@@ -165,6 +177,8 @@ mod tests {
         assert_eq!(json["simulator"]["published"], 9);
         assert_eq!(json["frames_in"], 8);
         assert_eq!(json["outputs"]["rtp"]["latency_ms"]["p50"], 1.25);
+        assert_eq!(json["outputs"]["rtmp"]["connects"], 2);
+        assert!(json["outputs"]["rtp"].get("connects").is_none());
         assert!(json["outputs"]["rtmp"]["latency_ms"]["p99"].is_null());
         let alone = Summary { stream: None, ..summary() };
         assert_eq!(serde_json::to_string(&alone).unwrap(), r#"{"simulator":{"published":9}}"#);

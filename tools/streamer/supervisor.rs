@@ -2,27 +2,29 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     rc::Rc,
     time::Duration,
 };
 
 use gst::{glib, prelude::*};
 
-use super::{complaint, outlet, pipeline, pipeline::Streamer, plan::Stream, run::tell};
+use super::{complaint, complaint::Warnings, pipeline, pipeline::Streamer, run::tell};
 use crate::{
     common::failure::Failure,
     simulator::{self, Simulator},
 };
 
-/// After a signal, outputs have this long to say goodbye.
-const GOODBYE_MAX: Duration = Duration::from_millis(700);
+/// After a signal, outputs have this long to say goodbye,
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+/// and after the end of the stream this long to send what is left.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+/// Outputs are looked after this often.
+const OUTLET_TICK: Duration = Duration::from_millis(20);
 /// After the last simulated frame, the stream is looked at this often,
 const TAIL_TICK: Duration = Duration::from_millis(100);
 /// and ends when nothing has moved for so many looks.
 const TAIL_QUIET_TICKS: u32 = 5;
-/// Different warnings that are told; a stream in trouble must not fill a disk.
-const WARNINGS_MAX: usize = 20;
 /// SIGINT and SIGTERM. Source: signal(7).
 const SIGNALS: [i32; 2] = [2, 15];
 
@@ -50,6 +52,7 @@ type Events = Rc<RefCell<VecDeque<Event>>>;
 enum Event {
     Signal,
     GoodbyeOver,
+    OutletTick,
     TailTick,
     Message(Role, gst::Message),
 }
@@ -80,26 +83,16 @@ impl Supervisor {
     ///
     /// # Errors
     /// What an element complains of.
-    pub fn run(
-        &self,
-        simulator: Option<&Simulator>,
-        streamer: Option<(&Streamer, &Stream)>,
-    ) -> Result<Ending, Failure> {
-        let mut run = Run {
-            supervisor: self,
-            simulator,
-            streamer,
-            stopping: false,
-            tail: None,
-            lost: Vec::new(),
-            warned: HashSet::new(),
-        };
+    pub fn run(&self, simulator: Option<&Simulator>, streamer: Option<&Streamer>) -> Result<Ending, Failure> {
+        let mut run =
+            Run { supervisor: self, simulator, streamer, stopping: false, tail: None, warnings: Warnings::default() };
         // What an earlier stream had to say is over.
         self.events.borrow_mut().retain(|event| matches!(event, Event::Signal | Event::Message(Role::Simulator, _)));
         let _watches = [
             simulator.map(|simulator| self.watch(Role::Simulator, simulator.pipeline())),
-            streamer.map(|(streamer, _)| self.watch(Role::Streamer, streamer.pipeline())),
+            streamer.map(|streamer| self.watch(Role::Streamer, streamer.pipeline())),
         ];
+        let _ticks = streamer.map(|_| self.tick());
         run.start()?;
         let context = glib::MainContext::default();
         loop {
@@ -110,11 +103,19 @@ impl Supervisor {
                 }
                 Some(event) => {
                     if let Some(ending) = run.hear(event)? {
-                        return run.lost.pop().map_or(Ok(ending), |(_, failure)| Err(failure));
+                        return run.judge(ending);
                     }
                 }
             }
         }
+    }
+
+    fn tick(&self) -> Ticks {
+        let events = Rc::clone(&self.events);
+        Ticks(Some(glib::timeout_add_local(OUTLET_TICK, move || {
+            events.borrow_mut().push_back(Event::OutletTick);
+            glib::ControlFlow::Continue
+        })))
     }
 
     fn watch(&self, role: Role, pipeline: &gst::Pipeline) -> Option<gst::bus::BusWatchGuard> {
@@ -137,6 +138,17 @@ impl Drop for Supervisor {
     }
 }
 
+/// A timer that ends with its owner.
+struct Ticks(Option<glib::SourceId>);
+
+impl Drop for Ticks {
+    fn drop(&mut self) {
+        if let Some(source) = self.0.take() {
+            source.remove();
+        }
+    }
+}
+
 /// The end of a simulated stream: frames still on their way.
 struct Tail {
     ingested: u64,
@@ -146,11 +158,10 @@ struct Tail {
 struct Run<'a> {
     supervisor: &'a Supervisor,
     simulator: Option<&'a Simulator>,
-    streamer: Option<(&'a Streamer, &'a Stream)>,
+    streamer: Option<&'a Streamer>,
     stopping: bool,
     tail: Option<Tail>,
-    lost: Vec<(outlet::Kind, Failure)>,
-    warned: HashSet<String>,
+    warnings: Warnings,
 }
 
 impl Run<'_> {
@@ -162,13 +173,14 @@ impl Run<'_> {
         if let Some(pipeline) = simulator {
             self.set_state(Role::Simulator, pipeline, gst::State::Paused)?;
         }
-        if let Some((streamer, _)) = self.streamer {
+        if let Some(streamer) = self.streamer {
+            streamer.outlets().start()?;
             self.set_state(Role::Streamer, streamer.pipeline(), gst::State::Playing)?;
         }
         if let Some(pipeline) = simulator {
             self.set_state(Role::Simulator, pipeline, gst::State::Playing)?;
         }
-        if let Some((streamer, _)) = self.streamer {
+        if let Some(streamer) = self.streamer {
             tell(&streamer.encoder().sentence());
         }
         if self.supervisor.simulator_ended.get() {
@@ -195,6 +207,7 @@ impl Run<'_> {
                 tell("an output did not finish in time and is cut off");
                 Ok(Some(Ending::Done))
             }
+            Event::OutletTick => self.look_after_outlets(),
             Event::TailTick => {
                 self.look_at_tail();
                 Ok(None)
@@ -203,9 +216,29 @@ impl Run<'_> {
         }
     }
 
+    fn look_after_outlets(&self) -> Result<Option<Ending>, Failure> {
+        let Some(streamer) = self.streamer else {
+            return Ok(None);
+        };
+        let mut outlets = streamer.outlets();
+        outlets.look()?;
+        match outlets.have_ended() {
+            true => Ok(Some(Ending::Done)),
+            false => Ok(None),
+        }
+    }
+
+    /// What a run that has ended is worth.
+    fn judge(&self, ending: Ending) -> Result<Ending, Failure> {
+        match (&ending, self.streamer.and_then(|streamer| streamer.outlets().fault())) {
+            (Ending::Done, Some(failure)) => Err(failure),
+            _ => Ok(ending),
+        }
+    }
+
     /// Ends the stream when the last simulated frame is through.
     fn look_at_tail(&mut self) {
-        let (Some(tail), Some((streamer, _))) = (&mut self.tail, self.streamer) else {
+        let (Some(tail), Some(streamer)) = (&mut self.tail, self.streamer) else {
             return;
         };
         let (ingested, waiting) = streamer.progress();
@@ -225,7 +258,7 @@ impl Run<'_> {
 
     /// Ends the stream in order; at once when told twice.
     fn stop(&mut self) -> Option<Ending> {
-        let Some((streamer, _)) = self.streamer.filter(|_| !self.stopping) else {
+        let Some(streamer) = self.streamer.filter(|_| !self.stopping) else {
             return Some(Ending::Done);
         };
         self.stopping = true;
@@ -243,7 +276,7 @@ impl Run<'_> {
             gst::MessageView::Warning(warning) => {
                 let subject = self.subject(role, message);
                 let text = subject.sentence(&warning.error(), warning.debug().as_deref());
-                self.warn(subject, &text);
+                self.warnings.tell(&subject.line(&text));
             }
             gst::MessageView::Latency(_) => {
                 if let Some(pipeline) = self.pipeline(role) {
@@ -254,7 +287,7 @@ impl Run<'_> {
             gst::MessageView::Application(application)
                 if application.structure().is_some_and(|structure| structure.name() == pipeline::ENCODER_SILENT) =>
             {
-                if let Some((streamer, _)) = self.streamer.filter(|(streamer, _)| streamer.encoded_nothing()) {
+                if let Some(streamer) = self.streamer.filter(|streamer| streamer.encoded_nothing()) {
                     return Ok(Some(Ending::EncoderBroken(format!("{} gives nothing", streamer.encoder().name()))));
                 }
             }
@@ -263,45 +296,36 @@ impl Run<'_> {
         Ok(None)
     }
 
-    /// Decides what an error ends: an output, the encoder's turn, or everything.
+    /// Decides what an error ends: the encoder's turn, or everything.
     fn broke(&mut self, role: Role, message: &gst::Message) -> Result<Option<Ending>, Failure> {
         let subject = self.subject(role, message);
-        let (Some(failure), Some((streamer, _))) = (self.failure(role, message), self.streamer) else {
-            return self.failure(role, message).map_or(Ok(None), Err);
-        };
-        match subject {
-            Subject::Encoder if streamer.encoder().is_hardware() && streamer.encoded_nothing() => {
+        match (self.failure(role, message), self.streamer) {
+            (None, _) => Ok(None),
+            (Some(failure), Some(streamer))
+                if subject == Subject::Encoder && streamer.encoder().is_hardware() && streamer.encoded_nothing() =>
+            {
                 Ok(Some(Ending::EncoderBroken(failure.to_string())))
             }
-            Subject::Outlet(kind) => self.lose(streamer, kind, failure),
-            _ => Err(failure),
+            (Some(failure), _) => Err(failure),
         }
-    }
-
-    /// An output that worked and broke leaves the others at work; the run fails when it ends.
-    fn lose(&mut self, streamer: &Streamer, kind: outlet::Kind, failure: Failure) -> Result<Option<Ending>, Failure> {
-        if self.lost.iter().any(|(lost, _)| *lost == kind) {
-            return Ok(None);
-        }
-        let Some(outlet) = streamer.outlets().iter().find(|outlet| outlet.kind() == kind) else {
-            return Err(failure);
-        };
-        let last = self.lost.len() + 1 == streamer.outlets().len();
-        if last || !outlet.has_worked() {
-            return Err(failure);
-        }
-        outlet.detach(streamer.pipeline());
-        tell(&format!("{failure}; the other output goes on"));
-        self.lost.push((kind, failure));
-        Ok(None)
     }
 
     fn ended(&mut self, role: Role) -> Option<Ending> {
-        if role == Role::Streamer || self.streamer.is_none() {
+        let Some(streamer) = self.streamer else {
             return Some(Ending::Done);
+        };
+        match role {
+            Role::Streamer => {
+                streamer.outlets().finish();
+                if !self.stopping {
+                    self.after(DRAIN_MAX, || Event::GoodbyeOver);
+                }
+            }
+            Role::Simulator => {
+                self.supervisor.simulator_ended.set(true);
+                self.begin_tail();
+            }
         }
-        self.supervisor.simulator_ended.set(true);
-        self.begin_tail();
         None
     }
 
@@ -313,14 +337,7 @@ impl Run<'_> {
     fn pipeline(&self, role: Role) -> Option<&gst::Pipeline> {
         match role {
             Role::Simulator => self.simulator.map(Simulator::pipeline),
-            Role::Streamer => self.streamer.map(|(streamer, _)| streamer.pipeline()),
-        }
-    }
-
-    fn warn(&mut self, subject: Subject, text: &str) {
-        let line = format!("warning: {}", self.line(subject, text));
-        if self.warned.len() < WARNINGS_MAX && self.warned.insert(line.clone()) {
-            tell(&line);
+            Role::Streamer => self.streamer.map(Streamer::pipeline),
         }
     }
 
@@ -330,7 +347,7 @@ impl Run<'_> {
         };
         let subject = self.subject(role, message);
         let text = subject.sentence(&error.error(), error.debug().as_deref());
-        let line = self.line(subject, &text);
+        let line = subject.line(&text);
         let names_taken = subject == Subject::Simulator
             && matches!(
                 error.error().kind::<gst::ResourceError>(),
@@ -350,29 +367,7 @@ impl Run<'_> {
             Some(simulator::SINK) => Subject::Simulator,
             Some(pipeline::INPUT) => Subject::Input,
             Some(pipeline::ENCODER) => Subject::Encoder,
-            Some(name) => outlet::Kind::of_element(name).map_or(Subject::Pipeline, Subject::Outlet),
-            None => Subject::Pipeline,
-        }
-    }
-
-    /// What `subject` says of itself, without secrets.
-    fn line(&self, subject: Subject, text: &str) -> String {
-        let plan = self.streamer.map(|(_, plan)| plan);
-        let text = match plan.and_then(|plan| plan.rtmp.as_ref()) {
-            Some(rtmp) => rtmp.url.redact(text),
-            None => text.to_owned(),
-        };
-        match (subject, plan) {
-            (Subject::Simulator, _) => format!("simulator: {text}"),
-            (Subject::Input, _) => format!("input: {text}"),
-            (Subject::Encoder, _) => format!("encoder: {text}"),
-            (Subject::Outlet(outlet::Kind::Rtp), Some(Stream { rtp: Some(rtp), .. })) => {
-                format!("RTP to {}: {text}", rtp.destination)
-            }
-            (Subject::Outlet(outlet::Kind::Rtmp), Some(Stream { rtmp: Some(rtmp), .. })) => {
-                format!("RTMP to {}: {text}", rtmp.url)
-            }
-            _ => format!("pipeline: {text}"),
+            _ => Subject::Pipeline,
         }
     }
 }
@@ -383,7 +378,6 @@ enum Subject {
     Simulator,
     Input,
     Encoder,
-    Outlet(outlet::Kind),
     Pipeline,
 }
 
@@ -393,5 +387,16 @@ impl Subject {
             Self::Simulator | Self::Input => complaint::own_sentence(error, debug),
             _ => complaint::sentence(error, debug),
         }
+    }
+
+    /// `text`, with who says it.
+    fn line(self, text: &str) -> String {
+        let name = match self {
+            Self::Simulator => "simulator",
+            Self::Input => "input",
+            Self::Encoder => "encoder",
+            Self::Pipeline => "pipeline",
+        };
+        format!("{name}: {text}")
     }
 }

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use gst::prelude::*;
@@ -20,9 +21,9 @@ const UNDERWAY_MAX: usize = 1024;
 pub struct Meter {
     offered: AtomicU64,
     sent: AtomicU64,
-    /// Capture times of the access units between packer and sink. The packer keeps their order and not their
+    /// Capture times of the access units between backlog and sink. The packer keeps their order and not their
     /// timestamps: `flvmux` puts out decoding times.
-    underway: Mutex<VecDeque<Option<gst::ClockTime>>>,
+    underway: Mutex<VecDeque<Option<Instant>>>,
     latency: Mutex<Histogram>,
 }
 
@@ -47,26 +48,26 @@ impl Meter {
         self.offered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts access units that reach `sink`, and how old they are. `packer` is the pad by which they go into the
-    /// element before the sink; `completes_unit` tells the last buffer that each becomes there.
-    pub(super) fn watch(
-        self: &Arc<Self>,
-        packer: &gst::Pad,
-        sink: &gst::Element,
-        completes_unit: fn(&gst::BufferRef) -> bool,
-    ) {
-        let meter = Arc::clone(self);
-        packer.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            let mut underway = lock(&meter.underway);
-            if underway.len() == UNDERWAY_MAX {
-                underway.pop_front();
-            }
-            underway.push_back(info.buffer().and_then(|buffer| captured(pad, buffer)));
-            gst::PadProbeReturn::Ok
-        });
+    /// A new pipeline begins: what was underway in the last one is lost.
+    pub(super) fn begin(&self) {
+        lock(&self.underway).clear();
+    }
+
+    /// An access unit goes to the packer.
+    pub(super) fn depart(&self, captured: Option<Instant>) {
+        let mut underway = lock(&self.underway);
+        if underway.len() == UNDERWAY_MAX {
+            underway.pop_front();
+        }
+        underway.push_back(captured);
+    }
+
+    /// Counts access units that reach `sink`, and how old they are. `completes_unit` tells the last buffer that each
+    /// becomes there.
+    pub(super) fn watch(self: &Arc<Self>, sink: &gst::Element, completes_unit: fn(&gst::BufferRef) -> bool) {
         let meter = Arc::clone(self);
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-        elements::pad(sink, "sink").add_probe(mask, move |pad, info| {
+        elements::pad(sink, "sink").add_probe(mask, move |_, info| {
             let units = match &info.data {
                 Some(gst::PadProbeData::Buffer(buffer)) => usize::from(completes_unit(buffer)),
                 Some(gst::PadProbeData::BufferList(list)) => {
@@ -74,27 +75,18 @@ impl Meter {
                 }
                 _ => 0,
             };
-            if units > 0 {
-                let now = pad.parent_element().and_then(|sink| sink.current_running_time());
-                (0..units).for_each(|_| meter.sent_one(now));
-            }
+            (0..units).for_each(|_| meter.sent_one());
             gst::PadProbeReturn::Ok
         });
     }
 
-    fn sent_one(&self, now: Option<gst::ClockTime>) {
+    fn sent_one(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let captured = lock(&self.underway).pop_front().flatten();
-        if let (Some(now), Some(captured)) = (now, captured) {
-            lock(&self.latency).record(now.saturating_sub(captured).into());
+        if let Some(captured) = captured {
+            lock(&self.latency).record(captured.elapsed());
         }
     }
-}
-
-/// When a frame was captured, in pipeline running time: its timestamp says.
-fn captured(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
-    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-    segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

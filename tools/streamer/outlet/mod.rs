@@ -1,121 +1,134 @@
-//! Outputs: each takes access units from the tee behind a backlog of its own, so that none holds up another.
+//! Outputs: each hangs on the one encoder by a bounded backlog of its own and sends in a pipeline of its own, so that none
+//! holds up, breaks or ends another.
 
 mod backlog;
+mod fan_out;
+mod feed;
+mod line;
 mod meter;
-pub mod rtmp;
-pub mod rtp;
+pub mod retry;
+mod rtmp;
+mod rtp;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use gst::prelude::*;
-
-use crate::common::elements;
+use super::{options::Codec, plan::Stream, summary};
 use crate::common::failure::Failure;
 
+pub use fan_out::FanOut;
+use feed::Feed;
+use line::Retired;
 pub use meter::Meter;
 
-/// Which output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// RTP over UDP.
-    Rtp,
-    /// RTMP publishing.
-    Rtmp,
+/// Outputs that wait for the network while they are stopped have this long together.
+const RETIRE_MAX: Duration = Duration::from_millis(250);
+
+/// One output.
+trait Outlet: std::fmt::Debug {
+    /// The start of what is said about it: what it is, and its receiver without secrets.
+    fn title(&self) -> String;
+    /// What it is fed by.
+    fn feed(&self) -> &Arc<Feed>;
+    /// Begins to send, or tries to.
+    fn start(&mut self) -> Result<(), Failure>;
+    /// Does what is due. An error ends the run.
+    fn look(&mut self) -> Result<(), Failure>;
+    /// Sends what is left and says goodbye; an output that cannot has ended at once.
+    fn finish(&mut self);
+    /// Whether nothing more will be sent.
+    fn has_ended(&self) -> bool;
+    /// Why the run fails because of it, as far as can be told now.
+    fn fault(&self) -> Option<Failure>;
+    /// Name of its state in the summary.
+    fn state(&self) -> &'static str;
+    /// How often a receiver has agreed to take the stream, where one is asked.
+    fn connects(&self) -> Option<u64>;
+    /// Lets go of its pipeline.
+    fn retire(&mut self) -> Option<Retired>;
 }
 
-impl Kind {
-    /// Name in the summary.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rtp => "rtp",
-            Self::Rtmp => "rtmp",
-        }
-    }
-
-    /// Which output an element of this name belongs to.
-    pub fn of_element(name: &str) -> Option<Self> {
-        [Self::Rtp, Self::Rtmp]
-            .into_iter()
-            .find(|kind| name.strip_prefix(kind.name()).is_some_and(|rest| rest.starts_with('-')))
-    }
-
-    fn make(self, factory: &str) -> Result<gst::Element, Failure> {
-        let element = elements::make(factory)?;
-        element.set_property("name", format!("{}-{factory}", self.name()));
-        Ok(element)
-    }
-}
-
-/// One output in a pipeline.
+/// The outputs of a run.
 #[derive(Debug)]
-pub struct Outlet {
-    kind: Kind,
-    meter: Arc<Meter>,
-    elements: Vec<gst::Element>,
-    tee: gst::Element,
-    tee_pad: gst::Pad,
+pub struct Outlets {
+    outlets: Vec<(String, Box<dyn Outlet>)>,
+    finishing: bool,
 }
 
-impl Outlet {
-    /// Attaches `elements`, linked among themselves and in `pipeline` already, to `tee` by the first of them.
-    fn attach(
-        kind: Kind,
-        meter: Arc<Meter>,
-        pipeline: &gst::Pipeline,
-        tee: &gst::Element,
-        mut elements: Vec<gst::Element>,
-    ) -> Result<Self, Failure> {
-        // What breaks behind this element does not reach the tee, and so not the other outputs.
-        let guard = kind.make("errorignore")?;
-        guard.set_property_from_str("convert-to", "ok");
-        elements::add_chain(pipeline, &[&guard])?;
-        elements::link(&guard, &elements[0])?;
-        let tee_pad = tee
-            .request_pad_simple("src_%u")
-            .ok_or_else(|| Failure::Pipeline("the tee has no more outputs".to_owned()))?;
-        tee_pad
-            .link(&elements::pad(&guard, "sink"))
-            .map_err(|error| Failure::Pipeline(format!("the pipeline cannot be assembled: {error}")))?;
-        elements.insert(0, guard);
-        Ok(Self { kind, meter, elements, tee: tee.clone(), tee_pad })
-    }
-
-    /// Which output.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// What it sent.
-    pub fn meter(&self) -> &Meter {
-        &self.meter
-    }
-
-    /// Whether its receiver had agreed to take the stream: `rtmp2sink` holds the first access unit until then.
-    pub fn has_worked(&self) -> bool {
-        self.meter.sent() > 1
-    }
-
-    /// Takes a broken output out of the running pipeline.
-    pub fn detach(&self, pipeline: &gst::Pipeline) {
-        self.tee.release_request_pad(&self.tee_pad);
-        for element in &self.elements {
-            // Of an element that is broken anyway nothing more is asked.
-            let _ = element.set_locked_state(true);
-            let _ = element.set_state(gst::State::Null);
-            let _ = pipeline.remove(element);
+impl Outlets {
+    /// Makes the outputs; nothing is sent yet. They are fed by `fan_out`.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a URL that `rtmp2sink` does not take, [`Failure::Configuration`] for a session description
+    /// that cannot be written, [`Failure::Pipeline`] for an element that is missing.
+    pub fn new(plan: &Stream, fan_out: &FanOut) -> Result<Self, Failure> {
+        let codec: Codec = plan.encoding.codec;
+        let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
+        for (index, rtp) in plan.rtp.iter().enumerate() {
+            let feed = Feed::new(fan_out.ask_for_keyframe());
+            outlets.push((numbered("rtp", index), Box::new(rtp::Sender::new(codec, rtp, feed)?)));
         }
+        for (index, rtmp) in plan.rtmp.iter().enumerate() {
+            let feed = Feed::new(fan_out.ask_for_keyframe());
+            outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
+        }
+        fan_out.serve(outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect());
+        Ok(Self { outlets, finishing: false })
+    }
+
+    /// Begins to send.
+    ///
+    /// # Errors
+    /// What an output complains of.
+    pub fn start(&mut self) -> Result<(), Failure> {
+        self.outlets.iter_mut().try_for_each(|(_, outlet)| outlet.start())
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// What ends the run.
+    pub fn look(&mut self) -> Result<(), Failure> {
+        self.outlets.iter_mut().try_for_each(|(_, outlet)| outlet.look())
+    }
+
+    /// Sends what is left.
+    pub fn finish(&mut self) {
+        self.finishing = true;
+        self.outlets.iter_mut().for_each(|(_, outlet)| outlet.finish());
+    }
+
+    /// Whether nothing more will be sent.
+    pub fn have_ended(&self) -> bool {
+        (self.finishing || !self.outlets.is_empty()) && self.outlets.iter().all(|(_, outlet)| outlet.has_ended())
+    }
+
+    /// Why the run fails because of its outputs, as far as can be told now.
+    pub fn fault(&self) -> Option<Failure> {
+        let faults = self.outlets.iter().filter_map(|(_, outlet)| outlet.fault()).map(|fault| fault.to_string());
+        let faults = faults.collect::<Vec<_>>();
+        (!faults.is_empty()).then(|| Failure::Pipeline(faults.join("; ")))
+    }
+
+    /// What happened so far.
+    pub fn summary(&self) -> Vec<(String, summary::Output)> {
+        let account =
+            |outlet: &dyn Outlet| summary::Output::new(outlet.feed().meter(), outlet.state(), outlet.connects());
+        self.outlets.iter().map(|(name, outlet)| (name.clone(), account(&**outlet))).collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Kind;
-
-    #[test]
-    fn elements_are_known_by_their_names() {
-        assert_eq!(Kind::of_element("rtp-udpsink"), Some(Kind::Rtp));
-        assert_eq!(Kind::of_element("rtmp-rtmp2sink"), Some(Kind::Rtmp));
-        assert_eq!(Kind::of_element("rtpbin0"), None);
-        assert_eq!(Kind::of_element("encoder"), None);
+impl Drop for Outlets {
+    fn drop(&mut self) {
+        let retired = self.outlets.iter_mut().filter_map(|(_, outlet)| outlet.retire()).collect::<Vec<_>>();
+        let deadline = Instant::now() + RETIRE_MAX;
+        retired.iter().for_each(|retired| retired.wait(deadline));
     }
+}
+
+/// Names in the summary: `rtmp`, `rtmp-2` and so on.
+fn numbered(kind: &str, index: usize) -> String {
+    if index == 0 { kind.to_owned() } else { format!("{kind}-{}", index + 1) }
 }

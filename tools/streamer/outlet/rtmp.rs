@@ -1,79 +1,269 @@
-//! RTMP publishing.
+//! RTMP publishing to one server, for as long as the run lasts: a connection that fails is followed by another.
 
-use std::sync::Arc;
+mod connection;
 
-use gst::prelude::*;
-
-use super::{Kind, Meter, Outlet, backlog};
-use crate::{
-    common::{elements, failure::Failure},
-    streamer::{
-        options::{Codec, RtmpMode},
-        plan::Rtmp,
-    },
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-const KIND: Kind = Kind::Rtmp;
+use super::{
+    Outlet,
+    feed::Feed,
+    line::{Line, Retired, Said},
+    retry::Backoff,
+};
+use crate::{
+    common::failure::Failure,
+    streamer::{complaint::Warnings, options::Codec, plan::Rtmp, run::tell},
+};
+use connection::Connection;
 
-/// Adds the output to `pipeline` behind `tee`.
-///
-/// # Errors
-/// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
-pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtmp) -> Result<Outlet, Failure> {
-    let meter = Arc::new(Meter::default());
-    let queue = backlog::queue(KIND, &meter)?;
-    let muxer = muxer(codec, plan.mode)?;
-    let sink = KIND.make("rtmp2sink")?;
-    // Setting the property would fall back to a built-in URL where this one is not understood.
-    sink.dynamic_cast_ref::<gst::URIHandler>()
-        .ok_or_else(|| elements::missing("rtmp2sink"))?
-        .set_uri(plan.url.reveal())
-        .map_err(|error| Failure::Usage(plan.url.redact(&format!("--rtmp-url: {}", error.message()))))?;
-    sink.set_property("sync", false);
-    sink.set_property("async", false);
+/// A server that has not agreed to take the stream by then is asked again.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// A server that takes nothing for so long is given up, and asked again.
+const STALL_MAX: Duration = Duration::from_secs(10);
 
-    elements::add_chain(pipeline, &[&muxer, &sink])?;
-    elements::add_chain(pipeline, &[&queue])?;
-    let cannot = || Failure::Pipeline("the RTMP output cannot be assembled".to_owned());
-    let video = muxer.request_pad_simple("video").ok_or_else(cannot)?;
-    elements::pad(&queue, "src").link(&video).map_err(|_| cannot())?;
-    meter.watch(&video, &sink, completes_unit);
-    Outlet::attach(KIND, meter, pipeline, tee, vec![queue, muxer, sink])
+/// Keeps one stream published.
+#[derive(Debug)]
+pub struct Publisher {
+    codec: Codec,
+    plan: Rtmp,
+    feed: Arc<Feed>,
+    state: State,
+    backoff: Backoff,
+    connects: u64,
+    /// Of the last attempt.
+    failure: Option<String>,
+    finishing: bool,
+    ended: bool,
+    warnings: Warnings,
 }
 
-fn muxer(codec: Codec, mode: Option<RtmpMode>) -> Result<gst::Element, Failure> {
-    match codec {
-        Codec::H264 => {
-            let muxer = KIND.make("flvmux")?;
-            muxer.set_property("streamable", true);
-            Ok(muxer)
+#[derive(Debug)]
+enum State {
+    /// Not started, or without a pipeline any more.
+    Idle,
+    Connecting {
+        connection: Connection,
+        since: Instant,
+    },
+    Publishing {
+        connection: Connection,
+        since: Instant,
+        stalled: bool,
+    },
+    /// The next attempt waits for its time, and for the last connection to be gone.
+    Waiting {
+        until: Instant,
+        last: Option<Retired>,
+    },
+}
+
+impl Publisher {
+    /// Makes the output; no server is asked yet.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
+    pub fn new(codec: Codec, plan: &Rtmp, feed: Arc<Feed>) -> Result<Self, Failure> {
+        // What cannot be made is told now, not when the run is under way.
+        Connection::new(codec, plan, &feed)?;
+        Ok(Self {
+            codec,
+            plan: plan.clone(),
+            feed,
+            state: State::Idle,
+            backoff: Backoff::new(plan.retry),
+            connects: 0,
+            failure: None,
+            finishing: false,
+            ended: false,
+            warnings: Warnings::default(),
+        })
+    }
+
+    fn connect(&mut self) -> Result<(), Failure> {
+        let made = Connection::new(self.codec, &self.plan, &self.feed).and_then(|connection| {
+            connection.line.start()?;
+            Ok(connection)
+        });
+        match made {
+            Ok(connection) => {
+                self.state = State::Connecting { connection, since: Instant::now() };
+                Ok(())
+            }
+            Err(failure) => self.fail(&failure.to_string()),
         }
-        Codec::H265 => {
-            let muxer = KIND.make("flvhevcmux")?;
-            let packaging = match mode {
-                Some(RtmpMode::Domestic) => "domestic",
-                Some(RtmpMode::Enhanced) | None => "enhanced",
+    }
+
+    fn look_while_connecting(&mut self) -> Result<(), Failure> {
+        let State::Connecting { connection, since } = &self.state else {
+            return Ok(());
+        };
+        if connection.is_accepted() {
+            let State::Connecting { connection, .. } = std::mem::replace(&mut self.state, State::Idle) else {
+                return Ok(());
             };
-            muxer.set_property_from_str("hevc-packaging", packaging);
-            Ok(muxer)
+            self.connects += 1;
+            self.say("publishing");
+            self.feed.attach(connection.line.source());
+            self.state = State::Publishing { connection, since: Instant::now(), stalled: false };
+        } else if since.elapsed() > CONNECT_MAX {
+            return self.fail(&format!("no answer within {} s", CONNECT_MAX.as_secs()));
+        }
+        Ok(())
+    }
+
+    fn look_while_publishing(&mut self) -> Result<(), Failure> {
+        let State::Publishing { stalled, .. } = &mut self.state else {
+            return Ok(());
+        };
+        let behind = self.feed.behind_since();
+        let changed = *stalled != behind.is_some();
+        *stalled = behind.is_some();
+        match behind {
+            Some(since) if since.elapsed() > STALL_MAX && !self.finishing => {
+                return self.fail(&format!("the server takes nothing for {} s", STALL_MAX.as_secs()));
+            }
+            Some(_) if changed => self.say("stalled: the server takes nothing; pictures are dropped until it does"),
+            None if changed => self.say("publishing again, from a new keyframe on"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Gives the connection up and goes on to the next.
+    fn fail(&mut self, why: &str) -> Result<(), Failure> {
+        let why = self.plan.url.redact(why);
+        if self.plan.required && self.connects == 0 {
+            return Err(Failure::Pipeline(format!("{}: {why}", self.title())));
+        }
+        self.feed.detach();
+        let (last, published) = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Publishing { connection, since, .. } => (Some(connection.line.retire()), Some(since.elapsed())),
+            State::Connecting { connection, .. } => (Some(connection.line.retire()), None),
+            State::Idle | State::Waiting { .. } => (None, None),
+        };
+        // A server that agrees and hangs up at once is not asked faster than one that refuses.
+        if published.is_some_and(|published| published > self.plan.retry.max) {
+            self.backoff.reset();
+        }
+        let wait = self.backoff.fail(random());
+        // A server that stays away must not fill a disk.
+        if published.is_some() || self.backoff.failures().is_power_of_two() {
+            let attempts = match (self.backoff.failures(), published) {
+                (1, _) | (_, Some(_)) => String::new(),
+                (failures, None) => format!(" (failure {failures})"),
+            };
+            self.say(&format!("{why}{attempts}; trying again in {} ms", wait.as_millis()));
+        }
+        self.failure = Some(why);
+        self.state = State::Waiting { until: Instant::now() + wait, last };
+        Ok(())
+    }
+
+    fn line(&self) -> Option<&Line> {
+        match &self.state {
+            State::Connecting { connection, .. } | State::Publishing { connection, .. } => Some(&connection.line),
+            State::Idle | State::Waiting { .. } => None,
+        }
+    }
+
+    fn say(&self, text: &str) {
+        tell(&format!("{}: {text}", self.title()));
+    }
+}
+
+impl Outlet for Publisher {
+    fn title(&self) -> String {
+        format!("RTMP to {}", self.plan.url)
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        self.say("connecting");
+        self.connect()
+    }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        while let Some(said) = self.line().and_then(Line::said) {
+            match said {
+                Said::Warned(text) => {
+                    let text = self.plan.url.redact(&text);
+                    self.warnings.tell(&format!("{}: {text}", self.title()));
+                }
+                Said::Ended => self.ended = true,
+                Said::Broke(_) if self.finishing => self.ended = true,
+                Said::Broke(why) => return self.fail(&why),
+            }
+        }
+        match &self.state {
+            _ if self.ended => Ok(()),
+            State::Idle => Ok(()),
+            State::Connecting { .. } => self.look_while_connecting(),
+            State::Publishing { .. } => self.look_while_publishing(),
+            State::Waiting { until, last } => {
+                if Instant::now() >= *until && last.as_ref().is_none_or(Retired::is_gone) {
+                    self.connect()
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.finishing = true;
+        match self.state {
+            State::Publishing { .. } => self.feed.finish(),
+            // There is nobody to say goodbye to.
+            State::Idle | State::Connecting { .. } | State::Waiting { .. } => self.ended = true,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn fault(&self) -> Option<Failure> {
+        if self.connects > 0 {
+            return None;
+        }
+        let why = self.failure.as_deref().unwrap_or("the server had not answered when the run ended");
+        Some(Failure::Pipeline(format!("{}: never connected: {why}", self.title())))
+    }
+
+    fn state(&self) -> &'static str {
+        match &self.state {
+            State::Idle => "off",
+            State::Connecting { .. } => "connecting",
+            State::Publishing { stalled: false, .. } => "publishing",
+            State::Publishing { stalled: true, .. } => "stalled",
+            State::Waiting { .. } => "retrying",
+        }
+    }
+
+    fn connects(&self) -> Option<u64> {
+        Some(self.connects)
+    }
+
+    fn retire(&mut self) -> Option<Retired> {
+        self.feed.detach();
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Connecting { connection, .. } | State::Publishing { connection, .. } => {
+                Some(connection.line.retire())
+            }
+            State::Waiting { last, .. } => last,
+            State::Idle => None,
         }
     }
 }
 
-/// Each access unit is one tag; others hold metadata, parameter sets or the end of the stream.
-/// Source: Adobe Flash Video File Format 10.1, E.4.3; Enhanced RTMP v1, "Defining Additional Video Codecs".
-fn completes_unit(tag: &gst::BufferRef) -> bool {
-    const TAG_HEADER: usize = 11;
-    let mut head = [0; TAG_HEADER + 2];
-    if tag.copy_to_slice(0, &mut head).is_err() || head[0] != 9 {
-        return false;
-    }
-    let [first, second] = [head[TAG_HEADER], head[TAG_HEADER + 1]];
-    if first & 0x80 != 0 {
-        // PacketTypeCodedFrames and PacketTypeCodedFramesX.
-        matches!(first & 0x0f, 1 | 3)
-    } else {
-        // One or more NAL units.
-        second == 1
-    }
+/// From 0 to 1; each hasher has keys of its own.
+fn random() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }

@@ -7,42 +7,128 @@ use std::{
 
 use gst::prelude::*;
 
-use super::{Kind, Meter, Outlet, backlog};
+use super::{
+    Outlet,
+    feed::Feed,
+    line::{Line, Retired, Said},
+};
 use crate::{
     common::{elements, failure::Failure},
-    streamer::{options::Codec, plan::Rtp, sdp},
+    streamer::{complaint::Warnings, options::Codec, plan::Rtp, run::tell, sdp},
 };
 
-const KIND: Kind = Kind::Rtp;
+/// Sends to one receiver.
+#[derive(Debug)]
+pub struct Sender {
+    destination: SocketAddr,
+    feed: Arc<Feed>,
+    line: Option<Line>,
+    ended: bool,
+    broke: Option<String>,
+    warnings: Warnings,
+}
 
-/// Adds the output to `pipeline` behind `tee`.
-///
-/// # Errors
-/// [`Failure::Configuration`] when the session description cannot be written, [`Failure::Pipeline`] when an element is
-/// missing.
-pub fn add(pipeline: &gst::Pipeline, tee: &gst::Element, codec: Codec, plan: &Rtp) -> Result<Outlet, Failure> {
-    let meter = Arc::new(Meter::default());
-    let queue = backlog::queue(KIND, &meter)?;
-    let payloader = KIND.make(match codec {
-        Codec::H264 => "rtph264pay",
-        Codec::H265 => "rtph265pay",
-    })?;
-    payloader.set_property("pt", u32::from(plan.payload_type));
-    // The parser puts parameter sets before every keyframe. Asked for the same, the H.264 payloader would put them
-    // before every slice of it.
-    payloader.set_property_from_str("aggregate-mode", "zero-latency");
-    let sink = KIND.make("udpsink")?;
-    sink.set_property("host", plan.destination.ip().to_string());
-    sink.set_property("port", i32::from(plan.destination.port()));
-    sink.set_property("sync", false);
-    sink.set_property("async", false);
+impl Sender {
+    /// Makes the output; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] when the session description cannot be written, [`Failure::Pipeline`] when an element
+    /// is missing.
+    pub fn new(codec: Codec, plan: &Rtp, feed: Arc<Feed>) -> Result<Self, Failure> {
+        let source = feed.source()?;
+        let payloader = elements::make(match codec {
+            Codec::H264 => "rtph264pay",
+            Codec::H265 => "rtph265pay",
+        })?;
+        payloader.set_property("pt", u32::from(plan.payload_type));
+        // The parser puts parameter sets before every keyframe. Asked for the same, the H.264 payloader would put them
+        // before every slice of it.
+        payloader.set_property_from_str("aggregate-mode", "zero-latency");
+        let sink = elements::make("udpsink")?;
+        sink.set_property("host", plan.destination.ip().to_string());
+        sink.set_property("port", i32::from(plan.destination.port()));
+        sink.set_property("sync", false);
+        sink.set_property("async", false);
 
-    if let Some(path) = &plan.sdp {
-        describe(&payloader, sdp::File::new(path)?, plan.destination);
+        if let Some(path) = &plan.sdp {
+            describe(&payloader, sdp::File::new(path)?, plan.destination);
+        }
+        feed.meter().watch(&sink, completes_unit);
+        let pipeline = gst::Pipeline::new();
+        elements::add_chain(&pipeline, &[source.upcast_ref(), &payloader, &sink])?;
+        let line = Some(Line::new(pipeline, source));
+        Ok(Self { destination: plan.destination, feed, line, ended: false, broke: None, warnings: Warnings::default() })
     }
-    meter.watch(&elements::pad(&payloader, "sink"), &sink, completes_unit);
-    elements::add_chain(pipeline, &[&queue, &payloader, &sink])?;
-    Outlet::attach(KIND, meter, pipeline, tee, vec![queue, payloader, sink])
+
+    /// An output that worked and broke leaves the others at work; the run fails when it ends.
+    fn lose(&mut self, why: &str) -> Result<(), Failure> {
+        let failure = format!("{}: {why}", self.title());
+        if self.feed.meter().sent() == 0 {
+            return Err(Failure::Pipeline(failure));
+        }
+        self.feed.detach();
+        tell(&format!("{failure}; nothing more is sent there"));
+        self.broke = Some(failure);
+        self.ended = true;
+        // Nobody waits for a pipeline that is broken.
+        drop(self.line.take().map(Line::retire));
+        Ok(())
+    }
+}
+
+impl Outlet for Sender {
+    fn title(&self) -> String {
+        format!("RTP to {}", self.destination)
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        let Some(line) = &self.line else {
+            return Ok(());
+        };
+        line.start().map_err(|failure| Failure::Pipeline(format!("{}: {failure}", self.title())))?;
+        self.feed.attach(line.source());
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        while let Some(said) = self.line.as_ref().and_then(Line::said) {
+            match said {
+                Said::Ended => self.ended = true,
+                Said::Warned(text) => self.warnings.tell(&format!("{}: {text}", self.title())),
+                Said::Broke(why) => return self.lose(&why),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.feed.finish();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn fault(&self) -> Option<Failure> {
+        self.broke.clone().map(Failure::Pipeline)
+    }
+
+    fn state(&self) -> &'static str {
+        if self.broke.is_some() { "broken" } else { "sending" }
+    }
+
+    fn connects(&self) -> Option<u64> {
+        None
+    }
+
+    fn retire(&mut self) -> Option<Retired> {
+        self.feed.detach();
+        self.line.take().map(Line::retire)
+    }
 }
 
 /// The marker bit ends an access unit. Source: RFC 3550 section 5.1, RFC 6184 section 5.1, RFC 7798 section 4.1.

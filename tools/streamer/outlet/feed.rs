@@ -1,0 +1,203 @@
+//! From the encoder's thread to an output's: the backlog in front of the `appsrc` of whatever pipeline sends for the output
+//! at the moment.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use gst::prelude::*;
+
+use super::{
+    Meter,
+    backlog::{Backlog, Taken, Weight},
+};
+use crate::common::{elements, failure::Failure};
+
+/// Asks the encoder for a keyframe.
+pub type AskForKeyframe = Arc<dyn Fn() + Send + Sync>;
+
+/// An access unit out of the encoder.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The access unit, with its caps.
+    pub sample: gst::Sample,
+    /// When its frame was captured.
+    pub captured: Option<Instant>,
+}
+
+/// What goes to one output.
+pub struct Feed {
+    meter: Arc<Meter>,
+    ask_for_keyframe: AskForKeyframe,
+    line: Mutex<Option<Line>>,
+}
+
+/// The pipeline that sends at the moment.
+struct Line {
+    source: gst_app::AppSrc,
+    backlog: Backlog<Unit>,
+    behind_since: Option<Instant>,
+    /// Running time of the first access unit: what is sent begins at 0.
+    start: Option<i64>,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("meter", &self.meter).finish_non_exhaustive()
+    }
+}
+
+impl Feed {
+    /// A feed to nowhere: what it is offered is dropped until there is a pipeline.
+    pub fn new(ask_for_keyframe: AskForKeyframe) -> Arc<Self> {
+        Arc::new(Self { meter: Arc::default(), ask_for_keyframe, line: Mutex::new(None) })
+    }
+
+    /// What went through.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Makes the head of a sending pipeline.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when GStreamer has no `appsrc`.
+    pub fn source(self: &Arc<Self>) -> Result<gst_app::AppSrc, Failure> {
+        let source = elements::make("appsrc")?
+            .downcast::<gst_app::AppSrc>()
+            .map_err(|_| Failure::Pipeline("the element 'appsrc' is not GStreamer's".to_owned()))?;
+        source.set_format(gst::Format::Time);
+        // The backlog is the queue.
+        source.set_max_bytes(0);
+        let feed: Weak<Self> = Arc::downgrade(self);
+        source.set_callbacks(
+            gst_app::AppSrcCallbacks::builder()
+                .need_data(move |source, _| {
+                    if let Some(feed) = feed.upgrade() {
+                        feed.serve(source);
+                    }
+                })
+                .build(),
+        );
+        Ok(source)
+    }
+
+    /// From now on access units go to `source`, from the next keyframe on.
+    pub fn attach(&self, source: &gst_app::AppSrc) {
+        self.meter.begin();
+        *self.line() =
+            Some(Line { source: source.clone(), backlog: Backlog::default(), behind_since: None, start: None });
+        (self.ask_for_keyframe)();
+    }
+
+    /// From now on access units go nowhere.
+    pub fn detach(&self) {
+        *self.line() = None;
+    }
+
+    /// Since when the output has taken nothing, when that cost it pictures.
+    pub fn behind_since(&self) -> Option<Instant> {
+        self.line().as_ref()?.behind_since
+    }
+
+    /// Takes in an access unit; never waits for the output.
+    pub fn offer(&self, unit: Unit) {
+        self.meter.offer();
+        let mut line = self.line();
+        let Some(line) = line.as_mut() else {
+            return;
+        };
+        let Some(weight) = weight(&unit) else {
+            return;
+        };
+        if let Some(unit) = line.backlog.offer(weight, unit) {
+            line.push(&unit, &self.meter);
+        } else if line.backlog.is_behind() && line.behind_since.is_none() {
+            line.behind_since = Some(Instant::now());
+        }
+    }
+
+    /// Ends the stream behind what is queued.
+    pub fn finish(&self) {
+        if let Some(line) = self.line().as_mut()
+            && line.backlog.end()
+        {
+            line.end();
+        }
+    }
+
+    /// Answers a `source` that has nothing left.
+    fn serve(&self, source: &gst_app::AppSrc) {
+        let mut guard = self.line();
+        let Some(line) = guard.as_mut().filter(|line| line.source == *source) else {
+            return;
+        };
+        line.behind_since = None;
+        match line.backlog.take() {
+            Taken::Unit(unit) => line.push(&unit, &self.meter),
+            Taken::Later => {}
+            Taken::LaterFromKeyframe => {
+                drop(guard);
+                (self.ask_for_keyframe)();
+            }
+            Taken::End => line.end(),
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Option<Line>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn push(&mut self, unit: &Unit, meter: &Meter) {
+        let (Some(buffer), Some((time, _))) = (unit.sample.buffer(), running_time(&unit.sample)) else {
+            return;
+        };
+        let shift = |time: Option<gst::ClockTime>, start| {
+            let time = signed_running_time(&unit.sample, time?)?;
+            Some(gst::ClockTime::from_nseconds(u64::try_from(time - start).unwrap_or(0)))
+        };
+        let start = *self.start.get_or_insert(time);
+        let (pts, dts) = (shift(buffer.pts(), start), shift(buffer.dts(), start));
+        let mut buffer = buffer.copy();
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(pts);
+            buffer.set_dts(dts);
+        }
+        let mut sample = gst::Sample::builder().buffer(&buffer);
+        if let Some(caps) = unit.sample.caps_owned() {
+            sample = sample.caps(&caps);
+            meter.depart(unit.captured);
+            // Refused by a pipeline that is broken or being torn down: its messages say so.
+            let _ = self.source.push_sample(&sample.build());
+        }
+    }
+
+    fn end(&self) {
+        // As above.
+        let _ = self.source.end_of_stream();
+    }
+}
+
+fn weight(unit: &Unit) -> Option<Weight> {
+    let buffer = unit.sample.buffer()?;
+    let (_, time) = running_time(&unit.sample)?;
+    Some(Weight { is_keyframe: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT), bytes: buffer.size(), time })
+}
+
+/// When an access unit is to be decoded, in nanoseconds, and the same from 0 on.
+fn running_time(sample: &gst::Sample) -> Option<(i64, Duration)> {
+    let time = signed_running_time(sample, sample.buffer()?.dts_or_pts()?)?;
+    Some((time, Duration::from_nanos(u64::try_from(time).unwrap_or(0))))
+}
+
+/// B-frames may have the first decoding times before the segment: those are negative.
+fn signed_running_time(sample: &gst::Sample, time: gst::ClockTime) -> Option<i64> {
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    match segment.to_running_time_full(time)? {
+        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok(),
+        gst::Signed::Negative(time) => i64::try_from(time.nseconds()).ok().map(|time| -time),
+    }
+}

@@ -1,0 +1,95 @@
+//! A pipeline that sends for an output, from its start to its end, which nobody waits for.
+
+use std::{sync::mpsc, time::Instant};
+
+use gst::prelude::*;
+
+use crate::{common::failure::Failure, streamer::complaint};
+
+/// A pipeline of its own, with an `appsrc` at its head.
+#[derive(Debug)]
+pub struct Line {
+    pipeline: gst::Pipeline,
+    source: gst_app::AppSrc,
+}
+
+/// What a line has to say.
+#[derive(Debug)]
+pub enum Said {
+    /// The end of the stream has been sent.
+    Ended,
+    /// It is broken; why.
+    Broke(String),
+    /// Something that it goes on after.
+    Warned(String),
+}
+
+impl Line {
+    /// Joins `source` to `pipeline`.
+    pub fn new(pipeline: gst::Pipeline, source: gst_app::AppSrc) -> Self {
+        Self { pipeline, source }
+    }
+
+    /// Its head.
+    pub fn source(&self) -> &gst_app::AppSrc {
+        &self.source
+    }
+
+    /// Begins to take access units.
+    ///
+    /// # Errors
+    /// What an element complains of.
+    pub fn start(&self) -> Result<(), Failure> {
+        let Err(refused) = self.pipeline.set_state(gst::State::Playing) else {
+            return Ok(());
+        };
+        let why = match self.said() {
+            Some(Said::Broke(why)) => why,
+            _ => format!("the pipeline does not start: {refused}"),
+        };
+        Err(Failure::Pipeline(why))
+    }
+
+    /// The next thing that it says.
+    pub fn said(&self) -> Option<Said> {
+        let heard = [gst::MessageType::Error, gst::MessageType::Eos, gst::MessageType::Warning];
+        let message = self.pipeline.bus()?.pop_filtered(&heard)?;
+        Some(match message.view() {
+            gst::MessageView::Error(error) => {
+                Said::Broke(complaint::sentence(&error.error(), error.debug().as_deref()))
+            }
+            gst::MessageView::Warning(warning) => {
+                Said::Warned(complaint::sentence(&warning.error(), warning.debug().as_deref()))
+            }
+            _ => Said::Ended,
+        })
+    }
+
+    /// Stops it in a thread of its own: an element may wait for the network.
+    pub fn retire(self) -> Retired {
+        let (alive, gone) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Of a pipeline that is given up nothing more is asked.
+            let _ = self.pipeline.set_state(gst::State::Null);
+            drop(alive);
+        });
+        Retired(gone)
+    }
+}
+
+/// A line that is being stopped.
+#[derive(Debug)]
+pub struct Retired(mpsc::Receiver<()>);
+
+impl Retired {
+    /// Whether nothing of it is left.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.0.try_recv(), Err(mpsc::TryRecvError::Disconnected))
+    }
+
+    /// Waits for its end, until `deadline`.
+    pub fn wait(&self, deadline: Instant) {
+        // Gone or not: what is still there then goes with the process.
+        let _ = self.0.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}

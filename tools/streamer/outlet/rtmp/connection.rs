@@ -1,0 +1,96 @@
+//! One connection to an RTMP server, from its first byte to its end.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+
+use crate::{
+    common::{elements, failure::Failure},
+    streamer::{
+        options::{Codec, RtmpMode},
+        outlet::{feed::Feed, line::Line},
+        plan::Rtmp,
+    },
+};
+
+/// Seconds that a socket may stay silent. Longer than what [`super::Publisher`] allows, so that it decides.
+const SOCKET_TIMEOUT: u32 = 30;
+
+/// A pipeline that publishes.
+#[derive(Debug)]
+pub struct Connection {
+    pub line: Line,
+    sink: gst::Element,
+}
+
+impl Connection {
+    /// Makes the pipeline; the server is asked when it starts.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
+    pub fn new(codec: Codec, plan: &Rtmp, feed: &Arc<Feed>) -> Result<Self, Failure> {
+        let source = feed.source()?;
+        let muxer = muxer(codec, plan.mode)?;
+        let sink = elements::make("rtmp2sink")?;
+        // Setting the property would fall back to a built-in URL where this one is not understood.
+        sink.dynamic_cast_ref::<gst::URIHandler>()
+            .ok_or_else(|| elements::missing("rtmp2sink"))?
+            .set_uri(plan.url.reveal())
+            .map_err(|error| Failure::Usage(plan.url.redact(&format!("--rtmp-url: {}", error.message()))))?;
+        sink.set_property("sync", false);
+        sink.set_property("async", false);
+        sink.set_property("timeout", SOCKET_TIMEOUT);
+
+        let pipeline = gst::Pipeline::new();
+        elements::add_chain(&pipeline, &[&muxer, &sink])?;
+        elements::add_chain(&pipeline, &[source.upcast_ref()])?;
+        let cannot = || Failure::Pipeline("the RTMP output cannot be assembled".to_owned());
+        let video = muxer.request_pad_simple("video").ok_or_else(cannot)?;
+        elements::pad(source.upcast_ref(), "src").link(&video).map_err(|_| cannot())?;
+        feed.meter().watch(&sink, completes_unit);
+        Ok(Self { line: Line::new(pipeline, source), sink })
+    }
+
+    /// Whether the server has agreed to take the stream: `rtmp2sink` counts bytes from then on.
+    pub fn is_accepted(&self) -> bool {
+        let stats = self.sink.property::<Option<gst::Structure>>("stats");
+        stats.and_then(|stats| stats.get::<u64>("in-bytes-total").ok()).is_some_and(|bytes| bytes > 0)
+    }
+}
+
+fn muxer(codec: Codec, mode: Option<RtmpMode>) -> Result<gst::Element, Failure> {
+    match codec {
+        Codec::H264 => {
+            let muxer = elements::make("flvmux")?;
+            muxer.set_property("streamable", true);
+            Ok(muxer)
+        }
+        Codec::H265 => {
+            let muxer = elements::make("flvhevcmux")?;
+            let packaging = match mode {
+                Some(RtmpMode::Domestic) => "domestic",
+                Some(RtmpMode::Enhanced) | None => "enhanced",
+            };
+            muxer.set_property_from_str("hevc-packaging", packaging);
+            Ok(muxer)
+        }
+    }
+}
+
+/// Each access unit is one tag; others hold metadata, parameter sets or the end of the stream.
+/// Source: Adobe Flash Video File Format 10.1, E.4.3; Enhanced RTMP v1, "Defining Additional Video Codecs".
+fn completes_unit(tag: &gst::BufferRef) -> bool {
+    const TAG_HEADER: usize = 11;
+    let mut head = [0; TAG_HEADER + 2];
+    if tag.copy_to_slice(0, &mut head).is_err() || head[0] != 9 {
+        return false;
+    }
+    let [first, second] = [head[TAG_HEADER], head[TAG_HEADER + 1]];
+    if first & 0x80 != 0 {
+        // PacketTypeCodedFrames and PacketTypeCodedFramesX.
+        matches!(first & 0x0f, 1 | 3)
+    } else {
+        // One or more NAL units.
+        second == 1
+    }
+}
