@@ -155,6 +155,8 @@ fn set_x264(encoder: &gst::Element, encoding: &Encoding) {
     encoder.set_property("key-int-max", encoding.gop);
     encoder.set_property("bframes", encoding.b_frames);
     encoder.set_property("b-adapt", false);
+    // Access unit delimiters are of no use in RTP and FLV, which frame the units themselves.
+    encoder.set_property("aud", false);
     // A keyframe exactly every --gop frames, and no other.
     encoder.set_property("option-string", "scenecut=0:open-gop=0");
 }

@@ -103,6 +103,8 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
         let orphaned = dropped > 0 && frames.is_empty() && !frame.stands_alone();
         if !orphaned {
             frames.push_back(frame);
+            // The lock first, or the waiter would wake up only to wait for it.
+            drop(inner);
             self.changed.notify_one();
         }
         Pushed { dropped, orphaned }
