@@ -7,6 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+[ $# -eq 0 ] || { echo "test_newer_gstreamer: takes no arguments; set ROOT and SUITE" >&2; exit 1; }
 root=${ROOT:-target/newer-gstreamer}
 suite=${SUITE:-forky}
 scripts/setup.sh --tests

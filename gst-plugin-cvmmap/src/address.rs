@@ -6,7 +6,7 @@ use gst::{glib, prelude::*};
 /// What was set of the three ways to name a producer: by URI, by instance, by segment and endpoint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AddressSettings {
-    pub(crate) uri: Option<String>,
+    uri: Option<String>,
     instance: Option<String>,
     namespace: Option<String>,
     prefix: Option<String>,
@@ -66,6 +66,21 @@ impl AddressSettings {
         self.field(name).map(|field| field.to_value())
     }
 
+    /// `GstURIHandler::get_uri`.
+    pub(crate) fn uri(&self) -> Option<String> {
+        self.uri.clone()
+    }
+
+    /// `GstURIHandler::set_uri`, of an element that runs or does not.
+    pub(crate) fn set_uri(&mut self, uri: &str, runs: bool) -> Result<(), glib::Error> {
+        uri.parse::<Target>().map_err(|error| glib::Error::new(gst::URIError::BadUri, &error.to_string()))?;
+        if runs {
+            return Err(glib::Error::new(gst::URIError::BadState, "the URI cannot change while the element runs"));
+        }
+        self.uri = Some(uri.to_owned());
+        Ok(())
+    }
+
     /// The address that the settings name, or a sentence that says what to set.
     pub(crate) fn address(&self, element: &gst::Element) -> Result<Address, String> {
         let by_name = self.instance.is_some() || self.namespace.is_some() || self.prefix.is_some();
@@ -102,9 +117,4 @@ fn given_name(element: &gst::Element) -> Option<String> {
     let factory = element.factory()?.name();
     let made_up = name.strip_prefix(factory.as_str()).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
     (!made_up).then(|| name.to_string())
-}
-
-/// Checks a URI for `GstURIHandler::set_uri`.
-pub(crate) fn checked_uri(uri: &str) -> Result<(), glib::Error> {
-    uri.parse::<Target>().map(|_| ()).map_err(|error| glib::Error::new(gst::URIError::BadUri, &error.to_string()))
 }

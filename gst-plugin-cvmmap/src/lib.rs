@@ -3,6 +3,7 @@
 mod address;
 mod cvmmapsink;
 mod cvmmapsrc;
+mod lock;
 mod picture;
 
 pub use cvmmapsink::CvmmapSink;

@@ -1,5 +1,5 @@
 use std::{
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -10,7 +10,8 @@ use gst_video::prelude::*;
 
 use super::Abi;
 use crate::{
-    address::{AddressSettings, checked_uri},
+    address::AddressSettings,
+    lock::lock,
     picture::{CAPTURE_TIME_CAPS, template_caps, wire_format},
 };
 
@@ -40,10 +41,6 @@ struct Producer {
 struct Published {
     frames: u64,
     bytes: u64,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]
@@ -221,15 +218,12 @@ impl URIHandlerImpl for CvmmapSink {
     }
 
     fn uri(&self) -> Option<String> {
-        lock(&self.settings).address.uri.clone()
+        lock(&self.settings).address.uri()
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        checked_uri(uri)?;
-        if lock(&self.producer).is_some() {
-            return Err(glib::Error::new(gst::URIError::BadState, "the URI cannot change while the sink runs"));
-        }
-        lock(&self.settings).address.uri = Some(uri.to_owned());
+        let runs = lock(&self.producer).is_some();
+        lock(&self.settings).address.set_uri(uri, runs)?;
         self.obj().notify("uri");
         Ok(())
     }

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::lock::lock;
+
 /// A bounded queue that drops its oldest frames for a new one, and those that are no use without them. It starts paused.
 pub(super) struct FrameQueue<T, E> {
     inner: Mutex<Inner<T, E>>,
@@ -70,7 +72,7 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T, E>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// The session that a frame would be of now; none while paused.

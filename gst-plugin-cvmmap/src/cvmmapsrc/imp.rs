@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use super::{
     stats::{Count, Stats},
     timeline::{Now, Timeline},
 };
-use crate::{address::checked_uri, picture::CAPTURE_TIME_CAPS};
+use crate::{lock::lock, picture::CAPTURE_TIME_CAPS};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("cvmmapsrc", gst::DebugColorFlags::empty(), Some("cv-mmap video source")));
@@ -64,10 +64,6 @@ impl Stream {
     fn frame_rate(&self) -> Option<gst::Fraction> {
         self.media.and_then(|media| media.told_frame_rate()).or(self.frame_rate)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]
@@ -281,15 +277,12 @@ impl URIHandlerImpl for CvmmapSrc {
     }
 
     fn uri(&self) -> Option<String> {
-        lock(&self.settings).address.uri.clone()
+        lock(&self.settings).address.uri()
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        checked_uri(uri)?;
-        if lock(&self.ingest).is_some() {
-            return Err(glib::Error::new(gst::URIError::BadState, "the URI cannot change while the source runs"));
-        }
-        lock(&self.settings).address.uri = Some(uri.to_owned());
+        let runs = lock(&self.ingest).is_some();
+        lock(&self.settings).address.set_uri(uri, runs)?;
         self.obj().notify("uri");
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -24,7 +24,7 @@ use super::{
     sequence::Step,
     stats::{Count, Stats},
 };
-use crate::picture::Picture;
+use crate::{lock::lock, picture::Picture};
 
 /// Access units that may wait for downstream: two seconds at 30 a second, for a decoder needs every one. The memory
 /// includes that of attached planes.
@@ -136,7 +136,7 @@ impl Ingest {
 
     /// Tells where to take buffers for a picture from.
     pub(super) fn set_pool(&self, picture: Picture, pool: Option<gst::BufferPool>) {
-        let mut known = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.shared.pool);
         *known = pool.map(|pool| (picture, pool));
     }
 
@@ -332,7 +332,7 @@ impl Follower {
 impl Shared {
     /// A buffer for a picture: from downstream's pool when that is for this picture and has one to give.
     fn buffer(&self, picture: &Picture) -> Result<gst::Buffer, SnapshotError> {
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pool = lock(&self.pool).clone();
         if let Some((_, pool)) = pool.filter(|(agreed, _)| agreed == picture) {
             let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
             if let Ok(buffer) = pool.acquire_buffer(Some(&params)) {
