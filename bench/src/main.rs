@@ -1,10 +1,11 @@
-//! Measures what the elements cost, in processes of their own: `ingest` drives, and starts the other commands.
+//! Measures what the elements cost, in processes of their own: `ingest` and `muxer` drive, and start the other commands.
 
 mod allocations;
 mod child;
 mod copies;
 mod ingest;
 mod machine;
+mod muxer;
 mod pace;
 mod picture;
 mod report;
@@ -39,6 +40,15 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// Counts the instructions that a tag costs, under valgrind
+    Muxer {
+        /// Fewer and shorter rounds
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/muxer.json")]
+        json: PathBuf,
+    },
     /// Publishes frames until its input ends
     #[command(hide = true)]
     Produce(roles::produce::Args),
@@ -51,14 +61,19 @@ enum Command {
     /// Starts and stops a source, or its producer, many times
     #[command(hide = true)]
     Churn(roles::churn::Args),
+    /// Sends prepared access units through a muxer
+    #[command(hide = true)]
+    Pass(muxer::pass::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Ingest { quick, json, only } => ingest::run(quick, &json, &only),
+        Command::Muxer { quick, json } => muxer::run(quick, &json),
         Command::Produce(args) => roles::produce::run(&args),
         Command::Send(args) => roles::send::run(&args),
         Command::Read(args) => roles::read::run(&args),
         Command::Churn(args) => roles::churn::run(&args),
+        Command::Pass(args) => muxer::pass::run(&args),
     }
 }

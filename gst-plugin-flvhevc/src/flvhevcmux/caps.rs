@@ -1,10 +1,10 @@
 //! From caps to decoder configurations, and back to the caps of the stream.
 
-use super::settings::HevcPackaging;
+use super::{color::color_info, settings::HevcPackaging};
 use crate::flv::{
     audio, avcc, hvcc,
     metadata::{AudioInfo, VideoInfo},
-    session::{AudioConfig, VideoConfig},
+    track::{AudioConfig, VideoConfig},
     video::VideoFormat,
 };
 
@@ -75,6 +75,7 @@ pub fn video_config(caps: &gst::CapsRef, packaging: HevcPackaging) -> Result<Vid
         },
         record,
         nal_length_size,
+        color: color_info(caps),
     })
 }
 

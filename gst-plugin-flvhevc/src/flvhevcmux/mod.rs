@@ -80,8 +80,12 @@
 
 mod buffers;
 mod caps;
+mod color;
 mod imp;
+mod output;
+mod report;
 mod settings;
+mod sinks;
 mod stats;
 
 pub use settings::HevcPackaging;
