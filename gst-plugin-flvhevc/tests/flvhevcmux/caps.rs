@@ -1,6 +1,6 @@
 //! What is not muxed is refused with advice.
 
-use crate::input::{AVCC, DELTA, HVCC, KEY, aac_caps, at, hevc_caps, pull_tag, skip_headers, video_harness, watch_bus};
+use crate::input::{AVCC, DELTA, HVCC, KEY, aac_caps, at, avc_caps, hevc_caps, pull_tag, skip_headers, video_harness, watch_bus};
 use gst::prelude::*;
 use gst_check::Harness;
 
@@ -35,14 +35,6 @@ fn changed(mut caps: gst::Caps, field: &str, value: &str) -> gst::Caps {
 fn without(mut caps: gst::Caps, field: &str) -> gst::Caps {
     caps.make_mut().structure_mut(0).unwrap().remove_field(field);
     caps
-}
-
-fn avc_caps(record: &[u8]) -> gst::Caps {
-    gst::Caps::builder("video/x-h264")
-        .field("stream-format", "avc")
-        .field("alignment", "au")
-        .field("codec_data", gst::Buffer::from_slice(record.to_vec()))
-        .build()
 }
 
 #[test]
