@@ -1,6 +1,8 @@
 //! What is not muxed is refused with advice.
 
-use crate::input::{AVCC, DELTA, HVCC, KEY, aac_caps, at, avc_caps, hevc_caps, pull_tag, skip_headers, video_harness, watch_bus};
+use crate::input::{
+    AVCC, DELTA, HVCC, KEY, aac_caps, at, avc_caps, hevc_caps, pull_tag, skip_headers, video_harness, watch_bus,
+};
 use gst::prelude::*;
 use gst_check::Harness;
 

@@ -65,7 +65,8 @@ pub fn decode(file: &Path) -> usize {
 
 /// What FFmpeg tells about a file before it decodes it.
 pub fn describe(file: &Path) -> String {
-    let output = Command::new(program()).args(["-hide_banner", "-nostdin", "-i"]).arg(file).output().expect("ffmpeg runs");
+    let output =
+        Command::new(program()).args(["-hide_banner", "-nostdin", "-i"]).arg(file).output().expect("ffmpeg runs");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
