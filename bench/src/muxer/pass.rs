@@ -19,8 +19,10 @@ pub struct Stream {
 
 #[derive(ClapArgs)]
 pub struct Args {
+    /// The muxer, as a pipeline description
     #[arg(long)]
     muxer: String,
+    /// Access units to send
     #[arg(long)]
     units: u32,
     #[command(flatten)]
@@ -67,9 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
     let Args { muxer, units, stream } = args;
     let feed = |name| format!("appsrc name={name} format=time max-bytes=0 ! mux.{name}");
     let sound = if stream.sound { feed("audio") } else { String::new() };
-    let description = format!("{muxer} name=mux streamable=true ! fakesink sync=false {} {sound}", feed("video"));
-    // flvhevcmux knows no other way.
-    let description = if muxer == "flvmux" { description } else { description.replace("streamable=true", "") };
+    let description = format!("{muxer} name=mux ! fakesink sync=false {} {sound}", feed("video"));
     let pipeline = gst::parse::launch(&description)?.downcast::<gst::Pipeline>().ok().context("a pipeline")?;
     let source = |name: &str| pipeline.by_name(name).and_downcast::<gst_app::AppSrc>().context("an appsrc");
 

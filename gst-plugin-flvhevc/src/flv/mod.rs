@@ -18,3 +18,6 @@ pub mod tag;
 pub mod timeline;
 pub mod track;
 pub mod video;
+
+#[cfg(test)]
+mod robustness;

@@ -50,6 +50,7 @@ fn refusals_say_what_to_do() {
         ("video", changed(hevc(), "stream-format", "hev1"), "insert h265parse"),
         ("video", changed(hevc(), "alignment", "nal"), "insert h265parse"),
         ("video", hevc_caps(&no_profile), "profile 0"),
+        ("video", hevc_caps(&vec![1; 1 << 24]), "does not fit an FLV tag"),
         ("video", hevc_caps(&HVCC[..22]), "at least 23"),
         ("video", hevc_caps(&HVCC[..100]), "ends within"),
         ("video", without(avc_caps(&AVCC), "codec_data"), "insert h264parse"),

@@ -153,6 +153,21 @@ fn the_picture_may_end_before_the_sound() {
 }
 
 #[test]
+fn sound_may_begin_after_the_picture_has_ended() {
+    let (mut video, mut audio) = both();
+    video.push(at(KEY, 0)).unwrap();
+    video.crank_single_clock_wait().unwrap();
+    skip_headers(&mut video, 1);
+    pull_tag(&mut video);
+    video.push_event(gst::event::Eos::new());
+    audio.set_src_caps(aac_caps());
+    audio.push(sound(500)).unwrap();
+    assert!(matches!(pull_tag(&mut video).packet(), Packet::Metadata(_)));
+    assert!(matches!(pull_tag(&mut video).packet(), Packet::AudioHeader(_)));
+    assert_eq!(pull_tag(&mut video).timestamp, 500);
+}
+
+#[test]
 fn a_gap_in_the_picture_lets_the_sound_pass() {
     let (mut video, mut audio) = both();
     audio.set_src_caps(aac_caps());
