@@ -192,8 +192,9 @@ fn gaps_let_the_other_stream_pass() {
     video.push(at(KEY, 0)).unwrap();
     // The sound pauses until 100 ms; without the gap the picture would wait for the clock.
     audio.push_event(gst::event::Gap::builder(ms(21)).duration(ms(79)).build());
-    audio.push(sound(100)).unwrap();
+    // A pad has room for the latency and no more: the sound has to wait until this lets the gap pass.
     video.push(at(DELTA, 40)).unwrap();
+    audio.push(sound(100)).unwrap();
     video.push(at(DELTA, 80)).unwrap();
     video.push(at(DELTA, 120)).unwrap();
     skip_headers(&mut video, 2);
