@@ -143,8 +143,9 @@ impl Stage {
         let (given, taken) = (self.given(), self.counts.taken.load(Ordering::Relaxed));
         let swallowed = self.watchdog.look(taken, given, handoff.is_busy())?;
         Some(match (given, swallowed) {
+            (0, 0..=1) => format!("{} hangs at its first frame", self.name()),
+            (_, 0..=1) => format!("{} hangs after {given} frames", self.name()),
             (0, _) => format!("{} gives nothing for {taken} frames", self.name()),
-            (_, 0) => format!("{} hangs after {given} frames", self.name()),
             _ => format!("{} stopped after {given} frames and gives nothing for {swallowed}", self.name()),
         })
     }
