@@ -7,7 +7,7 @@ const FRAMES_MAX: u64 = 60;
 /// a machine that stood still does not look.
 const LOOKS_MAX: u32 = 600 / super::supervisor::TICK_MS;
 /// Frames that an encoder may hold before the first comes out.
-const STARTUP_FRAMES: u64 = 8;
+const STARTUP_FRAMES: u64 = 4;
 
 /// Looks at one encoder, time and again.
 #[derive(Debug)]
