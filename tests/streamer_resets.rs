@@ -162,7 +162,9 @@ fn storm(name: &str, encoded: Option<Codec>, count: u32) {
     assert_eq!(receiver.total(), sent);
     let (status, stdout, complaints) = server.wait();
     assert_eq!(status, Some(0), "{complaints}");
-    assert_eq!(json(&stdout)["video_frames"], outputs["rtmp"]["sent"], "{stdout}");
+    assert_eq!(json(&stdout)["frames"], outputs["rtmp"]["sent"], "{stdout}");
+    // Each change of the picture's size is told by a new sequence header.
+    assert!(json(&stdout)["sequence_headers"].as_u64().unwrap() > u64::from(count) / 4, "{stdout}");
     // Enough of them went out for this to mean something; a restart costs the time until ZeroMQ connects again.
     assert!(sent > u64::from(count), "{summary}");
     assert!(receiver.pictures().len() > count as usize / 8, "{}", receiver.pictures().len());

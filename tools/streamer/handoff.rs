@@ -3,7 +3,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::options::Codec;
+use super::{options::Codec, parameter_sets};
 
 /// Least time from one frame to the next; RTP and FLV tell such frames apart.
 const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
@@ -13,16 +13,23 @@ const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 pub enum Media {
     /// Pictures.
     Raw,
-    /// Access units.
-    Encoded(Codec),
+    /// Access units with these parameter sets, by their digest.
+    Encoded(Codec, u64),
 }
 
 impl Media {
-    fn of(sample: &gst::SampleRef) -> Self {
-        match sample.caps().and_then(|caps| caps.structure(0)).map(|structure| structure.name().as_str()) {
-            Some("video/x-h264") => Self::Encoded(Codec::H264),
-            Some("video/x-h265") => Self::Encoded(Codec::H265),
-            _ => Self::Raw,
+    /// What a frame holds, behind one that held `last`.
+    fn of(sample: &gst::SampleRef, last: Option<Self>) -> Self {
+        let codec = match sample.caps().and_then(|caps| caps.structure(0)).map(|structure| structure.name().as_str()) {
+            Some("video/x-h264") => Codec::H264,
+            Some("video/x-h265") => Codec::H265,
+            _ => return Self::Raw,
+        };
+        let unit = sample.buffer().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        let digest = unit.and_then(|unit| parameter_sets::digest(codec, &unit.map_readable().ok()?));
+        match (digest, last) {
+            (None, Some(Self::Encoded(last_codec, digest))) if last_codec == codec => Self::Encoded(codec, digest),
+            (digest, _) => Self::Encoded(codec, digest.unwrap_or_default()),
         }
     }
 }
@@ -37,6 +44,8 @@ pub struct Handoff {
 #[derive(Debug, Default)]
 struct State {
     taker: Option<Taker>,
+    /// Of the last frame.
+    media: Option<Media>,
     /// What waits for a taker.
     waits: Option<Media>,
     /// Nothing is handed on any more.
@@ -86,7 +95,11 @@ impl Handoff {
         sample: &gst::Sample,
         now: impl Fn() -> Option<gst::ClockTime>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let media = Media::of(sample);
+        let media = {
+            let mut state = self.lock();
+            let media = Media::of(sample, state.media);
+            *state.media.insert(media)
+        };
         let mut state = self.wait(|state| {
             if state.taker.as_ref().is_none_or(|taker| taker.media != media) {
                 state.waits = Some(media);

@@ -106,6 +106,7 @@ impl Ingest {
             taker.offer(&sample, || sink.current_running_time())
         };
         end.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(take).build());
+        leave_size_to_parser(&end);
         let pipeline = gst::Pipeline::with_name("ingest");
         timebase.set(&pipeline);
         elements::add_chain(&pipeline, &[&source, end.upcast_ref()])?;
@@ -149,6 +150,26 @@ impl Drop for Ingest {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Caps of access units tell the size of the picture beside them. A parser would believe it, and find no change in a stream
+/// that has another one.
+fn leave_size_to_parser(end: &gst_app::AppSink) {
+    elements::pad(end.upcast_ref(), "sink").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if let gst::EventView::Caps(told) = event.view()
+            && told.structure().is_some_and(|structure| structure.name() != "video/x-raw")
+        {
+            let mut caps = told.caps_owned();
+            for structure in caps.make_mut().iter_mut() {
+                structure.remove_fields(["width", "height"]);
+            }
+            *event = gst::event::Caps::builder(&caps).seqnum(told.seqnum()).build();
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn source(plan: &Stream) -> Result<gst::Element, Failure> {

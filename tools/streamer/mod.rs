@@ -10,6 +10,7 @@ mod latency;
 pub mod options;
 mod outlet;
 mod padding;
+mod parameter_sets;
 pub mod plan;
 mod rtmp_url;
 pub mod run;

@@ -44,7 +44,7 @@ pub struct Stage {
 #[derive(Debug)]
 enum Maker {
     Encoder(encoder::Choice),
-    Producer(Codec),
+    Producer(Codec, Media),
 }
 
 #[derive(Debug, Default)]
@@ -69,12 +69,12 @@ impl Stage {
         Self::new(makers, Maker::Encoder(choice), codec, encoding.b_frames, place)
     }
 
-    /// Passes access units through.
+    /// Passes access units of this kind through.
     ///
     /// # Errors
     /// As above.
-    pub fn passthrough(codec: Codec, place: &Place) -> Result<Self, Failure> {
-        Self::new(Vec::new(), Maker::Producer(codec), codec, 0, place)
+    pub fn passthrough(codec: Codec, media: Media, place: &Place) -> Result<Self, Failure> {
+        Self::new(Vec::new(), Maker::Producer(codec, media), codec, 0, place)
     }
 
     fn new(
@@ -123,7 +123,7 @@ impl Stage {
         place.fan_out.listen_to(&self.end);
         let media = match self.maker {
             Maker::Encoder(_) => Media::Raw,
-            Maker::Producer(codec) => Media::Encoded(codec),
+            Maker::Producer(_, media) => media,
         };
         // Before it asks for its first frame.
         place.handoff.attach(self.line.source(), media);
@@ -164,7 +164,7 @@ impl Stage {
     pub fn name(&self) -> &'static str {
         match &self.maker {
             Maker::Encoder(choice) => choice.name(),
-            Maker::Producer(_) => "passthrough",
+            Maker::Producer(..) => "passthrough",
         }
     }
 
@@ -172,7 +172,7 @@ impl Stage {
     pub fn sentence(&self) -> String {
         match &self.maker {
             Maker::Encoder(choice) => choice.sentence(),
-            Maker::Producer(codec) => format!(
+            Maker::Producer(codec, _) => format!(
                 "encoder: none; the producer's {codec} is passed through, --encoder-device, --gop and --b-frames have no \
                  effect"
             ),

@@ -176,12 +176,12 @@ impl<'a> Streamer<'a> {
                 let stage = encode(self.plan, codec, &self.place)?;
                 self.turn_to(stage)
             }
-            (Media::Encoded(theirs), Some(ours)) if theirs != ours => self.decline(theirs, ours),
-            (Media::Encoded(codec), known) => {
+            (Media::Encoded(theirs, _), Some(ours)) if theirs != ours => self.decline(theirs, ours),
+            (Media::Encoded(codec, _), known) => {
                 if known.is_none() {
                     self.learn(codec)?;
                 }
-                self.turn_to(Stage::passthrough(codec, &self.place)?)
+                self.turn_to(Stage::passthrough(codec, media, &self.place)?)
             }
         }
     }
@@ -251,7 +251,10 @@ impl<'a> Streamer<'a> {
     /// Takes access units from another stage from now on.
     fn turn_to(&mut self, stage: Stage) -> Result<(), Failure> {
         let started = stage.start(&self.place);
-        tell(&stage.sentence());
+        // Other parameter sets are no news to a user.
+        if self.stage.as_ref().is_none_or(|last| last.sentence() != stage.sentence()) {
+            tell(&stage.sentence());
+        }
         if let Some(old) = self.stage.replace(stage) {
             self.given_before += old.given();
             // It may hang: nobody waits for its end.
