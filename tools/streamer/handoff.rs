@@ -8,29 +8,49 @@ use super::{options::Codec, parameter_sets};
 /// Least time from one frame to the next; RTP and FLV tell such frames apart.
 const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 
-/// What the producer's frames hold.
+/// What frames hold that one pipeline can take. Encoders are made anew for another picture, for not all of them get
+/// through a change: x265 gives broken NAL units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// Pictures.
-    Raw,
+    /// Pictures of one size and format, the so manieth since the beginning.
+    Raw(u64),
     /// Access units with these parameter sets, by their digest.
     Encoded(Codec, u64),
 }
 
-impl Media {
-    /// What a frame holds, behind one that held `last`.
-    fn of(sample: &gst::SampleRef, last: Option<Self>) -> Self {
-        let codec = match sample.caps().and_then(|caps| caps.structure(0)).map(|structure| structure.name().as_str()) {
-            Some("video/x-h264") => Codec::H264,
-            Some("video/x-h265") => Codec::H265,
-            _ => return Self::Raw,
+/// Tells what frames hold.
+#[derive(Debug, Default)]
+struct Watch {
+    last: Option<(gst::Caps, Media)>,
+    pictures: u64,
+}
+
+impl Watch {
+    fn media(&mut self, sample: &gst::SampleRef) -> Option<Media> {
+        let caps = sample.caps()?;
+        let same_caps = self.last.as_ref().filter(|(last, _)| last.as_ref() == caps).map(|(_, media)| *media);
+        let codec = match caps.structure(0)?.name().as_str() {
+            "video/x-h264" => Codec::H264,
+            "video/x-h265" => Codec::H265,
+            _ => {
+                return Some(same_caps.unwrap_or_else(|| {
+                    let media = Media::Raw(self.pictures);
+                    self.pictures += 1;
+                    self.keep(caps, media)
+                }));
+            }
         };
-        let unit = sample.buffer().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
-        let digest = unit.and_then(|unit| parameter_sets::digest(codec, &unit.map_readable().ok()?));
-        match (digest, last) {
-            (None, Some(Self::Encoded(last_codec, digest))) if last_codec == codec => Self::Encoded(codec, digest),
-            (digest, _) => Self::Encoded(codec, digest.unwrap_or_default()),
-        }
+        let keyframe = sample.buffer().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        let digest = keyframe.and_then(|unit| parameter_sets::digest(codec, &unit.map_readable().ok()?));
+        Some(match (digest, same_caps) {
+            (None, Some(media)) => media,
+            (digest, _) => self.keep(caps, Media::Encoded(codec, digest.unwrap_or_default())),
+        })
+    }
+
+    fn keep(&mut self, caps: &gst::CapsRef, media: Media) -> Media {
+        self.last = Some((caps.to_owned(), media));
+        media
     }
 }
 
@@ -44,8 +64,7 @@ pub struct Handoff {
 #[derive(Debug, Default)]
 struct State {
     taker: Option<Taker>,
-    /// Of the last frame.
-    media: Option<Media>,
+    watch: Watch,
     /// What waits for a taker.
     waits: Option<Media>,
     /// Nothing is handed on any more.
@@ -68,7 +87,7 @@ impl State {
 }
 
 impl Handoff {
-    /// From now on frames go to `source`, the head of a pipeline for frames of this kind.
+    /// From now on frames go to `source`, the head of a pipeline for such frames.
     pub fn attach(&self, source: &gst_app::AppSrc, media: Media) {
         let mut state = self.lock();
         state.taker = Some(Taker { source: source.clone(), media, hungry: false });
@@ -86,7 +105,7 @@ impl Handoff {
     }
 
     /// Hands a frame on, and waits until the next one is wanted, so that this is the newest by then. `now` is running
-    /// time.
+    /// time; `ask` is called when nobody takes such frames.
     ///
     /// # Errors
     /// [`gst::FlowError::Flushing`] when it is closed.
@@ -94,15 +113,14 @@ impl Handoff {
         &self,
         sample: &gst::Sample,
         now: impl Fn() -> Option<gst::ClockTime>,
+        ask: impl Fn(),
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let media = {
-            let mut state = self.lock();
-            let media = Media::of(sample, state.media);
-            *state.media.insert(media)
-        };
+        let media = self.lock().watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
         let mut state = self.wait(|state| {
-            if state.taker.as_ref().is_none_or(|taker| taker.media != media) {
-                state.waits = Some(media);
+            if state.taker.as_ref().is_none_or(|taker| taker.media != media)
+                && state.waits.replace(media) != Some(media)
+            {
+                ask();
             }
             state.ready(media).is_some()
         })?;

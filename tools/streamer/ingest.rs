@@ -12,6 +12,8 @@ use super::{
 };
 use crate::common::{elements, failure::Failure};
 
+/// Name of the message that tells of frames which nobody takes yet.
+pub const FRAMES_WAIT: &str = "cvmmap-streamer-frames-wait";
 /// Name of the source in the pipeline.
 pub const INPUT: &str = "input";
 
@@ -103,7 +105,12 @@ impl Ingest {
         let taker = Arc::clone(&handoff);
         let take = move |sink: &gst_app::AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            taker.offer(&sample, || sink.current_running_time())
+            let ask = || {
+                let question = gst::Structure::new_empty(FRAMES_WAIT);
+                // Refused only by a pipeline that is being torn down.
+                let _ = sink.post_message(gst::message::Application::builder(question).src(sink).build());
+            };
+            taker.offer(&sample, || sink.current_running_time(), ask)
         };
         end.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(take).build());
         leave_size_to_parser(&end);
@@ -160,7 +167,7 @@ fn leave_size_to_parser(end: &gst_app::AppSink) {
             return gst::PadProbeReturn::Ok;
         };
         if let gst::EventView::Caps(told) = event.view()
-            && told.structure().is_some_and(|structure| structure.name() != "video/x-raw")
+            && told.caps().structure(0).is_some_and(|structure| structure.name() != "video/x-raw")
         {
             let mut caps = told.caps_owned();
             for structure in caps.make_mut().iter_mut() {

@@ -37,6 +37,7 @@ pub struct Stage {
     line: Line,
     end: gst_app::AppSink,
     maker: Maker,
+    media: Media,
     counts: Arc<Counts>,
     watchdog: Watchdog,
 }
@@ -44,7 +45,7 @@ pub struct Stage {
 #[derive(Debug)]
 enum Maker {
     Encoder(encoder::Choice),
-    Producer(Codec, Media),
+    Producer(Codec),
 }
 
 #[derive(Debug, Default)]
@@ -54,11 +55,17 @@ struct Counts {
 }
 
 impl Stage {
-    /// Encodes pictures.
+    /// Encodes such pictures.
     ///
     /// # Errors
     /// When an element is missing or refuses its settings.
-    pub fn encoder(choice: encoder::Choice, codec: Codec, encoding: &Encoding, place: &Place) -> Result<Self, Failure> {
+    pub fn encoder(
+        choice: encoder::Choice,
+        codec: Codec,
+        encoding: &Encoding,
+        media: Media,
+        place: &Place,
+    ) -> Result<Self, Failure> {
         // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
         let to_planar = elements::make("videoconvert")?;
         let planar = elements::filter(gst::Caps::builder("video/x-raw").field("format", "I420").build())?;
@@ -66,7 +73,7 @@ impl Stage {
         padding::install(&to_planar, &videobox, choice.side_min());
         let encoder = choice.make(encoding)?;
         let makers = [to_planar, planar, videobox].into_iter().chain(encoder).collect();
-        Self::new(makers, Maker::Encoder(choice), codec, encoding.b_frames, place)
+        Self::new(makers, Maker::Encoder(choice), (codec, media), encoding.b_frames, place)
     }
 
     /// Passes access units of this kind through.
@@ -74,13 +81,13 @@ impl Stage {
     /// # Errors
     /// As above.
     pub fn passthrough(codec: Codec, media: Media, place: &Place) -> Result<Self, Failure> {
-        Self::new(Vec::new(), Maker::Producer(codec, media), codec, 0, place)
+        Self::new(Vec::new(), Maker::Producer(codec), (codec, media), 0, place)
     }
 
     fn new(
         makers: Vec<gst::Element>,
         maker: Maker,
-        codec: Codec,
+        (codec, media): (Codec, Media),
         b_frames: u32,
         place: &Place,
     ) -> Result<Self, Failure> {
@@ -112,7 +119,7 @@ impl Stage {
             .chain([&parser, &parsed, end.upcast_ref()])
             .collect::<Vec<_>>();
         elements::add_chain(&pipeline, &chain)?;
-        Ok(Self { line: Line::new(pipeline, source), end, maker, counts, watchdog: Watchdog::new(b_frames) })
+        Ok(Self { line: Line::new(pipeline, source), end, maker, media, counts, watchdog: Watchdog::new(b_frames) })
     }
 
     /// Begins to take frames, and to be listened to.
@@ -121,12 +128,8 @@ impl Stage {
     /// What an element complains of.
     pub fn start(&self, place: &Place) -> Result<(), Failure> {
         place.fan_out.listen_to(&self.end);
-        let media = match self.maker {
-            Maker::Encoder(_) => Media::Raw,
-            Maker::Producer(_, media) => media,
-        };
         // Before it asks for its first frame.
-        place.handoff.attach(self.line.source(), media);
+        place.handoff.attach(self.line.source(), self.media);
         self.line.start()
     }
 
@@ -155,6 +158,11 @@ impl Stage {
         matches!(&self.maker, Maker::Encoder(choice) if choice.is_hardware())
     }
 
+    /// What it takes.
+    pub fn media(&self) -> Media {
+        self.media
+    }
+
     /// Access units so far.
     pub fn given(&self) -> u64 {
         self.counts.given.load(Ordering::Relaxed)
@@ -164,7 +172,7 @@ impl Stage {
     pub fn name(&self) -> &'static str {
         match &self.maker {
             Maker::Encoder(choice) => choice.name(),
-            Maker::Producer(..) => "passthrough",
+            Maker::Producer(_) => "passthrough",
         }
     }
 
@@ -172,7 +180,7 @@ impl Stage {
     pub fn sentence(&self) -> String {
         match &self.maker {
             Maker::Encoder(choice) => choice.sentence(),
-            Maker::Producer(codec, _) => format!(
+            Maker::Producer(codec) => format!(
                 "encoder: none; the producer's {codec} is passed through, --encoder-device, --gop and --b-frames have no \
                  effect"
             ),

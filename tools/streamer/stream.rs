@@ -33,6 +33,8 @@ pub struct Streamer<'a> {
     place: Place,
     ingest: Ingest,
     stage: Option<Stage>,
+    /// The encoder that was picked.
+    choice: Option<encoder::Choice>,
     /// Access units of earlier stages.
     given_before: u64,
     /// There are none before the codec is known.
@@ -50,19 +52,18 @@ impl<'a> Streamer<'a> {
     pub fn new(plan: &'a Stream) -> Result<Self, Failure> {
         let place = Place { handoff: Arc::<Handoff>::default(), fan_out: FanOut::default(), timebase: Timebase::new() };
         let ingest = Ingest::new(plan, &place.timebase, Arc::clone(&place.handoff))?;
-        let stage = match (plan.video_source, plan.codec) {
-            (VideoSource::Raw, Some(codec)) => Some(encode(plan, codec, &place)?),
+        let choice = match (plan.video_source, plan.codec) {
+            (VideoSource::Raw, Some(codec)) => Some(encoder::Choice::pick(codec, &plan.encoding)?),
             // Whoever names a device wants to know now that it is not there.
             (VideoSource::Auto, Some(codec)) if plan.encoding.device != EncoderDevice::Auto => {
-                encoder::Choice::pick(codec, &plan.encoding)?;
-                None
+                Some(encoder::Choice::pick(codec, &plan.encoding)?)
             }
             _ => None,
         };
         // What cannot be made is told now, not when the codec is known.
         let made = Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out)?;
         let outlets = plan.codec.map(|codec| (codec, made));
-        Ok(Self { plan, place, ingest, stage, given_before: 0, outlets, draining: None, finished: false })
+        Ok(Self { plan, place, ingest, stage: None, choice, given_before: 0, outlets, draining: None, finished: false })
     }
 
     /// The pipeline that reads the producer's frames.
@@ -78,14 +79,14 @@ impl<'a> Streamer<'a> {
         if let Some((_, outlets)) = &mut self.outlets {
             outlets.start()?;
         }
-        match self.stage.take() {
-            Some(stage) => self.turn_to(stage),
-            None => {
-                let what = match self.plan.video_source {
-                    VideoSource::Encoded => "its access units",
-                    _ => "its access units if it has any, else its pictures",
-                };
-                tell(&format!("waiting for the producer: {what}"));
+        match (self.plan.video_source, self.plan.codec) {
+            (VideoSource::Raw, Some(codec)) => self.encode(codec, Media::Raw(0)),
+            (VideoSource::Encoded, _) => {
+                tell("waiting for the producer: its access units");
+                Ok(())
+            }
+            _ => {
+                tell("waiting for the producer: its access units if it has any, else its pictures");
                 Ok(())
             }
         }
@@ -168,14 +169,11 @@ impl<'a> Streamer<'a> {
     fn meet(&mut self, media: Media) -> Result<(), Failure> {
         let known = self.outlets.as_ref().map(|(codec, _)| *codec);
         match (media, known) {
-            (Media::Raw, None) => Err(Failure::Usage(
+            (Media::Raw(_), None) => Err(Failure::Usage(
                 "the producer has no access units, its pictures have to be encoded: give --codec h264 or --codec h265"
                     .to_owned(),
             )),
-            (Media::Raw, Some(codec)) => {
-                let stage = encode(self.plan, codec, &self.place)?;
-                self.turn_to(stage)
-            }
+            (Media::Raw(_), Some(codec)) => self.encode(codec, media),
             (Media::Encoded(theirs, _), Some(ours)) if theirs != ours => self.decline(theirs, ours),
             (Media::Encoded(codec, _), known) => {
                 if known.is_none() {
@@ -243,15 +241,26 @@ impl<'a> Streamer<'a> {
         if self.plan.encoding.device != EncoderDevice::Auto {
             return Err(Failure::Pipeline(format!("{failure}; take --encoder-device auto or software")));
         }
-        let choice = encoder::Choice::software(*codec, &self.plan.encoding, &failure)?;
-        let software = Stage::encoder(choice, *codec, &self.plan.encoding, &self.place)?;
-        self.turn_to(software)
+        let (codec, media) = (*codec, stage.media());
+        self.choice = Some(encoder::Choice::software(codec, &self.plan.encoding, &failure)?);
+        self.encode(codec, media)
+    }
+
+    /// Has such pictures encoded from now on.
+    fn encode(&mut self, codec: Codec, media: Media) -> Result<(), Failure> {
+        let encoding = &self.plan.encoding;
+        let choice = match &self.choice {
+            Some(choice) => choice,
+            None => self.choice.insert(encoder::Choice::pick(codec, encoding)?),
+        };
+        let stage = Stage::encoder(choice.clone(), codec, encoding, media, &self.place)?;
+        self.turn_to(stage)
     }
 
     /// Takes access units from another stage from now on.
     fn turn_to(&mut self, stage: Stage) -> Result<(), Failure> {
         let started = stage.start(&self.place);
-        // Other parameter sets are no news to a user.
+        // Another size, or other parameter sets, are no news to a user.
         if self.stage.as_ref().is_none_or(|last| last.sentence() != stage.sentence()) {
             tell(&stage.sentence());
         }
@@ -287,9 +296,4 @@ impl Drop for Streamer<'_> {
             retired.wait(Instant::now() + RETIRE_MAX);
         }
     }
-}
-
-fn encode(plan: &Stream, codec: Codec, place: &Place) -> Result<Stage, Failure> {
-    let choice = encoder::Choice::pick(codec, &plan.encoding)?;
-    Stage::encoder(choice, codec, &plan.encoding, place)
 }

@@ -7,6 +7,7 @@ use gst::prelude::*;
 use super::{
     complaint::Warnings,
     events::{Event, Events, Role},
+    ingest::FRAMES_WAIT,
     run::tell,
     stream::Streamer,
     subject::Subject,
@@ -165,6 +166,12 @@ impl<'a, 'b> Supervisor<'a, 'b> {
                     ));
                 }
                 self.warnings.tell(&line);
+            }
+            gst::MessageView::Application(question)
+                if question.structure().is_some_and(|it| it.name() == FRAMES_WAIT) =>
+            {
+                // At once: frames are lost meanwhile.
+                return self.look_after_stream();
             }
             gst::MessageView::Latency(_) => {
                 // Each element goes on with the latency it had when one does not answer.
