@@ -170,7 +170,7 @@ const X265: Candidate = Candidate {
                 "option-string",
                 format!(
                     "bframes={b_frames}:b-adapt=0:rc-lookahead={lookahead}:min-keyint={gop}:scenecut=0:open-gop=0:\
-                     repeat-headers=1"
+                     repeat-headers=1:info=0"
                 ),
             ),
         ]
