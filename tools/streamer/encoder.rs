@@ -193,8 +193,9 @@ fn keep_last_headers(encoder: &gst::Element) {
             return gst::PadProbeReturn::Ok;
         };
         let last = unit.map_readable().ok().and_then(|bytes| bytes.windows(VPS.len()).rposition(|at| at == VPS));
-        if let Some(last) = last.filter(|last| *last > 1) {
-            unit.make_mut().resize(last..);
+        if let Some(last) = last {
+            // The place was found in it.
+            let _ = unit.make_mut().resize(last..);
         }
         gst::PadProbeReturn::Ok
     });
