@@ -87,7 +87,7 @@ fn is_passed_through(name: &str, codec: Codec, flags: &[&str]) {
     let summary = json(&stdout);
     let sent = summary["outputs"]["rtp"]["sent"].as_u64().unwrap();
     assert_eq!((&summary["encoder"], &summary["encoded"]), (&"passthrough".into(), &sent.into()));
-    assert_eq!((&summary["frames_in"], &summary["dropped"], &summary["skipped"]), (&sent.into(), &0.into(), &0.into()));
+    assert_eq!((&summary["frames_in"], &summary["dropped"]), (&sent.into(), &0.into()));
     receiver.wait_total(sent);
     assert_eq!(receiver.pictures(), [((320, 180), sent)]);
     assert!(fs::read_to_string(&sdp).unwrap().contains(&format!("{}/90000", name.to_uppercase())));

@@ -132,23 +132,23 @@ impl Drop for Camera {
     }
 }
 
-/// Frames at their times, which are the timestamps too: FFmpeg takes two within one frame's time for a mistake.
+/// Frames at their times, which are the timestamps too: FFmpeg takes two within one frame's time for a mistake. A frame that
+/// is late moves those behind it, for none stays long enough in the segment to be made up for.
 pub struct Pace {
-    start: SystemTime,
+    next: SystemTime,
     interval: Duration,
-    frames: u32,
 }
 
 impl Pace {
     pub fn new(fps: u32) -> Self {
-        Self { start: SystemTime::now(), interval: Duration::from_secs(1) / fps, frames: 0 }
+        Self { next: SystemTime::now(), interval: Duration::from_secs(1) / fps }
     }
 
     /// Waits for the next frame's time; nanoseconds since the Unix epoch.
     pub fn next(&mut self) -> u64 {
-        let due = self.start + self.interval * self.frames;
-        self.frames += 1;
+        let due = self.next.max(SystemTime::now());
         thread::sleep(due.duration_since(SystemTime::now()).unwrap_or_default());
+        self.next = due + self.interval;
         due.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
     }
 }
