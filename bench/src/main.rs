@@ -7,6 +7,7 @@ mod ingest;
 mod machine;
 mod muxer;
 mod pace;
+mod passthrough;
 mod picture;
 mod report;
 mod roles;
@@ -49,6 +50,15 @@ enum Command {
         #[arg(long, default_value = "target/bench/muxer.json")]
         json: PathBuf,
     },
+    /// Measures what it costs to send a producer's own access units on, for one stream and for fifty
+    Passthrough {
+        /// Shorter
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/passthrough.json")]
+        json: PathBuf,
+    },
     /// Publishes frames until its input ends
     #[command(hide = true)]
     Produce(roles::produce::Args),
@@ -70,6 +80,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Ingest { quick, json, only } => ingest::run(quick, &json, &only),
         Command::Muxer { quick, json } => muxer::run(quick, &json),
+        Command::Passthrough { quick, json } => passthrough::run(quick, &json),
         Command::Produce(args) => roles::produce::run(&args),
         Command::Send(args) => roles::send::run(&args),
         Command::Read(args) => roles::read::run(&args),
