@@ -1,9 +1,10 @@
-//! Measures what the elements cost, in processes of their own: `ingest` drives, and starts the other commands.
+//! Measures what the elements cost, in processes of their own: `ingest` and `latency` drive, and start the others.
 
 mod allocations;
 mod child;
 mod copies;
 mod ingest;
+mod latency;
 mod machine;
 mod pace;
 mod picture;
@@ -39,6 +40,18 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// Measures from capture to decoded picture, beside ffmpeg, and prints one table
+    Latency {
+        /// Shorter rounds
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/latency.json")]
+        json: PathBuf,
+        /// Measures the rows whose names start with this alone
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Publishes frames until its input ends
     #[command(hide = true)]
     Produce(roles::produce::Args),
@@ -56,6 +69,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Ingest { quick, json, only } => ingest::run(quick, &json, &only),
+        Command::Latency { quick, json, only } => latency::run(quick, &json, &only),
         Command::Produce(args) => roles::produce::run(&args),
         Command::Send(args) => roles::send::run(&args),
         Command::Read(args) => roles::read::run(&args),

@@ -11,6 +11,7 @@ use std::{
 use gst::prelude::*;
 
 use super::{
+    encode_time::EncodeTime,
     encoder,
     options::Codec,
     outlet::{FanOut, Outlets},
@@ -43,6 +44,8 @@ pub struct Streamer {
     source: gst::Element,
     encoder: encoder::Choice,
     counts: Arc<Counts>,
+    encode_time: Arc<EncodeTime>,
+    fan_out: FanOut,
     outlets: RefCell<Outlets>,
 }
 
@@ -63,8 +66,12 @@ impl Streamer {
         let counts = Arc::new(Counts::default());
         let fan_out = FanOut::new()?;
         encode(&pipeline, &source, &choice, &plan.encoding, &counts, fan_out.element())?;
+        let encode_time = Arc::<EncodeTime>::default();
+        if let Some(encoder) = pipeline.by_name(ENCODER) {
+            encode_time.watch(&encoder);
+        }
         let outlets = RefCell::new(Outlets::new(plan, &fan_out)?);
-        Ok(Self { pipeline, source, encoder: choice, counts, outlets })
+        Ok(Self { pipeline, source, encoder: choice, counts, encode_time, fan_out, outlets })
     }
 
     /// The pipeline.
@@ -106,6 +113,8 @@ impl Streamer {
             invalid: count(&stats, "frames-invalid") + count(&stats, "frames-unavailable"),
             encoder: self.encoder.name(),
             encoded: self.counts.encoded.load(Ordering::Relaxed),
+            encode_ms: summary::Latency::new(&self.encode_time.histogram()),
+            encoded_latency_ms: summary::Latency::new(&self.fan_out.latency()),
             outputs: self.outlets().summary(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -11,13 +11,17 @@ use std::{
 use gst::prelude::*;
 
 use super::feed::{AskForKeyframe, Feed, Unit};
-use crate::common::{elements, failure::Failure};
+use crate::{
+    common::{elements, failure::Failure},
+    streamer::latency::Histogram,
+};
 
 /// The last element behind the encoder.
 #[derive(Debug)]
 pub struct FanOut {
     sink: gst_app::AppSink,
     asked: Arc<AtomicBool>,
+    latency: Arc<Mutex<Histogram>>,
 }
 
 impl FanOut {
@@ -32,12 +36,17 @@ impl FanOut {
         sink.set_property("sync", false);
         sink.set_property("async", false);
         sink.set_property("enable-last-sample", false);
-        Ok(Self { sink, asked: Arc::default() })
+        Ok(Self { sink, asked: Arc::default(), latency: Arc::default() })
     }
 
     /// The element.
     pub fn element(&self) -> &gst::Element {
         self.sink.upcast_ref()
+    }
+
+    /// Time from a capture to its access unit here.
+    pub fn latency(&self) -> Histogram {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the encoder for a keyframe; several outputs that ask before it comes share one.
@@ -57,7 +66,7 @@ impl FanOut {
 
     /// Hands what comes to `feeds` from now on.
     pub fn serve(&self, feeds: Vec<Arc<Feed>>) {
-        let asked = Arc::clone(&self.asked);
+        let (asked, latency) = (Arc::clone(&self.asked), Arc::clone(&self.latency));
         self.sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -67,7 +76,11 @@ impl FanOut {
                     if is_keyframe {
                         asked.store(false, Ordering::Relaxed);
                     }
-                    let unit = Unit { captured: captured(sink, &sample), sample };
+                    let captured = captured(sink, &sample);
+                    if let Some(captured) = captured {
+                        latency.lock().unwrap_or_else(PoisonError::into_inner).record(captured.elapsed());
+                    }
+                    let unit = Unit { captured, sample };
                     feeds.iter().for_each(|feed| feed.offer(unit.clone()));
                     Ok(gst::FlowSuccess::Ok)
                 })
