@@ -21,6 +21,7 @@ use crate::pace::Pace;
 
 /// Pictures before those that count: encoder, connection and decoder are under way behind them.
 const WARM_UP: usize = 60;
+const COUNTED: usize = 90;
 /// How long the last pictures may be on their way.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -47,14 +48,25 @@ pub const ROWS: [Way; 5] = [
     Way { name: "RTMP H.265 domestic", protocol: Protocol::Rtmp, codec: "h265", rtmp_mode: Some("domestic") },
 ];
 
-/// What came out at the end of a way.
+/// What came out at the end of a way, in one or more runs.
+#[derive(Default)]
 pub struct Seen {
     /// From capture to decoded picture.
     pub delays_ms: Vec<f64>,
     pub offered: usize,
-    /// The encoder's own time, median, where the publisher tells it.
-    pub encoder_ms: Option<f64>,
-    pub summary: Value,
+    /// The encoder's own time, the median of each run, where the publisher tells it.
+    pub encoder_ms: Vec<f64>,
+    /// What the publisher said of each run.
+    pub summaries: Vec<Value>,
+}
+
+impl Seen {
+    pub fn append(&mut self, mut run: Self) {
+        self.delays_ms.append(&mut run.delays_ms);
+        self.offered += run.offered;
+        self.encoder_ms.append(&mut run.encoder_ms);
+        self.summaries.append(&mut run.summaries);
+    }
 }
 
 impl Way {
@@ -72,7 +84,7 @@ impl Way {
         self.rtmp_mode != Some("domestic")
     }
 
-    pub fn measure(&self, kind: Kind, clip: &Clip, frames: usize, folder: &Path) -> Result<Seen> {
+    pub fn measure(&self, kind: Kind, clip: &Clip, folder: &Path) -> Result<Seen> {
         let arrivals = Arrivals::default();
         let receiver = Receiver::start(self, &arrivals)?;
         let mut publisher = Publisher::start(kind, self, clip.size, &receiver.destination, folder)?;
@@ -80,7 +92,7 @@ impl Way {
         let mut pace = Pace::new(FPS);
         let mut picture = clip.picture(0).to_vec();
         let mut captures: Vec<Instant> = Vec::new();
-        while captures.len() < WARM_UP + frames {
+        while captures.len() < WARM_UP + COUNTED {
             pace.wait();
             picture.copy_from_slice(clip.picture(captures.len()));
             number::draw(&mut picture, clip.size.stride() as usize, captures.len() as u16);
@@ -102,8 +114,8 @@ impl Way {
             .filter(|(number, _)| (WARM_UP..captures.len()).contains(&usize::from(*number)))
             .map(|(number, at)| at.duration_since(captures[usize::from(*number)]).as_secs_f64() * 1e3)
             .collect::<Vec<_>>();
-        ensure!(delays_ms.len() * 10 >= frames, "{} of {frames} pictures came", delays_ms.len());
-        let encoder_ms = summary["encode_ms"]["p50"].as_f64();
-        Ok(Seen { delays_ms, offered: frames, encoder_ms, summary })
+        ensure!(delays_ms.len() * 10 >= COUNTED, "{} of {COUNTED} pictures came", delays_ms.len());
+        let encoder_ms = summary["encode_ms"]["p50"].as_f64().into_iter().collect();
+        Ok(Seen { delays_ms, offered: COUNTED, encoder_ms, summaries: vec![summary] })
     }
 }
