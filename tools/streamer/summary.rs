@@ -39,9 +39,11 @@ pub struct Stream {
     pub skipped: u64,
     /// Frames that could not be read: unusable metadata, or no segment.
     pub invalid: u64,
-    /// Element name of the encoder.
+    /// Access units that were of no use, for one before them was lost.
+    pub undecodable: u64,
+    /// Element name of the encoder; `passthrough` when the producer encodes, `none` before anything did.
     pub encoder: &'static str,
-    /// Access units out of the encoder.
+    /// Access units out of the encoder, or of the producer.
     pub encoded: u64,
     /// Milliseconds that the encoder took for a frame.
     pub encode_ms: Latency,
@@ -125,8 +127,14 @@ impl fmt::Display for Summary {
         };
         writeln!(
             f,
-            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={}",
-            stream.frames_in, stream.dropped, stream.torn, stream.late, stream.skipped, stream.invalid
+            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={} undecodable={}",
+            stream.frames_in,
+            stream.dropped,
+            stream.torn,
+            stream.late,
+            stream.skipped,
+            stream.invalid,
+            stream.undecodable
         )?;
         write!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
         stream.encode_ms.write(f, "encode")?;
@@ -158,6 +166,7 @@ mod tests {
                 late: 5,
                 skipped: 3,
                 invalid: 4,
+                undecodable: 0,
                 encoder: "x264enc",
                 encoded: 7,
                 encode_ms: Latency { p50: Some(0.5), p95: Some(0.75), p99: Some(0.9) },
@@ -184,7 +193,7 @@ mod tests {
         assert_eq!(
             summary().to_string(),
             "simulator: published=9\n\
-             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4\n\
+             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4 undecodable=0\n\
              encoder: name=x264enc encoded=7 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0 state=retrying connects=2\n"
