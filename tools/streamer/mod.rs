@@ -1,6 +1,7 @@
 //! `cvmmap_streamer`: a producer's frames, encoded once or by the producer itself, to RTP and RTMP.
 
 mod complaint;
+mod encode_time;
 mod encoder;
 mod endpoint;
 mod events;

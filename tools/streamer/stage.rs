@@ -1,14 +1,18 @@
 //! What makes access units of the producer's frames: an encoder, or nothing but a parser when the frames are access units
 //! already. A pipeline of its own, that can be given up for another while it hangs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
 };
 
 use gst::prelude::*;
 
 use super::{
+    encode_time::EncodeTime,
     encoder,
     handoff::{Handoff, Media},
     options::Codec,
@@ -20,6 +24,9 @@ use super::{
 };
 use crate::common::{elements, failure::Failure};
 
+/// Threads that convert a picture; more have too few rows each.
+const THREADS_MAX: usize = 4;
+
 /// Where a stage takes frames from and brings access units to.
 #[derive(Debug)]
 pub struct Place {
@@ -29,6 +36,8 @@ pub struct Place {
     pub fan_out: FanOut,
     /// Time of all pipelines.
     pub timebase: Timebase,
+    /// Where encoders are timed.
+    pub encode_time: Arc<EncodeTime>,
 }
 
 /// A pipeline from frames to access units.
@@ -68,6 +77,9 @@ impl Stage {
     ) -> Result<Self, Failure> {
         // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
         let to_planar = elements::make("videoconvert")?;
+        // Of all that delays a picture on its way to the encoder this is most, and the encoder waits for it.
+        to_planar
+            .set_property("n-threads", thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32);
         let planar = elements::filter(gst::Caps::builder("video/x-raw").field("format", "I420").build())?;
         let videobox = elements::make("videobox")?;
         padding::install(&to_planar, &videobox, choice.side_min());
@@ -112,6 +124,9 @@ impl Stage {
         let end = place.fan_out.end()?;
         let counts = Arc::new(Counts::default());
         count(makers.last().unwrap_or(&parser), &counts);
+        if let Some(encoder) = makers.last() {
+            place.encode_time.watch(encoder);
+        }
         let pipeline = gst::Pipeline::new();
         place.timebase.set(&pipeline);
         let chain = std::iter::once(source.upcast_ref())

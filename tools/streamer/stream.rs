@@ -50,7 +50,12 @@ impl<'a> Streamer<'a> {
     /// # Errors
     /// When something is missing or refuses its settings.
     pub fn new(plan: &'a Stream) -> Result<Self, Failure> {
-        let place = Place { handoff: Arc::<Handoff>::default(), fan_out: FanOut::default(), timebase: Timebase::new() };
+        let place = Place {
+            handoff: Arc::<Handoff>::default(),
+            fan_out: FanOut::default(),
+            timebase: Timebase::new(),
+            encode_time: Arc::default(),
+        };
         let ingest = Ingest::new(plan, &place.timebase, Arc::clone(&place.handoff))?;
         let choice = match (plan.video_source, plan.codec) {
             (VideoSource::Raw, Some(codec)) => Some(encoder::Choice::pick(codec, &plan.encoding)?),
@@ -161,6 +166,8 @@ impl<'a> Streamer<'a> {
             undecodable: frames.undecodable,
             encoder: self.stage.as_ref().map_or("none", Stage::name),
             encoded: self.given_before + self.stage.as_ref().map_or(0, Stage::given),
+            encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
+            encoded_latency_ms: summary::Latency::new(&self.place.fan_out.latency()),
             outputs: self.outlets.as_ref().map(|(_, outlets)| outlets.summary()).unwrap_or_default(),
         }
     }

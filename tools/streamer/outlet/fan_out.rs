@@ -12,7 +12,10 @@ use std::{
 use gst::prelude::*;
 
 use super::feed::{AskForKeyframe, Feed, Unit};
-use crate::common::{elements, failure::Failure};
+use crate::{
+    common::{elements, failure::Failure},
+    streamer::latency::Histogram,
+};
 
 /// Between the makers of access units, one after the other, and the outputs.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ struct Heard {
     /// The end of the pipeline that is listened to; what comes out of any other one is late, and thrown away.
     from: Option<gst_app::AppSink>,
     feeds: Vec<Arc<Feed>>,
+    /// Time from captures to their access units.
+    latency: Histogram,
 }
 
 impl Shared {
@@ -40,12 +45,15 @@ impl Shared {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let is_keyframe = sample.buffer().is_some_and(|buffer| !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT));
         let unit = Unit { captured: captured(sink, &sample), sample };
-        let heard = self.heard();
+        let mut heard = self.heard();
         if heard.from.as_ref() != Some(sink) {
             return Err(gst::FlowError::Flushing);
         }
         if is_keyframe {
             self.asked.store(false, Ordering::Relaxed);
+        }
+        if let Some(captured) = unit.captured {
+            heard.latency.record(captured.elapsed());
         }
         heard.feeds.iter().for_each(|feed| feed.offer(unit.clone()));
         Ok(gst::FlowSuccess::Ok)
@@ -90,6 +98,11 @@ impl FanOut {
                 let _ = elements::pad(sink.upcast_ref(), "sink").push_event(request);
             }
         })
+    }
+
+    /// Time from captures to their access units.
+    pub fn latency(&self) -> Histogram {
+        self.0.heard().latency.clone()
     }
 
     /// Hands what comes to `feeds` from now on.
