@@ -33,6 +33,7 @@ pub mod body;
 
 mod address;
 mod coherence;
+mod guarded_mapping;
 mod metadata;
 mod pixel;
 mod publisher;
