@@ -13,6 +13,7 @@ use crate::{
     guarded_mapping::Rows,
     metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane, is_header_first},
     segment::{Segment, shm_path},
+    subscriber::Arrival,
     sync::SyncMessage,
 };
 
@@ -58,6 +59,12 @@ pub enum SnapshotError {
     /// Too few frames came by to know when the next one is written.
     #[error("the producer's cadence is not known yet")]
     Learning,
+    /// The reader was busy whenever a frame was announced, so it cannot tell how late it is.
+    #[error(
+        "the reader was busy at each of the last announcements and cannot know how late it is; wait for them in a \
+         thread that only waits and copies, or copy less"
+    )]
+    NeverWaited,
     /// The next frame's write may have begun before the copy ended.
     #[error("the copy ended {by:?} after the frame's time, {allowed:?} is safe")]
     Late {
@@ -76,7 +83,7 @@ impl SnapshotError {
 
     /// Whether nothing speaks against the frame, and nothing proves it whole.
     pub fn is_late(&self) -> bool {
-        matches!(self, Self::Learning | Self::Late { .. })
+        matches!(self, Self::Learning | Self::NeverWaited | Self::Late { .. })
     }
 }
 
@@ -100,19 +107,19 @@ impl SnapshotReader {
     }
 
     /// Learns the cadence from an announcement whose frame is not wanted.
-    pub fn observe(&mut self, announced: &SyncMessage, received: Instant) {
+    pub fn observe(&mut self, announced: &SyncMessage, arrival: Arrival) {
         if let Some(cadence) = &mut self.cadence {
-            cadence.note_announcement(announced.frame_id, announced.timestamp_ns, received);
+            cadence.note_announcement(announced.frame_id, announced.timestamp_ns, arrival);
         }
     }
 
-    /// Begins the snapshot of a frame that was announced at `received`: its metadata are read and have to be those of
+    /// Begins the snapshot of a frame whose announcement has arrived: its metadata are read and have to be those of
     /// the message. The reader learns the cadence from it, as from those that are only [observed](Self::observe).
     ///
     /// # Errors
     /// When there is no such frame in the segment now, or it is too late to copy it.
-    pub fn begin(&mut self, announced: &SyncMessage, received: Instant) -> Result<Snapshot<'_>, SnapshotError> {
-        self.observe(announced, received);
+    pub fn begin(&mut self, announced: &SyncMessage, arrival: Arrival) -> Result<Snapshot<'_>, SnapshotError> {
+        self.observe(announced, arrival);
         let mut found = self.find(announced);
         let is_stale = |segment: &Segment| match &found {
             Ok(found) => !found.is_linked,
@@ -220,6 +227,7 @@ fn accept(verdict: Verdict) -> Result<(), SnapshotError> {
     match verdict {
         Verdict::Whole => Ok(()),
         Verdict::Learning => Err(SnapshotError::Learning),
+        Verdict::NeverWaited => Err(SnapshotError::NeverWaited),
         Verdict::Late { by, allowed } => Err(SnapshotError::Late { by, allowed }),
     }
 }

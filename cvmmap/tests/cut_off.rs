@@ -17,7 +17,7 @@ use std::{
 };
 
 use cvmmap::{
-    Abi, Address, Coherence, Depth, DepthUnit, Frame, METADATA_SIZE, Metadata, PixelFormat, Plane, PlaneImage,
+    Abi, Address, Arrival, Coherence, Depth, DepthUnit, Frame, METADATA_SIZE, Metadata, PixelFormat, Plane, PlaneImage,
     PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, SyncMessage,
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
@@ -84,9 +84,13 @@ fn fill(path: &Path) -> fs::File {
     file
 }
 
+fn now() -> Arrival {
+    Arrival { at: Instant::now(), waited: true }
+}
+
 /// Reads frame 1. The segment is cut off behind its metadata before the payload is copied, if that is asked for.
 fn read(reader: &mut SnapshotReader, cut: Option<&fs::File>, target: &mut [u8]) -> Result<Metadata, SnapshotError> {
-    let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), Instant::now())?;
+    let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), now())?;
     if let Some(file) = cut {
         file.set_len(METADATA_SIZE as u64).unwrap();
     }
@@ -283,7 +287,7 @@ fn a_segment_that_is_cut_off_again_and_again_is_an_error_each_time() {
     while cut < 200 * times {
         assert!(cutter.0.try_wait().unwrap().is_none(), "the cutter is gone");
         // It may be cut off now, too.
-        let Ok(mut snapshot) = reader.begin(&SyncMessage::new(1, 1, ""), Instant::now()) else { continue };
+        let Ok(mut snapshot) = reader.begin(&SyncMessage::new(1, 1, ""), now()) else { continue };
         let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
         match snapshot.read_plane(&plane, &mut target, WIDTH as usize) {
             Ok(()) => {}

@@ -215,10 +215,10 @@ impl Follower {
 
     /// Copies an announced frame and queues it, or counts why not.
     fn take(&mut self, announced: &SyncMessage) -> Result<(), Failure> {
-        let arrived = Instant::now();
+        let arrival = self.subscriber.arrival();
         let Some(session) = self.shared.queue.session() else {
             self.last = None;
-            self.reader.observe(announced, arrived);
+            self.reader.observe(announced, arrival);
             return Ok(());
         };
         let stats = Arc::clone(&self.shared.stats);
@@ -244,7 +244,7 @@ impl Follower {
                 }
             }
         }
-        let outcome = self.reader.begin(announced, arrived);
+        let outcome = self.reader.begin(announced, arrival);
         let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, |picture| self.shared.buffer(picture)));
         if !matches!(outcome, Ok(Outcome::Absent(_))) {
             self.absent = 0;
@@ -252,7 +252,7 @@ impl Follower {
         match outcome {
             Ok(Outcome::Copied(copied)) => {
                 stats.add(Count::Received, 1);
-                self.queue(copied, announced, arrived, session);
+                self.queue(copied, announced, arrival.at, session);
             }
             Ok(Outcome::Absent(plane)) => self.note_absent(plane),
             Ok(Outcome::Undecodable) => {
@@ -319,6 +319,7 @@ impl Follower {
             _ if error.is_torn() => (Count::Torn, gst::DebugLevel::Debug),
             SnapshotError::Learning => (Count::Late, gst::DebugLevel::Debug),
             SnapshotError::Late { allowed, .. } if allowed.is_zero() => (Count::Late, gst::DebugLevel::Warning),
+            SnapshotError::NeverWaited => (Count::Late, gst::DebugLevel::Warning),
             SnapshotError::Late { .. } => (Count::Late, gst::DebugLevel::Info),
             SnapshotError::Unavailable { .. } => (Count::Unavailable, gst::DebugLevel::Warning),
             _ => (Count::Invalid, gst::DebugLevel::Warning),
