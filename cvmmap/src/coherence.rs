@@ -102,6 +102,10 @@ impl Cadence {
 
     /// Takes note of an announcement, whether its frame can be copied or not.
     pub(crate) fn note_announcement(&mut self, frame_id: u32, timestamp_ns: u64, arrival: Arrival) {
+        if self.last == Some((frame_id, timestamp_ns)) {
+            // Announced again; the first time told how late it is.
+            return;
+        }
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
         let delay = self.since_epoch(arrival.at).saturating_sub(timestamp);
         let Some((last_id, last_timestamp)) = self.last.replace((frame_id, timestamp_ns)) else {

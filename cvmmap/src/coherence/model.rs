@@ -272,6 +272,22 @@ fn a_producer_that_writes_all_the_time_gets_nothing_through() {
 }
 
 #[test]
+fn a_frame_that_is_announced_again_changes_nothing() {
+    let epoch = Instant::now();
+    let mut cadence = Cadence::new(epoch);
+    for frame in 1..=LEARNED as u32 + 1 {
+        let at = epoch + TICK * (frame * INTERVAL as u32);
+        let timestamp = at.duration_since(epoch).as_nanos() as u64;
+        for again in 0..3 {
+            cadence.note_announcement(frame, timestamp, Arrival { at: at + TICK * again, waited: true });
+        }
+        let late = cadence.judge(timestamp, PAYLOAD, at + TICK * INTERVAL as u32);
+        assert_eq!(cadence.judge(timestamp, PAYLOAD, at) == Verdict::Whole, frame as usize > LEARNED);
+        assert_ne!(late, Verdict::Whole);
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_is_learnt_anew() {
     let epoch = Instant::now();
     let mut cadence = Cadence::new(epoch);

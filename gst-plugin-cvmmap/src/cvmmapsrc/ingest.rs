@@ -109,6 +109,7 @@ impl Ingest {
             copier: Copier::new(planes),
             pictures_max: Limit { frames: queue_size as usize, bytes: usize::MAX },
             last: None,
+            last_failed: false,
             session: None,
             absent: 0,
             absence_told: false,
@@ -172,6 +173,8 @@ struct Follower {
     pictures_max: Limit,
     /// The last announcement that was acted on.
     last: Option<SyncMessage>,
+    /// Whether its frame could not be copied.
+    last_failed: bool,
     /// The session that it came in.
     session: Option<Session>,
     /// Frames in a row without the wanted plane.
@@ -229,6 +232,8 @@ impl Follower {
         if let Some(last) = self.last.replace(*announced) {
             match Step::between(last.frame_id, announced.frame_id) {
                 Step::Next => {}
+                // A frame whose copy failed is tried again.
+                Step::Same if *announced == last && self.last_failed => {}
                 Step::Same if *announced == last => {
                     stats.add(Count::Repeated, 1);
                     return Ok(());
@@ -246,6 +251,7 @@ impl Follower {
         }
         let outcome = self.reader.begin(announced, arrival);
         let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, |picture| self.shared.buffer(picture)));
+        self.last_failed = outcome.is_err();
         if !matches!(outcome, Ok(Outcome::Absent(_))) {
             self.absent = 0;
         }
