@@ -26,11 +26,13 @@
 //! Source of every format fact: the cv-mmap IPC contract.
 
 #![warn(missing_docs)]
+#![deny(unsafe_code)]
 
 pub mod body;
 
 mod address;
 mod coherence;
+#[allow(unsafe_code)]
 mod guarded_mapping;
 mod metadata;
 mod pixel;

@@ -157,6 +157,7 @@ impl Subscriber {
     }
 
     /// Waits for a change of the socket, or to be woken.
+    #[allow(unsafe_code)]
     fn poll(&self, longest: Duration) -> io::Result<Polled> {
         // SAFETY: the socket has this descriptor for as long as it lives, and it outlives the call.
         let socket = unsafe { BorrowedFd::borrow_raw(self.socket.get_fd()?) };

@@ -1,7 +1,8 @@
 //! The process's SIGBUS handler. A fault inside the mapping that the faulting thread copies from or to puts zero pages
 //! there, so that the copy can end; every other one goes to the handler that was there before.
 //!
-//! Limits. A library that takes the signal over is noticed when the next mapping is made, and not before. Of a handler
+//! Limits. A library that takes the signal over is noticed when the next mapping is made, and not before. A thread that
+//! blocks the signal is made to take it at its first copy, once. Of a handler
 //! that faults are passed on to, `sa_mask` and the flags but `SA_SIGINFO` are not honoured: `SA_ONSTACK` is always in
 //! force. The crate may be in a process more than once, as in a plugin and in the program: each copy of it passes on
 //! what is not its own, and none goes round in circles.
