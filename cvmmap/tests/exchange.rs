@@ -306,3 +306,51 @@ fn a_subscription_follows_every_restart_of_the_endpoint() {
         waiter.join().unwrap();
     });
 }
+
+/// ZeroMQ's descriptor tells of changes only. An announcement that is missed there would be found when the silence is, and
+/// the connection is made anew: that shows as a subscription.
+#[test]
+fn no_announcement_is_slept_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/sync", folder.path().display());
+    let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
+    socket.set_xpub_verbose(true).unwrap();
+    socket.bind(&endpoint).unwrap();
+    let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+    let waker = subscriber.waker();
+    let (got, received) = std::sync::mpsc::channel();
+    let subscriptions = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            loop {
+                match subscriber.wait(None).unwrap() {
+                    Event::Frame(message) => got.send(message.frame_id).unwrap(),
+                    event => return assert_eq!(event, Event::Woken),
+                }
+            }
+        });
+        let send = |frame_id| socket.send(&SyncMessage::new(frame_id, 1, "mine").to_bytes()[..], 0).unwrap();
+        assert_eq!(socket.recv_bytes(0).unwrap(), [1]);
+        let (mut frame_id, mut subscriptions) = (0, 0);
+        for round in 0..3_000 {
+            // One, two or three at once, at any moment of the wait.
+            (0..round * 37 % 1_000).for_each(|_| std::hint::spin_loop());
+            for _ in 0..=round % 3 {
+                frame_id += 1;
+                send(frame_id);
+            }
+            loop {
+                match received.recv_timeout(Duration::from_secs(2)) {
+                    Ok(newest) if newest == frame_id => break,
+                    Ok(_) => {}
+                    // Lost with a connection.
+                    Err(_) => send(frame_id),
+                }
+            }
+            subscriptions += u32::from(socket.recv_bytes(zmq::DONTWAIT) == Ok(vec![1]));
+        }
+        waker.wake();
+        subscriptions
+    });
+    // The machine may stand still for a second, but not that often.
+    assert!(subscriptions < 10, "{subscriptions} subscriptions");
+}
