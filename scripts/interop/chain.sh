@@ -13,7 +13,8 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 start() {
   local log=$1
   shift
-  "${net[@]}" timeout --kill-after=5 "$row_seconds" "$@" > "$log" 2>&1 &
+  # --foreground passes every signal on; without it the second is lost.
+  "${net[@]}" timeout --foreground --signal=KILL "$row_seconds" "$@" > "$log" 2>&1 &
   started_pid=$!
   pids+=("$started_pid")
 }
@@ -48,15 +49,18 @@ publish() {
     --ingest-idle-timeout-ms 3000 --json --rtmp --rtmp-url "$url" > "$dir/streamer.json" 2> "$dir/streamer.log" &
   streamer=$!
   pids+=("$streamer")
-  play_clip "$dir" "$target" "$clip" &
+  timeout "$row_seconds" gst-launch-1.0 filesrc location="$clip" ! decodebin ! videoconvert ! video/x-raw,format=BGR ! \
+    cvmmapsink uri="cvmmap://$target" > "$dir/producer.log" 2>&1 &
   producer=$!
   pids+=("$producer")
   if [ $# -gt 0 ]; then
     await_growth "$file"
     "$@"
   fi
-  wait "$producer" || { detail="the producer failed: see $dir/producer.log"; return 1; }
+  # It ends when the producer has been silent for a while; the producer has then nothing left to do.
   wait "$streamer" || code=$?
+  kill "$producer" 2>/dev/null || true
+  wait "$producer" 2>/dev/null || true
   sent=$(sed -n 's/.*"sent":\([0-9]*\).*/\1/p' "$dir/streamer.json")
   [ $code -eq 0 ] && [ "${sent:-0}" -ge "$min_frames" ] && return
   detail="cvmmap_streamer exited with $code after ${sent:-0} frames: $(tail -n 1 "$dir/streamer.log")"
@@ -76,13 +80,18 @@ await_growth() {
 
 # settle PID FILE: a player whose server keeps the connection open is told to end when nothing more comes.
 settle() {
-  local before=-1 now
+  local before=-1 now tries=0
   now=$(size_of "$2")
-  while kill -0 "$1" 2>/dev/null && [ "$now" -ne "$before" ]; do
-    before=$now
+  while kill -0 "$1" 2>/dev/null && { [ "$now" -ne "$before" ] || { [ "$now" -eq 0 ] && [ $tries -lt 4 ]; }; }; do
+    before=$now tries=$((tries + 1))
     sleep 1.5
     now=$(size_of "$2")
   done
-  kill -INT "$1" 2>/dev/null || true
+  # FFmpeg ends its file at the first signal and a read that waits for the network at the second.
+  for _ in 1 2 3; do
+    kill -INT "$1" 2>/dev/null || break
+    sleep 0.7
+  done
+  kill -KILL "$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
 }
