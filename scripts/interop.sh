@@ -41,6 +41,7 @@ scripts/setup.sh --tests
 . scripts/interop/install.sh
 . scripts/interop/servers.sh
 . scripts/interop/players.sh
+. scripts/interop/relay.sh
 build_programs
 
 # Ends what a row has started, and its network.
@@ -59,33 +60,16 @@ row_listens() {
   judge_file "$recording" "$sent"
 }
 
-# A server that relays: one player is there before the publisher, one comes later, and one takes HTTP-FLV.
+# A server that relays.
 rows_relay() {
-  local server=$1 dir=$2 tags early http_pid="" http_file late=$2/late.$(elementary) passed
-  "start_$server" "$dir" || { fail_all "the server does not start: $(tail -n 1 "$dir/server.log")" rtmp; return; }
-  play_tags "$dir" "$rtmp/clip"
-  tags=$recording early=$player_pid
-  await_client "$server_port" || true
-  if [ -n "$http" ]; then
-    play_ffmpeg_9 "$dir" "$http/clip.flv"
-    http_file=$recording http_pid=$player_pid
-    await_client "$(sed 's/.*:\([0-9]*\)\/.*/\1/' <<< "$http")" || true
-  fi
-  publish "$dir" "$form" "$rtmp/clip" "$tags" play_late "$dir" "$rtmp/clip" || { fail_all "$detail" rtmp; return; }
-  settle "$early" "$tags"
-  settle "$late_pid" "$late"
-  [ -z "$http_pid" ] || settle "$http_pid" "$http_file"
-
-  passed=$(flv_form "$tags" || echo "$form")
-  judge_file "$tags" "$sent"; name_form "$passed"; report "$peer" rtmp "$form"
-  judge_file "$late" "$sent" late; name_form "$passed"; report "$peer" rtmp-late "$form"
-  if [ -n "$http_pid" ]; then
-    judge_file "$http_file" "$sent"; name_form "$passed"; report "$peer" http-flv "$form"
+  local server=$1 dir=$2
+  if "start_$server" "$dir"; then
+    watch_relay "$peer" "$dir" "$rtmp/clip" "${http:+$http/clip.flv}"
+  else
+    outcome=failed detail="the server does not start: $(tail -n 1 "$dir/server.log")"
+    report "$peer" rtmp "$form"
   fi
 }
-
-# A stream that is well, in another packaging than it was published in.
-name_form() { if [ "$outcome" = yes ] && [ "$1" != "$form" ]; then outcome=as-$1; fi; }
 
 # A player of HTTP-FLV, which node-media-server 4 relays.
 row_plays() {
@@ -94,7 +78,7 @@ row_plays() {
   recording="" count_file=""
   "play_$player" "$dir" "$http/clip.flv"
   pid=$player_pid watched=${recording:-$count_file}
-  await_client "$(sed 's/.*:\([0-9]*\)\/.*/\1/' <<< "$http")" || { detail="the player asks for nothing"; return 1; }
+  await_client "$(port_of "$http")" || { detail="the player asks for nothing"; return 1; }
   publish "$dir" "$form" "$rtmp/clip" || return 1
   settle "$pid" "$watched"
   if [ -n "$recording" ]; then
@@ -105,9 +89,7 @@ row_plays() {
   fi
 }
 
-fail_all() { outcome=failed frames=0 detail=$1; report "$peer" "$2" "$form"; }
-
-printf '%-20s %-10s %-9s %-12s %s\n' peer way form outcome ""
+report_head
 for peer in "${wanted[@]}"; do
   name=${peer//[-.]/_}
   version="" detail=""
@@ -129,9 +111,6 @@ for peer in "${wanted[@]}"; do
   done
 done
 
-commit=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-joined=$(IFS=,; echo "${rows[*]}")
-printf '{"date":"%s","commit":"%s","unexpected":%d,"rows":[%s]}\n' \
-  "$(date -u +%FT%TZ)" "$commit" "$unexpected" "$joined" > "$out/summary.json"
+write_summary
 echo "summary: $out/summary.json, $unexpected unexpected"
 [ "$unexpected" -eq 0 ]

@@ -50,7 +50,7 @@ judge_file() {
 }
 
 # A live player in a browser shows a picture when the next ones are there; at the end nothing follows.
-held_back_max=5
+held_back_max=10
 
 # judge_count SENT [late|live]: by the number in `frames` alone.
 judge_count() {
@@ -77,15 +77,30 @@ expected_outcome() {
 
 json_text() { local text=${1//\\/\\\\}; text=${text//\"/\\\"}; printf '"%s"' "${text//[$'\n\r\t']/ }"; }
 
+row_format='%-20s %-10s %-9s %-12s %s%s\n'
+# shellcheck disable=SC2059
+report_head() { printf "$row_format" peer way form outcome "" ""; }
+
 rows=() unexpected=0
-# report PEER WAY FORM: the row of what is in outcome, frames, sent and detail.
+# report PEER WAY FORM: the row of what is in outcome, frames, sent and detail. A peer of which nothing is written down
+# has to pass everything on.
 report() {
   local peer=$1 way=$2 form=$3 expected mark=""
   expected=$(expected_outcome "$peer" "$way" "$form")
-  if [ "$outcome" != skipped ] && [ "$outcome" != "${expected:-none}" ]; then
-    mark="  UNEXPECTED (expected: ${expected:-nothing is written down})"
+  expected=${expected:-yes}
+  if [ "$outcome" != skipped ] && [ "$outcome" != "$expected" ]; then
+    mark="  UNEXPECTED (expected: $expected)"
     unexpected=$((unexpected + 1))
   fi
-  printf '%-20s %-10s %-9s %-12s %s%s\n' "$peer" "$way" "$form" "$outcome" "$detail" "$mark"
-  rows+=("{\"peer\":$(json_text "$peer"),\"version\":$(json_text "${version-}"),\"way\":\"$way\",\"form\":\"$form\",\"outcome\":\"$outcome\",\"expected\":$(json_text "$expected"),\"sent\":${sent:-0},\"frames\":${frames:-0},\"detail\":$(json_text "$detail")}")
+  # shellcheck disable=SC2059
+  printf "$row_format" "$peer" "$way" "$form" "$outcome" "$detail" "$mark"
+  rows+=("{\"peer\":$(json_text "$peer"),\"version\":$(json_text "${version-}"),\"way\":\"$way\",\"form\":\"$form\",\"outcome\":\"$outcome\",\"expected\":\"$expected\",\"sent\":${sent:-0},\"frames\":${frames:-0},\"detail\":$(json_text "$detail")}")
+}
+
+write_summary() {
+  local commit joined
+  commit=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+  joined=$(IFS=,; echo "${rows[*]}")
+  printf '{"date":"%s","commit":"%s","unexpected":%d,"rows":[%s]}\n' \
+    "$(date -u +%FT%TZ)" "$commit" "$unexpected" "$joined" > "$out/summary.json"
 }
