@@ -272,7 +272,7 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     let urls = options.rtmp_url.iter().map(|text| RtmpUrl::parse(text)).collect::<Option<Vec<_>>>();
     let Some(urls) = urls else {
         // The text itself may hold a stream key: it is not repeated.
-        return Err(usage("--rtmp-url must be rtmp[s]://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM"));
+        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM, or rtmps://"));
     };
     if let Some(url) = twice(&urls) {
         return Err(usage(format!("--rtmp-url {url} is given twice")));
