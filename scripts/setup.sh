@@ -14,7 +14,7 @@ packages=(
 tests=false
 case "${1-}" in
   "") ;;
-  --tests) tests=true; packages+=(ffmpeg openssl python3-venv stunnel4) ;;
+  --tests) tests=true; packages+=(ffmpeg iproute2 openssl procps python3-venv stunnel4) ;;
   *) say "unknown argument '$1' (only --tests is known)"; exit 1 ;;
 esac
 
