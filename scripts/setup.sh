@@ -10,12 +10,12 @@ packages=(
   ca-certificates curl git g++ make pkg-config
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav glib-networking
 )
 tests=false
 case "${1-}" in
   "") ;;
-  --tests) tests=true; packages+=(ffmpeg python3-venv) ;;
+  --tests) tests=true; packages+=(ffmpeg iproute2 openssl procps python3-venv stunnel4) ;;
   --bench) packages+=(valgrind) ;;
   *) say "unknown argument '$1' (known are --tests and --bench)"; exit 1 ;;
 esac

@@ -91,7 +91,7 @@ pub struct Options {
     /// Publish to RTMP servers; one that is not there, breaks or hangs is tried again until the run ends
     #[arg(long, help_heading = "Output")]
     pub rtmp: bool,
-    /// RTMP publish URL: rtmp://HOST[:PORT]/APP/STREAM. Several times for several servers
+    /// RTMP publish URL: rtmp[s]://HOST[:PORT]/APP/STREAM. Several times for several servers
     #[arg(long, value_name = "URL", help_heading = "Output")]
     pub rtmp_url: Vec<String>,
     /// H.265 packaging, required for H.265: Enhanced RTMP (FourCC hvc1) or the domestic extension (codec id 12)
@@ -106,6 +106,9 @@ pub struct Options {
     /// Longest wait before an RTMP server is tried again
     #[arg(long, value_name = "MS", default_value_t = 1500, help_heading = "Output")]
     pub rtmp_retry_max_ms: u32,
+    /// Certificates (PEM) that an rtmps:// server's has to be signed by, or be [default: the system's authorities]
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub rtmp_ca_file: Option<PathBuf>,
 
     /// Process this many frames, then exit; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]

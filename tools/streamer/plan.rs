@@ -105,6 +105,8 @@ pub struct Rtmp {
     pub retry: retry::Bounds,
     /// Whether the run fails when the first attempt does.
     pub required: bool,
+    /// Authorities that vouch for an `rtmps://` server, in place of the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Plan {
@@ -256,6 +258,9 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
         )));
     }
     if !options.rtmp {
+        if options.rtmp_ca_file.is_some() {
+            return Err(usage("--rtmp-ca-file needs --rtmp"));
+        }
         return match (options.rtmp_url.is_empty(), options.rtmp_mode, options.rtmp_required) {
             (false, ..) => Err(usage("--rtmp-url needs --rtmp")),
             (_, Some(_), _) => Err(usage("--rtmp-mode needs --rtmp")),
@@ -269,17 +274,21 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     let urls = options.rtmp_url.iter().map(|text| RtmpUrl::parse(text)).collect::<Option<Vec<_>>>();
     let Some(urls) = urls else {
         // The text itself may hold a stream key: it is not repeated.
-        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM"));
+        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM, or rtmps://"));
     };
     if let Some(url) = twice(&urls) {
         return Err(usage(format!("--rtmp-url {url} is given twice")));
+    }
+    if options.rtmp_ca_file.is_some() && !urls.iter().any(RtmpUrl::is_tls) {
+        return Err(usage("--rtmp-ca-file needs an --rtmp-url that begins with rtmps://"));
     }
     if let Some(codec) = options.codec {
         check_packaging(codec, options.rtmp_mode).map_err(usage)?;
     }
     let [min, max] = [min, max].map(|ms| Duration::from_millis(ms.into()));
     let (mode, required) = (options.rtmp_mode, options.rtmp_required);
-    Ok(urls.into_iter().map(|url| Rtmp { url, mode, retry: retry::Bounds { min, max }, required }).collect())
+    let (retry, ca_file) = (retry::Bounds { min, max }, &options.rtmp_ca_file);
+    Ok(urls.into_iter().map(|url| Rtmp { url, mode, retry, required, ca_file: ca_file.clone() }).collect())
 }
 
 /// Whether a codec can be published over RTMP in this mode.
