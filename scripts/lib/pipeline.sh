@@ -67,9 +67,10 @@ start_streamer() {
   pids+=("$streamer_pid")
 }
 
-# play_clip DIR TARGET CLIP: a producer of the clip's pictures in real time.
+# play_clip DIR TARGET CLIP: a producer of the clip's pictures in real time. A clip of seconds that is not over in two
+# minutes has failed.
 play_clip() {
-  gst-launch-1.0 filesrc location="$3" ! decodebin ! videoconvert ! video/x-raw,format=BGR ! cvmmapsink uri="cvmmap://$2" \
+  timeout 120 gst-launch-1.0 filesrc location="$3" ! decodebin ! videoconvert ! video/x-raw,format=BGR ! cvmmapsink uri="cvmmap://$2" \
     > "$1/producer.log" 2>&1
 }
 
