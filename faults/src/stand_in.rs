@@ -65,7 +65,7 @@ mod imp {
             self.parent_constructed();
             let bin = gst::parse::bin_from_description(
                 "videoconvert ! x264enc tune=zerolatency speed-preset=superfast key-int-max=30 ! \
-                 video/x-h264,stream-format=byte-stream,alignment=au",
+                 capsfilter caps=video/x-h264,stream-format=byte-stream,alignment=au",
                 true,
             )
             .expect("x264enc is there");

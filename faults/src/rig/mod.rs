@@ -1,6 +1,7 @@
 //! What scenarios are made of: the programs, a camera, receivers, and what stands between them.
 
 mod bystander;
+mod gate;
 mod load;
 mod program;
 mod relay;

@@ -2,9 +2,9 @@
 
 use std::{
     fs::{self, File},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    os::unix::process::ExitStatusExt,
 };
 
 use anyhow::{Context, Result};

@@ -1,9 +1,13 @@
-//! A receiver of other people's parts: stock GStreamer elements take the RTP packets in and decode them, and every picture
-//! is read. It is told to show nothing that a loss has touched.
+//! A receiver: what comes whole is taken apart and decoded by stock GStreamer elements, and every picture is read.
 
 use std::{
+    net::{Ipv4Addr, UdpSocket},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -11,9 +15,18 @@ use anyhow::{Context, Result, anyhow};
 use gst::prelude::*;
 use gst_video::prelude::*;
 
-use super::wait_for;
+use super::{
+    gate::{Gate, Header},
+    wait_for,
+};
 use crate::picture::{self, Shows, now_ms};
 
+/// The largest UDP payload.
+const MAX_DATAGRAM: usize = 65_535;
+/// What the kernel is asked to hold while this process waits for a processor.
+const SOCKET_BUFFER: usize = 4 << 20;
+/// How often to look whether it is over.
+const LOOK: Duration = Duration::from_millis(50);
 /// One thread, for those that decode ahead cost latency.
 const DECODER: &str = "avdec_h264 max-threads=1 discard-corrupted-frames=true ! video/x-raw,format=I420 ! \
                        appsink name=sink sync=false";
@@ -43,36 +56,39 @@ pub struct Record {
     last_timestamp: Option<u32>,
 }
 
-/// A receiver at work.
+/// A receiver at work. Its port is closed when it is dropped.
 pub struct Viewer {
-    pipeline: gst::Pipeline,
     pub port: u16,
     record: Arc<Mutex<Record>>,
+    over: Arc<AtomicBool>,
+    receiving: Option<JoinHandle<()>>,
 }
 
 impl Viewer {
     /// Receives on a port; 0 takes a free one.
     pub fn start(port: u16) -> Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
+        // Smaller than asked is no reason to stop.
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
+        socket.set_read_timeout(Some(LOOK))?;
+        let port = socket.local_addr()?.port();
         let pipeline = pipeline(&format!(
-            "udpsrc name=source address=127.0.0.1 port={port} buffer-size=4000000 \
+            "appsrc name=source format=time is-live=true do-timestamp=true \
              caps=application/x-rtp,media=video,clock-rate=90000,encoding-name=H264 ! \
-             rtph264depay wait-for-keyframe=true ! h264parse ! {DECODER}"
+             rtph264depay ! h264parse ! {DECODER}"
         ))?;
+        let source = pipeline.by_name("source").and_then(|source| source.downcast::<gst_app::AppSrc>().ok());
+        let source = source.context("a source")?;
         let record = Arc::new(Mutex::new(Record::default()));
         read_pictures(&pipeline, &record)?;
-        let source = pipeline.by_name("source").context("the source")?;
-        let packets = Arc::clone(&record);
-        source.static_pad("src").context("a source pad")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some(map) = info.buffer().and_then(|buffer| buffer.map_readable().ok()) {
-                lock(&packets).packet(&map);
-            }
-            gst::PadProbeReturn::Ok
-        });
         pipeline.set_state(gst::State::Playing)?;
-        // The port is taken when the state has changed.
-        pipeline.state(gst::ClockTime::from_seconds(5)).0?;
-        let port = u16::try_from(source.property::<i32>("port"))?;
-        Ok(Self { pipeline, port, record })
+        let over = Arc::new(AtomicBool::new(false));
+        let (shared, asked) = (Arc::clone(&record), Arc::clone(&over));
+        let receiving = Some(thread::spawn(move || {
+            receive(&socket, &source, &shared, &asked);
+            let _ = pipeline.set_state(gst::State::Null);
+        }));
+        Ok(Self { port, record, over, receiving })
     }
 
     pub fn record(&self) -> Record {
@@ -96,7 +112,29 @@ impl Viewer {
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(receiving) = self.receiving.take() {
+            let _ = receiving.join();
+        }
+    }
+}
+
+fn receive(socket: &UdpSocket, source: &gst_app::AppSrc, record: &Mutex<Record>, over: &AtomicBool) {
+    let mut datagram = vec![0; MAX_DATAGRAM];
+    let mut gate = Gate::default();
+    while !over.load(Ordering::Relaxed) {
+        let Ok(length) = socket.recv(&mut datagram) else {
+            continue;
+        };
+        let packet = &datagram[..length];
+        let Some(header) = Header::read(packet) else {
+            continue;
+        };
+        lock(record).packet(&header);
+        for packet in gate.pass(&header, packet) {
+            // Refused only by a pipeline that is broken: no pictures come then.
+            let _ = source.push_buffer(gst::Buffer::from_mut_slice(packet));
+        }
     }
 }
 
@@ -119,20 +157,15 @@ pub fn decode(file: &Path) -> Result<Record> {
 }
 
 impl Record {
-    fn packet(&mut self, packet: &[u8]) {
-        // Source: RFC 3550 section 5.1.
-        let Some(&[_, marker, s0, s1, t0, t1, t2, t3]) = packet.first_chunk::<8>() else {
-            return;
-        };
-        let (sequence, timestamp) = (u16::from_be_bytes([s0, s1]), u32::from_be_bytes([t0, t1, t2, t3]));
+    fn packet(&mut self, header: &Header) {
         self.packets += 1;
-        if let Some(last) = self.last_sequence.replace(sequence) {
-            self.lost += u64::from(sequence.wrapping_sub(last).saturating_sub(1));
+        if let Some(last) = self.last_sequence.replace(header.sequence) {
+            self.lost += u64::from(header.sequence.wrapping_sub(last).saturating_sub(1));
         }
-        if let Some(last) = self.last_timestamp.replace(timestamp) {
-            self.timestamps_back += u64::from(timestamp.wrapping_sub(last).cast_signed() < 0);
+        if let Some(last) = self.last_timestamp.replace(header.timestamp) {
+            self.timestamps_back += u64::from(header.timestamp.wrapping_sub(last).cast_signed() < 0);
         }
-        if marker & 0x80 != 0 {
+        if header.marker {
             let now = Instant::now();
             if let Some(last) = self.last_unit.replace(now) {
                 self.gap = self.gap.max(now - last);

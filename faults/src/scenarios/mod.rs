@@ -29,36 +29,20 @@ pub const SCENARIOS: [Scenario; 11] = [
         fault: "a producer overwrites its picture while it is read, and stops half-way",
         run: torn_read::run,
     },
-    Scenario {
-        name: "sink_stall",
-        fault: "the RTMP server is stopped and goes on later",
-        run: sink_stall::run,
-    },
+    Scenario { name: "sink_stall", fault: "the RTMP server is stopped and goes on later", run: sink_stall::run },
     Scenario {
         name: "reset_storm",
         fault: "the producer's frame counter and clock start over again and again",
         run: reset_storm::run,
     },
-    Scenario {
-        name: "producer_killed",
-        fault: "the producer is killed and comes back",
-        run: producer_killed::run,
-    },
+    Scenario { name: "producer_killed", fault: "the producer is killed and comes back", run: producer_killed::run },
     Scenario {
         name: "producer_resized",
         fault: "the producer is started over with another picture size",
         run: producer_resized::run,
     },
-    Scenario {
-        name: "segment_cut",
-        fault: "the segment is cut off while it is read",
-        run: segment_cut::run,
-    },
-    Scenario {
-        name: "server_killed",
-        fault: "the RTMP server is killed and comes back",
-        run: server_killed::run,
-    },
+    Scenario { name: "segment_cut", fault: "the segment is cut off while it is read", run: segment_cut::run },
+    Scenario { name: "server_killed", fault: "the RTMP server is killed and comes back", run: server_killed::run },
     Scenario {
         name: "encoder_silent",
         fault: "the hardware encoder takes frames and gives nothing",

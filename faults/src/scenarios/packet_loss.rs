@@ -41,7 +41,7 @@ fn run(rig: &mut Rig, percent: u32, share_least: f64) -> Result<()> {
     rig.injected("packets_that_came_to_the_relay", came, None);
     rig.injected("packets_dropped", dropped, None);
     rig.injected("dropped_percent", dropped_percent, Bound::AtLeast(f64::from(percent) / 2.0));
-    rig.seen("packets_missed_by_the_viewer", viewer.record().lost as f64, Bound::AtMost(relay.dropped().into()));
+    rig.seen("packets_missed_by_the_viewer", viewer.record().lost as f64, Bound::Exactly(relay.dropped().into()));
     let sent = summary["outputs"]["rtp"]["sent"].as_f64().unwrap_or(f64::NAN);
     let shown = 100.0 * lossy.whole() as f64 / (sent - PICTURES_AFTER as f64);
     rig.seen("shown_while_lossy_percent", shown, Bound::AtLeast(share_least));
