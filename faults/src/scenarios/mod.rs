@@ -1,6 +1,6 @@
 //! What is broken. Each scenario shows that the fault was there, what was expected, and what came of it.
 
-mod encoder_silent;
+mod encoder;
 mod packet_loss;
 mod producer_killed;
 mod producer_resized;
@@ -23,7 +23,7 @@ pub struct Scenario {
 }
 
 /// All of them, in the order in which they are run.
-pub const SCENARIOS: [Scenario; 11] = [
+pub const SCENARIOS: [Scenario; 12] = [
     Scenario {
         name: "torn_read",
         fault: "a producer overwrites its picture while it is read, and stops half-way",
@@ -46,7 +46,12 @@ pub const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "encoder_silent",
         fault: "the hardware encoder takes frames and gives nothing",
-        run: encoder_silent::run,
+        run: encoder::silent,
+    },
+    Scenario {
+        name: "encoder_hung",
+        fault: "the hardware encoder gives nothing more in the middle of a run",
+        run: encoder::hung,
     },
     Scenario {
         name: "receiver_gone",
