@@ -59,7 +59,7 @@ impl Verdict {
 
     /// PASS, or why not in a few words.
     pub fn status(&self) -> &'static str {
-        match (self.passed(), self.was_injected()) {
+        match (self.passed(), self.was_injected() || self.error.is_some()) {
             (true, _) => "PASS",
             (false, true) => "FAIL",
             (false, false) => "FAIL (the fault was not injected)",
