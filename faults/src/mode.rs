@@ -22,7 +22,7 @@ impl Mode {
 
     /// Oldest that the newest picture may be at the viewer, of 19 pictures in 20.
     pub fn latency_p95_ms(self) -> f64 {
-        self.pick(500.0, 1500.0)
+        self.pick(800.0, 2500.0)
     }
 
     /// Longest that a viewer which nothing happens to may see nothing new.

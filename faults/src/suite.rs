@@ -14,8 +14,11 @@ use crate::{
     mode::Mode,
     rig::{Load, Rig},
     scenarios::{SCENARIOS, Scenario},
-    verdict::Verdict,
+    verdict::{Bound, Verdict},
 };
+
+/// Less is no load: what a busy process gets where seven others want two cores.
+const LOAD_CPU_PERCENT: f64 = 25.0;
 
 #[derive(ClapArgs)]
 pub struct Args {
@@ -72,9 +75,12 @@ fn play(scenario: &Scenario, args: &Args, evidence: &Evidence) -> Result<Run> {
     let exe = std::env::current_exe()?;
     let programs = exe.parent().context("this program's folder")?;
     let mut rig = Rig::new(dir.clone(), programs, args.mode, !args.without_faults, scenario.name)?;
-    let _load = Load::start(&dir, args.mode.load())?;
+    let load = Load::start(&dir, args.mode.load())?;
     let (began, at) = (Instant::now(), SystemTime::now());
     let outcome = (scenario.run)(&mut rig);
+    if let Some(percent) = load.cpu_percent()? {
+        rig.injected("load_cpu_percent", percent, Bound::AtLeast(LOAD_CPU_PERCENT));
+    }
     let verdict = Verdict { error: outcome.err().map(|error| format!("{error:#}")), ..rig.verdict };
     Ok(Run { name: scenario.name, fault: scenario.fault, began: at, seconds: began.elapsed().as_secs_f64(), verdict })
 }

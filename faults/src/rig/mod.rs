@@ -35,6 +35,8 @@ use crate::{
 
 /// Longer than anything takes on a busy machine; what waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A streamer whose camera is gone for good, as is all of the suite when it is killed, ends after this.
+const IDLE_MS: &str = "60000";
 /// Keyframes come this often, in frames, unless a scenario says otherwise.
 const GOP: u32 = 30;
 
@@ -118,7 +120,7 @@ impl Rig {
 
     fn streamer_as(&mut self, mut command: Command, gop: u32, outputs: &[String]) -> Result<Program> {
         command.args(["--shm-name", &self.shm, "--zmq-endpoint", &self.endpoint(), "--json", "--codec", "h264"]);
-        command.args(["--gop", &gop.to_string()]).args(outputs);
+        command.args(["--gop", &gop.to_string(), "--ingest-idle-timeout-ms", IDLE_MS]).args(outputs);
         self.start("streamer", command)
     }
 

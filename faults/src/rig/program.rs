@@ -14,6 +14,11 @@ use super::wait_for;
 
 pub use rustix::process::Signal;
 
+/// Fields of /proc/PID/stat. Source: proc_pid_stat(5).
+const STATE: usize = 3;
+const USER_TIME: usize = 14;
+const SYSTEM_TIME: usize = 15;
+
 /// A running program. Killed when dropped.
 pub struct Program {
     name: String,
@@ -99,11 +104,21 @@ impl Program {
         })
     }
 
-    /// The state of its process: T is stopped. Source: proc_pid_stat(5).
-    pub fn state(&self) -> Result<char> {
+    /// Whether it is stopped by a signal.
+    pub fn is_stopped(&self) -> Result<bool> {
+        Ok(self.stat(STATE)? == "T")
+    }
+
+    /// CPU time that it used.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let ticks = self.stat(USER_TIME)?.parse::<u64>()? + self.stat(SYSTEM_TIME)?.parse::<u64>()?;
+        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    }
+
+    fn stat(&self, field: usize) -> Result<String> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let after_name = stat.rsplit_once(") ").context("a process's state")?.1;
-        after_name.chars().next().context("a process's state")
+        let after_name = stat.rsplit_once(") ").context("a process's stat")?.1;
+        Ok(after_name.split(' ').nth(field - STATE).context("a process's stat")?.to_owned())
     }
 
     /// From now on [`Self::memory_peak_mib`] tells the highest since now.

@@ -42,7 +42,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
     } else {
         viewer.wait_pictures(PICTURES)?;
     }
-    let was_stopped = server.program.state()? == 'T';
+    let was_stopped = server.program.is_stopped()?;
     let gap_ms = viewer.record().gap_ms();
     let memory_grown = streamer.memory_peak_mib()? - memory_before;
     let continued_ms = now_ms();
