@@ -13,7 +13,10 @@ pub struct Header {
     pub marker: bool,
     pub sequence: u16,
     pub timestamp: u32,
+    /// Holds a slice of a keyframe.
     is_key: bool,
+    /// Holds the parameter sets with which each keyframe begins.
+    begins_key: bool,
 }
 
 impl Header {
@@ -30,7 +33,8 @@ impl Header {
             marker: marker & 0x80 != 0,
             sequence: u16::from_be_bytes([s0, s1]),
             timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
-            is_key: matches!(inner, IDR | SPS),
+            is_key: inner == IDR,
+            begins_key: inner == SPS,
         })
     }
 }
@@ -62,8 +66,13 @@ impl Gate {
             self.torn = true;
             self.closed = true;
         }
+        // Whatever was lost, it was before this unit.
+        if header.begins_key {
+            self.unit.clear();
+            self.torn = false;
+        }
         self.unit.push(packet.to_vec());
-        self.unit_is_key |= header.is_key;
+        self.unit_is_key |= header.is_key || header.begins_key;
         if !header.marker {
             return Vec::new();
         }
@@ -88,7 +97,7 @@ mod tests {
 
     /// How many packets of each go on.
     fn passed(packets: &[(u16, bool, u8)]) -> Vec<usize> {
-        let mut gate = Gate { torn: false, ..Gate::default() };
+        let mut gate = Gate::default();
         let pass = |(sequence, marker, nal_type): &(u16, bool, u8)| {
             let packet = packet(*sequence, *marker, *nal_type);
             gate.pass(&Header::read(&packet).unwrap(), &packet).len()
@@ -99,16 +108,22 @@ mod tests {
     #[test]
     fn a_stream_begins_with_a_whole_keyframe() {
         assert_eq!(passed(&[(1, true, 1), (2, false, 7), (3, true, 5), (4, true, 1)]), [0, 0, 2, 1]);
+        assert_eq!(passed(&[(1, false, 7), (2, true, 5)]), [0, 2]);
+        // Whether this is all of it cannot be known.
+        assert_eq!(passed(&[(1, true, 5), (2, true, 1)]), [0, 0]);
     }
 
     #[test]
     fn a_loss_costs_all_up_to_the_next_whole_keyframe() {
-        let key = (65_535, true, 5);
-        assert_eq!(passed(&[key, (1, true, 1), (2, true, 1), (3, true, 5), (4, true, 1)]), [1, 0, 0, 1, 1]);
+        let key = [(65_534, false, 7), (65_535, true, 5)];
+        let after = |packets: &[(u16, bool, u8)]| passed(&[&key, packets].concat())[2..].to_vec();
+        assert_eq!(after(&[(1, true, 1), (2, true, 1), (3, true, 5), (4, true, 1)]), [0, 0, 1, 1]);
         // The keyframe itself has lost a slice.
-        assert_eq!(passed(&[key, (0, false, 5), (2, true, 5), (3, true, 1), (4, true, 5)]), [1, 0, 0, 0, 1]);
+        assert_eq!(after(&[(0, false, 7), (2, true, 5), (3, true, 1), (4, true, 5)]), [0, 0, 0, 1]);
         // The end of one unit and the begin of the next are gone: what comes is no whole unit.
-        assert_eq!(passed(&[key, (0, false, 1), (3, true, 5), (4, true, 5)]), [1, 0, 0, 1]);
+        assert_eq!(after(&[(0, false, 1), (3, true, 5), (4, true, 5)]), [0, 0, 1]);
+        // The same, but for the begin.
+        assert_eq!(after(&[(0, false, 1), (3, false, 7), (4, true, 5)]), [0, 0, 2]);
     }
 
     #[test]

@@ -23,13 +23,18 @@ pub struct Scenario {
 }
 
 /// All of them, in the order in which they are run.
-pub const SCENARIOS: [Scenario; 11] = [
+pub const SCENARIOS: [Scenario; 12] = [
     Scenario {
         name: "torn_read",
         fault: "a producer overwrites its picture while it is read, and stops half-way",
         run: torn_read::run,
     },
-    Scenario { name: "sink_stall", fault: "the RTMP server is stopped and goes on later", run: sink_stall::run },
+    Scenario { name: "sink_stall", fault: "the RTMP server is stopped and goes on later", run: sink_stall::short },
+    Scenario {
+        name: "sink_hung",
+        fault: "the RTMP server is stopped for so long that it is given up, and another takes its place",
+        run: sink_stall::long,
+    },
     Scenario {
         name: "reset_storm",
         fault: "the producer's frame counter and clock start over again and again",
