@@ -35,7 +35,8 @@ impl Mode {
         self.pick(4000.0, 8000.0)
     }
 
-    /// Least share of the frames that come through where the fault costs none, in percent.
+    /// Least share of the frames that come through where the fault costs none, in percent; scenarios whose fault costs some
+    /// ask for a part of it.
     pub fn share_percent(self) -> f64 {
         self.pick(80.0, 40.0)
     }

@@ -144,8 +144,9 @@ impl Rig {
         format!("ipc://{}", self.sockets.path().join("sync").display())
     }
 
-    /// Ends the streamer, which has to do so in order, and puts its account beside what its viewer saw.
-    pub fn conclude(&mut self, streamer: Program, viewer: &Viewer) -> Result<Value> {
+    /// Ends the streamer, which has to do so in order, and puts its account beside what its viewer saw. At least
+    /// `share_least` percent of the frames have to have come through.
+    pub fn conclude(&mut self, streamer: Program, viewer: &Viewer, share_least: f64) -> Result<Value> {
         let summary = self.end_streamer(streamer)?;
         let count = |field: &str| summary[field].as_f64().unwrap_or(f64::NAN);
         let lost = ["dropped", "torn", "late", "skipped", "invalid"].map(count).iter().sum::<f64>();
@@ -153,7 +154,7 @@ impl Rig {
         for field in ["frames_in", "dropped", "torn", "late", "skipped", "invalid", "encoded"] {
             self.seen(field, count(field), None);
         }
-        self.seen("share_encoded_percent", 100.0 * encoded / (encoded + lost), None);
+        self.seen("share_encoded_percent", 100.0 * encoded / (encoded + lost), Bound::AtLeast(share_least));
         self.judge_pictures(viewer);
         Ok(summary)
     }

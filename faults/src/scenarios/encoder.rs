@@ -21,7 +21,7 @@ pub fn silent(rig: &mut Rig) -> Result<()> {
     let camera = rig.camera(&Settings { fps: FPS, ..Settings::default() })?;
     let first = viewer.wait_pictures(PICTURES)?;
     let record = viewer.record();
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent())?;
     rig.end_camera(camera)?;
     let swallowed = log.lines(SWALLOWED).iter().find_map(|line| line.strip_prefix(SWALLOWED)?.parse::<f64>().ok());
     rig.injected("frames_swallowed", swallowed.unwrap_or(0.0), Bound::AtLeast(SWALLOWED_LEAST));

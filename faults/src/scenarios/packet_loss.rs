@@ -32,10 +32,9 @@ fn run(rig: &mut Rig, percent: u32, share_least: f64) -> Result<()> {
     wait_for("packets at the relay", || relay.came() >= PACKETS)?;
     relay.heal();
     let (came, dropped) = (relay.came(), relay.dropped());
-    // A frame is complete when the one after it came; and a packet that was on its way may have been lost still.
     let lossy = viewer.record();
     let recovered = viewer.wait_pictures(PICTURES_AFTER)?;
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent())?;
     rig.end_camera(camera)?;
     let dropped_percent = 100.0 * f64::from(dropped) / f64::from(came);
     rig.injected("packets_that_came_to_the_relay", came, None);

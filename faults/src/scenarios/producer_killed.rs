@@ -28,7 +28,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
         let first = viewer.wait_pictures(PICTURES)?;
         slowest_ms = slowest_ms.max(first.as_millis() as f64);
     }
-    rig.conclude(streamer, &viewer)?;
+    rig.conclude(streamer, &viewer, rig.mode.share_percent() / 2.0)?;
     rig.end_camera(camera)?;
     rig.injected("producers_killed", killed, Bound::Exactly(ROUNDS.into()));
     rig.seen("rtp_lost", viewer.record().lost as f64, Bound::Exactly(0.0));

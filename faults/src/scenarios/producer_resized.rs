@@ -25,7 +25,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
         rig.end_camera(camera)?;
     }
     let sights = bystander.sights();
-    rig.conclude(streamer, &viewer)?;
+    rig.conclude(streamer, &viewer, rig.mode.share_percent() / 2.0)?;
     let record = viewer.record();
     rig.injected("bystander_saw_sizes", sights.sizes.len() as f64, Bound::Exactly(SIZES.len() as f64));
     rig.seen("viewer_saw_sizes", record.sizes().len() as f64, Bound::Exactly(SIZES.len() as f64));

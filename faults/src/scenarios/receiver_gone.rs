@@ -38,7 +38,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
         back = Viewer::start(port)?;
     }
     let first = back.wait_pictures(PICTURES)?;
-    let summary = rig.conclude(streamer, &back)?;
+    let summary = rig.conclude(streamer, &back, rig.mode.share_percent())?;
     rig.end_camera(camera)?;
     rig.injected("port_refuses", refusals, Bound::AtLeast(1.0));
     rig.injected("packets_to_nobody", without_port as f64, Bound::AtLeast(REFUSED as f64));

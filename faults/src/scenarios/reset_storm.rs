@@ -25,7 +25,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
     viewer.wait_pictures(PICTURES)?;
     let record = viewer.record();
     let sights = bystander.sights();
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent())?;
     let ended = server.program.wait()?;
     let account = rig.end_camera(camera)?;
     rig.injected("resets", account.resets, Bound::AtLeast(200.0));

@@ -20,7 +20,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
     let bystander = Bystander::watch(rig.segment());
     viewer.wait_pictures(PICTURES)?;
     let sights = bystander.sights();
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent() / 2.0)?;
     let account = rig.end_camera(camera)?;
     rig.injected("cuts", account.cuts, Bound::AtLeast(50.0));
     rig.injected("bystander_saw_short", sights.short, Bound::AtLeast(50.0));

@@ -44,7 +44,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
         viewer.wait_pictures(PICTURES)?;
     }
     let gap_ms = viewer.record().gap_ms();
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent())?;
     let ended = server.program.wait()?;
     rig.end_camera(camera)?;
     rig.injected("servers_killed", killed, Bound::Exactly(ROUNDS.into()));

@@ -39,7 +39,7 @@ pub fn short(rig: &mut Rig) -> Result<()> {
         streamer.wait_said(": publishing again", 1)?;
     }
     viewer.wait_pictures(PICTURES)?;
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent())?;
     let ended = server.program.wait()?;
     rig.end_camera(camera)?;
     judge(rig, &stall, &viewer, &summary, 1.0)?;
@@ -74,7 +74,7 @@ pub fn long(rig: &mut Rig) -> Result<()> {
         back_ms = back.elapsed().as_millis() as f64;
     }
     viewer.wait_pictures(PICTURES)?;
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent())?;
     let ended = server.program.wait()?;
     rig.end_camera(camera)?;
     judge(rig, &stall, &viewer, &summary, 2.0)?;

@@ -21,7 +21,7 @@ pub fn run(rig: &mut Rig) -> Result<()> {
     let bystander = Bystander::watch(rig.segment());
     viewer.wait_pictures(PICTURES)?;
     let sights = bystander.sights();
-    let summary = rig.conclude(streamer, &viewer)?;
+    let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent() / 4.0)?;
     let account = rig.end_camera(camera)?;
     rig.injected("frames_published", account.published, None);
     rig.injected("writes_stalled", account.stalls, Bound::AtLeast(50.0));
