@@ -17,8 +17,8 @@ use crate::{
     verdict::{Bound, Verdict},
 };
 
-/// Less is no load: what a busy process gets where seven others want two cores.
-const LOAD_CPU_PERCENT: f64 = 25.0;
+/// Less is no load. On a machine where many others want its two cores, two processes get no more than a part of one.
+const LOAD_CPU_PERCENT: f64 = 10.0;
 
 #[derive(ClapArgs)]
 pub struct Args {

@@ -25,6 +25,6 @@ pub fn run(rig: &mut Rig) -> Result<()> {
     rig.injected("cuts", account.cuts, Bound::AtLeast(50.0));
     rig.injected("bystander_saw_short", sights.short, Bound::AtLeast(50.0));
     let invalid = summary["invalid"].as_f64().unwrap_or(0.0);
-    rig.seen("frames_that_could_not_be_read", invalid, Bound::AtLeast(f64::from(account.cuts) / 4.0));
+    rig.seen("frames_that_could_not_be_read", invalid, Bound::AtLeast(f64::from(account.cuts) / 10.0));
     Ok(())
 }
