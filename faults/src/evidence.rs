@@ -79,7 +79,7 @@ impl Evidence {
         fs::write(self.dir.join("summary.json"), &summary)?;
         fs::write(self.root.join("task-15-fault-suite-summary.json"), &summary)?;
         let text = format!(
-            "run_id={}\ncommit={}\nmode={mode}\nrun_dir={}\ncommand=scripts/fault_suite.sh\n\
+            "run_id={}\ncommit={}\nmode={mode}\nrun_dir={}\ncommand=scripts/fault_suite.sh --mode {mode}\n\
              total={total} pass={pass} fail={} skip=0\nexit_code={}\n",
             self.id,
             self.commit,

@@ -38,7 +38,7 @@ impl Mode {
     /// Least share of the frames that come through where the fault costs none, in percent; scenarios whose fault costs some
     /// ask for a part of it.
     pub fn share_percent(self) -> f64 {
-        self.pick(80.0, 40.0)
+        self.pick(60.0, 30.0)
     }
 
     fn pick(self, baseline: f64, degraded: f64) -> f64 {
