@@ -1,4 +1,4 @@
-//! NVENC is there, opens, takes frames, and gives nothing: software takes over.
+//! NVENC is there, opens, takes frames, and gives nothing, or nothing more: software takes over.
 
 use anyhow::Result;
 
@@ -12,14 +12,24 @@ use crate::{
 const FPS: u32 = 60;
 /// Frames that an encoder is given before it counts as broken, at least.
 const SWALLOWED_LEAST: f64 = 20.0;
+/// Frames that one which hangs in the middle of a run encodes before.
+const WORKS_FOR: u32 = 120;
 const PICTURES: usize = 60;
 
 pub fn silent(rig: &mut Rig) -> Result<()> {
+    run(rig, 0)
+}
+
+pub fn hung(rig: &mut Rig) -> Result<()> {
+    run(rig, WORKS_FOR)
+}
+
+fn run(rig: &mut Rig, works_for: u32) -> Result<()> {
     let viewer = Viewer::start(0)?;
-    let streamer = rig.streamer_with_stand_in(if rig.inject { 0 } else { u32::MAX }, &rtp_to(viewer.port))?;
+    let streamer = rig.streamer_with_stand_in(if rig.inject { works_for } else { u32::MAX }, &rtp_to(viewer.port))?;
     let log = streamer.log();
     let camera = rig.camera(&Settings { fps: FPS, ..Settings::default() })?;
-    let first = viewer.wait_pictures(PICTURES)?;
+    let first = viewer.wait_pictures(works_for as usize + PICTURES)?;
     let record = viewer.record();
     let summary = rig.conclude(streamer, &viewer, rig.mode.share_percent())?;
     rig.end_camera(camera)?;

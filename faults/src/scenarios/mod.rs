@@ -23,7 +23,7 @@ pub struct Scenario {
 }
 
 /// All of them, in the order in which they are run.
-pub const SCENARIOS: [Scenario; 12] = [
+pub const SCENARIOS: [Scenario; 13] = [
     Scenario {
         name: "torn_read",
         fault: "a producer overwrites its picture while it is read, and stops half-way",
@@ -52,6 +52,11 @@ pub const SCENARIOS: [Scenario; 12] = [
         name: "encoder_silent",
         fault: "the hardware encoder takes frames and gives nothing",
         run: encoder::silent,
+    },
+    Scenario {
+        name: "encoder_hung",
+        fault: "the hardware encoder gives nothing more in the middle of a run",
+        run: encoder::hung,
     },
     Scenario {
         name: "receiver_gone",
