@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building, running and (with --tests) testing need on Debian or Ubuntu. Does nothing when all is there.
+# Installs what building, running, testing (with --tests) and counting instructions (with --bench) need on Debian or
+# Ubuntu. Does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,8 @@ tests=false
 case "${1-}" in
   "") ;;
   --tests) tests=true; packages+=(ffmpeg python3-venv) ;;
-  *) say "unknown argument '$1' (only --tests is known)"; exit 1 ;;
+  --bench) packages+=(valgrind) ;;
+  *) say "unknown argument '$1' (known are --tests and --bench)"; exit 1 ;;
 esac
 
 missing=()

@@ -1,6 +1,6 @@
 //! The command line as typed. What it means, and whether it may, is decided in [`super::plan`].
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
@@ -14,6 +14,9 @@ Examples:
   Publish H.265 to an RTMP server:
     cvmmap_streamer --input-uri cvmmap://zed1 --codec h265 \\
       --rtmp --rtmp-url rtmp://127.0.0.1:1935/live/zed1 --rtmp-mode enhanced
+  Send on what a camera encodes itself:
+    cvmmap_streamer --input-uri cvmmap://zed1 --input-video-source encoded \\
+      --rtp --rtp-endpoint 127.0.0.1:5004 --rtp-sdp /tmp/zed1.sdp
   Simulate a camera of 300 frames for any consumer:
     cvmmap_streamer --input-mode dummy --shm-name test_stream \\
       --zmq-endpoint ipc:///tmp/test_sync.ipc --dummy-label teststream
@@ -53,14 +56,17 @@ pub struct Options {
     /// NATS server of the producer's control, status and body messages; video goes on without it
     #[arg(long, value_name = "URL", default_value = "nats://localhost:4222", help_heading = "Input")]
     pub nats_url: String,
+    /// What to take of each frame: the producer's own H.264 or H.265, sent on without an encoder, or the picture
+    #[arg(long, value_enum, default_value_t = VideoSource::Auto, help_heading = "Input")]
+    pub input_video_source: VideoSource,
     /// Frames that wait for the encoder at most; 1 keeps the newest alone
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Input")]
     pub queue_size: u32,
 
-    /// Video codec
+    /// Video codec; may be left out for a producer that encodes itself
     #[arg(long, value_enum, help_heading = "Codec")]
     pub codec: Option<Codec>,
-    /// Encoder: NVENC when there, else software; or one of them and no other
+    /// Encoder: the first that works, and software when it stops working; or one kind and no other
     #[arg(long, value_enum, default_value_t = EncoderDevice::Auto, help_heading = "Codec")]
     pub encoder_device: EncoderDevice,
     /// Frames from one keyframe to the next
@@ -141,6 +147,17 @@ pub enum InputMode {
     Dummy,
 }
 
+/// `--input-video-source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VideoSource {
+    /// The producer's access units when it has them in the codec asked for, else its pictures
+    Auto,
+    /// The pictures
+    Raw,
+    /// The producer's access units, and nothing else
+    Encoded,
+}
+
 /// `--codec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
@@ -150,14 +167,27 @@ pub enum Codec {
     H265,
 }
 
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+        })
+    }
+}
+
 /// `--encoder-device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EncoderDevice {
-    /// NVENC when there, else software
+    /// NVENC, Jetson, VA-API or software: the first that works
     Auto,
     /// NVENC or nothing
     Nvidia,
-    /// x264 or x265
+    /// The encoder of an NVIDIA Jetson or nothing
+    Jetson,
+    /// VA-API (Intel, AMD) or nothing
+    Vaapi,
+    /// x264, OpenH264 or x265
     Software,
 }
 

@@ -10,7 +10,7 @@ use cvmmap::{Address, AddressError, Target};
 
 use super::{
     endpoint,
-    options::{Codec, EncoderDevice, InputMode, Options, RtmpMode},
+    options::{Codec, EncoderDevice, InputMode, Options, RtmpMode, VideoSource},
     outlet::retry,
     rtmp_url::RtmpUrl,
 };
@@ -51,6 +51,10 @@ pub struct Stream {
     pub max_frames: u64,
     /// End when no frame has come for this long; 0 waits for ever.
     pub idle_timeout_ms: u32,
+    /// What to take of each frame.
+    pub video_source: VideoSource,
+    /// Codec; none is that of the producer's access units.
+    pub codec: Option<Codec>,
     /// How to encode.
     pub encoding: Encoding,
     /// RTP outputs.
@@ -71,8 +75,6 @@ pub enum Input {
 /// How to encode.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoding {
-    /// Codec.
-    pub codec: Codec,
     /// Which encoders may be taken.
     pub device: EncoderDevice,
     /// Frames from one keyframe to the next.
@@ -272,30 +274,47 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     if let Some(url) = twice(&urls) {
         return Err(usage(format!("--rtmp-url {url} is given twice")));
     }
-    match (options.codec, options.rtmp_mode) {
-        (Some(Codec::H264), Some(RtmpMode::Domestic)) => {
-            return Err(usage("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264"));
-        }
-        (Some(Codec::H265), None) => {
-            return Err(usage("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"));
-        }
-        _ => {}
+    if let Some(codec) = options.codec {
+        check_packaging(codec, options.rtmp_mode).map_err(usage)?;
     }
     let [min, max] = [min, max].map(|ms| Duration::from_millis(ms.into()));
     let (mode, required) = (options.rtmp_mode, options.rtmp_required);
     Ok(urls.into_iter().map(|url| Rtmp { url, mode, retry: retry::Bounds { min, max }, required }).collect())
 }
 
+/// Whether a codec can be published over RTMP in this mode.
+///
+/// # Errors
+/// A sentence that says what to do.
+pub fn check_packaging(codec: Codec, mode: Option<RtmpMode>) -> Result<(), &'static str> {
+    match (codec, mode) {
+        (Codec::H264, Some(RtmpMode::Domestic)) => {
+            Err("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264")
+        }
+        (Codec::H265, None) => Err("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"),
+        _ => Ok(()),
+    }
+}
+
 fn stream(options: &Options, input: Input, rtp: Vec<Rtp>, rtmp: Vec<Rtmp>) -> Result<Stream, Failure> {
-    let Some(codec) = options.codec else {
-        return Err(usage("--codec h264 or --codec h265 is missing"));
+    let video_source = match (options.input_mode, options.input_video_source) {
+        (InputMode::Dummy, VideoSource::Encoded) => {
+            return Err(usage("the simulated producer has pictures alone; leave --input-video-source out"));
+        }
+        (InputMode::Dummy, _) => VideoSource::Raw,
+        (InputMode::Cvmmap, video_source) => video_source,
     };
+    if options.codec.is_none() && video_source == VideoSource::Raw {
+        return Err(usage("--codec h264 or --codec h265 is missing"));
+    }
     Ok(Stream {
         input,
         queue_size: options.queue_size,
         max_frames: options.ingest_max_frames,
         idle_timeout_ms: options.ingest_idle_timeout_ms,
-        encoding: Encoding { codec, device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
+        video_source,
+        codec: options.codec,
+        encoding: Encoding { device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
         rtp,
         rtmp,
     })

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::outlet::Meter;
+use super::{latency::Histogram, outlet::Meter};
 
 /// A run.
 #[derive(Clone, Debug, Serialize)]
@@ -39,10 +39,16 @@ pub struct Stream {
     pub skipped: u64,
     /// Frames that could not be read: unusable metadata, or no segment.
     pub invalid: u64,
-    /// Element name of the encoder.
+    /// Access units that were of no use, for one before them was lost.
+    pub undecodable: u64,
+    /// Element name of the encoder; `passthrough` when the producer encodes, `none` before anything did.
     pub encoder: &'static str,
-    /// Access units out of the encoder.
+    /// Access units out of the encoder, or of the producer.
     pub encoded: u64,
+    /// Milliseconds that the encoder took for a frame.
+    pub encode_ms: Latency,
+    /// Milliseconds from capture to the access unit.
+    pub encoded_latency_ms: Latency,
     /// Outputs by name.
     #[serde(serialize_with = "as_map")]
     pub outputs: Vec<(String, Output)>,
@@ -60,7 +66,7 @@ pub struct Output {
     /// How often a server agreed to take the stream; of an output that asks one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connects: Option<u64>,
-    /// Milliseconds from capture to sending.
+    /// Milliseconds from capture to the first byte sent.
     pub latency_ms: Latency,
 }
 
@@ -75,15 +81,31 @@ pub struct Latency {
 impl Output {
     /// The account of one output.
     pub fn new(meter: &Meter, state: &'static str, connects: Option<u64>) -> Self {
-        let latency = meter.latency();
-        let at = |percent| latency.percentile(percent).map(milliseconds);
         Self {
             sent: meter.sent(),
             dropped: meter.dropped(),
             state,
             connects,
-            latency_ms: Latency { p50: at(50.0), p95: at(95.0), p99: at(99.0) },
+            latency_ms: Latency::new(&meter.latency()),
         }
+    }
+}
+
+impl Latency {
+    /// Of what was measured.
+    pub fn new(times: &Histogram) -> Self {
+        let at = |percent| times.percentile(percent).map(milliseconds);
+        Self { p50: at(50.0), p95: at(95.0), p99: at(99.0) }
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        let Self { p50, p95, p99 } = self;
+        for (percentile, value) in [("p50", p50), ("p95", p95), ("p99", p99)] {
+            if let Some(value) = value {
+                write!(f, " {name}_{percentile}_ms={value:.1}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -105,21 +127,25 @@ impl fmt::Display for Summary {
         };
         writeln!(
             f,
-            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={}",
-            stream.frames_in, stream.dropped, stream.torn, stream.late, stream.skipped, stream.invalid
+            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={} undecodable={}",
+            stream.frames_in,
+            stream.dropped,
+            stream.torn,
+            stream.late,
+            stream.skipped,
+            stream.invalid,
+            stream.undecodable
         )?;
-        writeln!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
+        write!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
+        stream.encode_ms.write(f, "encode")?;
+        stream.encoded_latency_ms.write(f, "latency")?;
+        writeln!(f)?;
         for (name, output) in &stream.outputs {
             write!(f, "{name}: sent={} dropped={} state={}", output.sent, output.dropped, output.state)?;
             if let Some(connects) = output.connects {
                 write!(f, " connects={connects}")?;
             }
-            let Latency { p50, p95, p99 } = output.latency_ms;
-            for (percentile, value) in [("p50", p50), ("p95", p95), ("p99", p99)] {
-                if let Some(value) = value {
-                    write!(f, " latency_{percentile}_ms={value:.1}")?;
-                }
-            }
+            output.latency_ms.write(f, "latency")?;
             writeln!(f)?;
         }
         Ok(())
@@ -140,8 +166,11 @@ mod tests {
                 late: 5,
                 skipped: 3,
                 invalid: 4,
+                undecodable: 0,
                 encoder: "x264enc",
                 encoded: 7,
+                encode_ms: Latency { p50: Some(0.5), p95: Some(0.75), p99: Some(0.9) },
+                encoded_latency_ms: Latency { p50: None, p95: None, p99: None },
                 outputs: vec![
                     (
                         "rtp".to_owned(),
@@ -164,8 +193,8 @@ mod tests {
         assert_eq!(
             summary().to_string(),
             "simulator: published=9\n\
-             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4\n\
-             encoder: name=x264enc encoded=7\n\
+             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4 undecodable=0\n\
+             encoder: name=x264enc encoded=7 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0 state=retrying connects=2\n"
         );

@@ -1,6 +1,9 @@
 //! AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1).
 
-use super::{bytes::Bytes, video::parameter_sets};
+use super::{
+    bytes::Bytes,
+    parameter_sets::{self, BadRun, check_run},
+};
 
 const FIXED_SIZE: usize = 6;
 const SPS: u8 = 7;
@@ -33,10 +36,7 @@ pub fn nal_length_size(record: &[u8]) -> Result<usize, AvccError> {
     if fixed[1] == 0 {
         return Err(AvccError::NoProfile);
     }
-    let length_size = usize::from(fixed[4] & 3) + 1;
-    if length_size == 3 {
-        return Err(AvccError::LengthSize);
-    }
+    let length_size = parameter_sets::nal_length_size(fixed[4]).ok_or(AvccError::LengthSize)?;
 
     let mut sets = Bytes::new(&record[FIXED_SIZE..]);
     check_sets(&mut sets, u32::from(fixed[5] & 0x1F), SPS, "SPS")?;
@@ -47,15 +47,12 @@ pub fn nal_length_size(record: &[u8]) -> Result<usize, AvccError> {
 }
 
 fn check_sets(sets: &mut Bytes, count: u32, nal_type: u8, name: &'static str) -> Result<(), AvccError> {
-    let units = parameter_sets(sets, count).ok_or(AvccError::Truncated)?;
-    if units.is_empty() {
-        return Err(AvccError::Missing(name));
-    }
-    let sound = |unit: &&[u8]| unit.first().is_some_and(|byte| byte & 0x1F == nal_type);
-    if !units.iter().all(sound) {
-        return Err(AvccError::WrongType(name));
-    }
-    Ok(())
+    let of_type = |unit: &[u8]| unit.first().is_some_and(|byte| byte & 0x1F == nal_type);
+    check_run(sets, count, of_type).map_err(|error| match error {
+        BadRun::Truncated => AvccError::Truncated,
+        BadRun::WrongType => AvccError::WrongType(name),
+    })?;
+    if count == 0 { Err(AvccError::Missing(name)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1).
 
-use super::{bytes::Bytes, video::parameter_sets};
+use super::{
+    bytes::Bytes,
+    parameter_sets::{self, BadRun, check_run},
+};
 
 const FIXED_SIZE: usize = 23;
 const VPS: u8 = 32;
@@ -41,22 +44,20 @@ pub fn nal_length_size(record: &[u8]) -> Result<usize, HvccError> {
     if fixed[12] == 0 {
         return Err(HvccError::NoLevel);
     }
-    let length_size = usize::from(fixed[21] & 3) + 1;
-    if length_size == 3 {
-        return Err(HvccError::LengthSize);
-    }
+    let length_size = parameter_sets::nal_length_size(fixed[21]).ok_or(HvccError::LengthSize)?;
 
     let mut found = [(VPS, "VPS", false), (SPS, "SPS", false), (PPS, "PPS", false)];
     let mut arrays = Bytes::new(&record[FIXED_SIZE..]);
     for _ in 0..fixed[22] {
         let nal_type = arrays.number(1).ok_or(HvccError::Truncated)? as u8 & 0x3F;
         let count = arrays.number(2).ok_or(HvccError::Truncated)?;
-        let units = parameter_sets(&mut arrays, count).ok_or(HvccError::Truncated)?;
-        if units.iter().any(|unit| unit.len() < 2 || unit[0] >> 1 & 0x3F != nal_type) {
-            return Err(HvccError::WrongType(nal_type));
-        }
+        let of_type = |unit: &[u8]| unit.len() >= 2 && unit[0] >> 1 & 0x3F == nal_type;
+        check_run(&mut arrays, count, of_type).map_err(|error| match error {
+            BadRun::Truncated => HvccError::Truncated,
+            BadRun::WrongType => HvccError::WrongType(nal_type),
+        })?;
         for (wanted, _, seen) in &mut found {
-            *seen |= *wanted == nal_type && !units.is_empty();
+            *seen |= *wanted == nal_type && count > 0;
         }
     }
     if !arrays.is_empty() {

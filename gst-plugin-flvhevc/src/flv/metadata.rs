@@ -60,7 +60,7 @@ pub fn on_metadata(video: Option<&VideoInfo>, audio: Option<&AudioInfo>) -> Vec<
         properties.extend(stereo.map(|stereo| ("stereo", Value::Boolean(stereo))));
     }
     properties.push(("encoder", Value::String(ENCODER)));
-    amf0::script_data("onMetaData", &properties)
+    amf0::named("onMetaData", &Value::EcmaArray(properties))
 }
 
 #[cfg(test)]

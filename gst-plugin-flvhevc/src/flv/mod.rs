@@ -8,9 +8,16 @@ pub mod amf0;
 pub mod audio;
 pub mod avcc;
 pub mod bytes;
+pub mod color;
+pub mod headers;
 pub mod hvcc;
 pub mod metadata;
+pub mod parameter_sets;
 pub mod session;
 pub mod tag;
 pub mod timeline;
+pub mod track;
 pub mod video;
+
+#[cfg(test)]
+mod robustness;

@@ -1,7 +1,5 @@
 //! H.264 and H.265 in video tags: the bytes in front of the record or the access unit.
 
-use super::bytes::Bytes;
-
 /// How a video stream is named and framed in FLV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoFormat {
@@ -19,6 +17,8 @@ const HVC1: [u8; 4] = *b"hvc1";
 
 const KEY_FRAME: u8 = 1;
 const INTER_FRAME: u8 = 2;
+/// Frame type of what is no picture.
+const COMMAND_FRAME: u8 = 5;
 
 // AVCPacketType, which the domestic amendment copies.
 const SEQUENCE_HEADER: u8 = 0;
@@ -29,6 +29,7 @@ const EX_HEADER: u8 = 0x80;
 const SEQUENCE_START: u8 = 0;
 const CODED_FRAMES: u8 = 1;
 const CODED_FRAMES_X: u8 = 3;
+const METADATA: u8 = 4;
 
 /// Composition times that a signed 24-bit field can hold.
 pub const COMPOSITION_RANGE: std::ops::RangeInclusive<i64> = -0x80_0000..=0x7F_FFFF;
@@ -75,6 +76,14 @@ impl VideoFormat {
         body
     }
 
+    /// Body of the tag that carries `metadata` about the pictures that follow; codec-ids 7 and 12 have none.
+    pub fn metadata_packet(self, metadata: &[u8]) -> Option<Vec<u8>> {
+        // E-RTMP has readers ignore the frame type here; FFmpeg's insists on this one.
+        let [h, v, c, one] = HVC1;
+        let start = [EX_HEADER | COMMAND_FRAME << 4 | METADATA, h, v, c, one];
+        (self == Self::EnhancedHevc).then(|| [&start, metadata].concat())
+    }
+
     /// What stands in front of an access unit; `composition` is within [`COMPOSITION_RANGE`].
     pub fn frame_prefix(self, keyframe: bool, composition: i32) -> FramePrefix {
         let frame_type = if keyframe { KEY_FRAME } else { INTER_FRAME } << 4;
@@ -90,16 +99,6 @@ impl VideoFormat {
         };
         FramePrefix { bytes, size }
     }
-}
-
-/// A run of NAL units behind 16-bit lengths, as avcC and hvcC hold parameter sets.
-pub(super) fn parameter_sets<'a>(bytes: &mut Bytes<'a>, count: u32) -> Option<Vec<&'a [u8]>> {
-    (0..count)
-        .map(|_| {
-            let size = bytes.number(2)?;
-            bytes.take(size as usize)
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -120,6 +119,13 @@ mod tests {
         assert_eq!(header(VideoFormat::Avc), b"\x17\0\0\0\0\x01");
         assert_eq!(header(VideoFormat::DomesticHevc), b"\x1C\0\0\0\0\x01");
         assert_eq!(header(VideoFormat::EnhancedHevc), b"\x90hvc1\x01");
+    }
+
+    #[test]
+    fn metadata_packets_exist_in_enhanced_mode_alone() {
+        assert_eq!(VideoFormat::EnhancedHevc.metadata_packet(&[1]).unwrap(), b"\xD4hvc1\x01");
+        assert_eq!(VideoFormat::DomesticHevc.metadata_packet(&[1]), None);
+        assert_eq!(VideoFormat::Avc.metadata_packet(&[1]), None);
     }
 
     #[test]

@@ -6,9 +6,18 @@ use gst_base::prelude::*;
 /// Running time of a buffer, which is negative in front of the pad's segment.
 pub fn running_times(pad: &gst_base::AggregatorPad, buffer: &gst::BufferRef) -> Times {
     match pad.segment().downcast::<gst::ClockTime>() {
-        Ok(segment) => Times { dts: running_time(&segment, buffer.dts()), pts: running_time(&segment, buffer.pts()) },
+        Ok(segment) => {
+            let pts = running_time(&segment, buffer.pts());
+            let dts = if buffer.dts() == buffer.pts() { pts } else { running_time(&segment, buffer.dts()) };
+            Times { dts, pts }
+        }
         Err(_) => Times::default(),
     }
+}
+
+/// A buffer's turn in the stream.
+pub fn decode_time(times: Times) -> Option<i64> {
+    times.dts.or(times.pts)
 }
 
 fn running_time(segment: &gst::FormattedSegment<gst::ClockTime>, time: Option<gst::ClockTime>) -> Option<i64> {
@@ -29,16 +38,25 @@ pub fn is_gap(buffer: &gst::BufferRef) -> bool {
     buffer.size() == 0 && buffer.flags().contains(gst::BufferFlags::GAP)
 }
 
-/// The tag of a frame: own memory for what stands before and behind the payload, whose memory is shared and not copied.
-/// A sink that writes memory by memory (filesink) never copies it; one that maps the whole buffer (rtmp2sink) copies it once,
-/// as a contiguous tag would have cost here already.
-pub fn tag_buffer(frame: &Frame, payload: &gst::BufferRef) -> Result<gst::Buffer, gst::glib::BoolError> {
-    let mut tag = gst::Buffer::new();
+/// Up to here a payload is copied into its tag: that costs less than the two memories that stand around a shared one.
+const LARGEST_COPY: usize = 4096;
+
+/// The tag of a frame. A large payload's memory is shared, between own memory for what stands before and behind it: a sink
+/// that writes memory by memory (filesink) never copies it; one that maps the whole buffer (rtmp2sink) copies it once, as a
+/// contiguous tag would have cost here already.
+pub fn tag_buffer(frame: &Frame, payload: &gst::BufferRef, data: &[u8]) -> Result<gst::Buffer, gst::glib::BoolError> {
+    let mut tag;
+    if data.len() <= LARGEST_COPY {
+        tag = gst::Buffer::from_mut_slice([frame.head.as_ref(), data, &frame.trailer].concat());
+        payload.copy_into(tag.make_mut(), gst::BufferCopyFlags::META, ..)?;
+    } else {
+        tag = gst::Buffer::new();
+        let buffer = tag.make_mut();
+        buffer.append_memory(gst::Memory::from_slice(frame.head));
+        payload.copy_into(buffer, gst::BufferCopyFlags::MEMORY | gst::BufferCopyFlags::META, ..)?;
+        buffer.append_memory(gst::Memory::from_slice(frame.trailer));
+    }
     let buffer = tag.make_mut();
-    buffer.append_memory(gst::Memory::from_slice(frame.head));
-    let what = gst::BufferCopyFlags::MEMORY | gst::BufferCopyFlags::META;
-    payload.copy_into(buffer, what, ..)?;
-    buffer.append_memory(gst::Memory::from_slice(frame.trailer));
     buffer.set_duration(payload.duration());
     if !frame.random_access {
         buffer.set_flags(gst::BufferFlags::DELTA_UNIT);

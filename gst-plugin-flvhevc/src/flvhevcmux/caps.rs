@@ -1,12 +1,16 @@
 //! From caps to decoder configurations, and back to the caps of the stream.
 
-use super::settings::HevcPackaging;
+use super::{color::color_info, settings::HevcPackaging};
 use crate::flv::{
     audio, avcc, hvcc,
     metadata::{AudioInfo, VideoInfo},
-    session::{AudioConfig, VideoConfig},
+    tag,
+    track::{AudioConfig, VideoConfig},
     video::VideoFormat,
 };
+
+/// Codecs' own header bytes stand in front of it in the tag's body.
+const MAX_CODEC_DATA: usize = tag::MAX_BODY_SIZE - tag::TagHead::MAX_PREFIX_SIZE;
 
 pub const H264: &str = "video/x-h264";
 pub const H265: &str = "video/x-h265";
@@ -75,6 +79,7 @@ pub fn video_config(caps: &gst::CapsRef, packaging: HevcPackaging) -> Result<Vid
         },
         record,
         nal_length_size,
+        color: color_info(caps),
     })
 }
 
@@ -104,6 +109,9 @@ fn codec_data(structure: &gst::StructureRef, parser: &str) -> Result<Vec<u8>, St
     let buffer = structure
         .get::<gst::Buffer>("codec_data")
         .map_err(|_| format!("{} has no codec_data: insert {parser}", structure.name()))?;
+    if buffer.size() > MAX_CODEC_DATA {
+        return Err(format!("codec_data of {} bytes does not fit an FLV tag; let {parser} make it", buffer.size()));
+    }
     let map = buffer.map_readable().map_err(|error| format!("codec_data cannot be read: {error}"))?;
     Ok(map.to_vec())
 }

@@ -11,8 +11,11 @@
 //! H.264 is codec-id 7 in both, which every reader takes.
 //!
 //! Why beside `flvmux` and `eflvmux`: `flvmux` has no H.265. `eflvmux` came with GStreamer 1.28, writes FourCCs only and needs
-//! a pad property for that. Neither writes codec-id 12, waits for a keyframe, allows negative composition times or refuses
-//! frames beyond the 24 bits of a tag's size.
+//! a pad property for that: without it H.265 becomes a stream of codec-id 8 that nobody reads. It states the FourCC in
+//! onMetaData with its bytes in the wrong order, and an array count that includes what is nested. Neither writes codec-id 12,
+//! waits for a keyframe, keeps negative composition times (both raise them to 0) or refuses frames beyond the 24 bits of a
+//! tag's size. What else both write is the same, byte for byte, but for a longer onMetaData, its repetition when an encoder
+//! tells another bitrate, and an end-of-sequence tag.
 //!
 //! ## Examples
 //!
@@ -74,14 +77,21 @@
 //!   frame had to be dropped, for those that follow refer to it. Drops are told by QoS and warning messages.
 //! - New `codec_data` takes effect at the next keyframe: onMetaData and the new sequence header go right before it, at its
 //!   timestamp. The codec itself cannot change within a stream.
+//! - H.265 in enhanced mode with high dynamic range has a metadata packet `colorInfo` behind its sequence header: when caps
+//!   have a PQ or HLG `colorimetry`, `mastering-display-info` or `content-light-level`, which h265parse takes from the stream.
+//!   Ordinary pictures have none, for some readers stumble at it; when a stream turns ordinary it is taken back.
 //! - Live, a stream that is late is waited for until `latency` has passed; one that never began is waited for once. A second
 //!   stream that begins late joins with its own header.
 //! - There is no end-of-sequence tag: it is optional and some servers reject it.
 
 mod buffers;
 mod caps;
+mod color;
 mod imp;
+mod output;
+mod report;
 mod settings;
+mod sinks;
 mod stats;
 
 pub use settings::HevcPackaging;

@@ -1,6 +1,8 @@
 //! What is not muxed is refused with advice.
 
-use crate::input::{AVCC, DELTA, HVCC, KEY, aac_caps, at, hevc_caps, pull_tag, skip_headers, video_harness, watch_bus};
+use crate::input::{
+    AVCC, DELTA, HVCC, KEY, aac_caps, at, avc_caps, hevc_caps, pull_tag, skip_headers, video_harness, watch_bus,
+};
 use gst::prelude::*;
 use gst_check::Harness;
 
@@ -37,14 +39,6 @@ fn without(mut caps: gst::Caps, field: &str) -> gst::Caps {
     caps
 }
 
-fn avc_caps(record: &[u8]) -> gst::Caps {
-    gst::Caps::builder("video/x-h264")
-        .field("stream-format", "avc")
-        .field("alignment", "au")
-        .field("codec_data", gst::Buffer::from_slice(record.to_vec()))
-        .build()
-}
-
 #[test]
 fn refusals_say_what_to_do() {
     let hevc = || hevc_caps(&HVCC);
@@ -56,6 +50,7 @@ fn refusals_say_what_to_do() {
         ("video", changed(hevc(), "stream-format", "hev1"), "insert h265parse"),
         ("video", changed(hevc(), "alignment", "nal"), "insert h265parse"),
         ("video", hevc_caps(&no_profile), "profile 0"),
+        ("video", hevc_caps(&vec![1; 1 << 24]), "does not fit an FLV tag"),
         ("video", hevc_caps(&HVCC[..22]), "at least 23"),
         ("video", hevc_caps(&HVCC[..100]), "ends within"),
         ("video", without(avc_caps(&AVCC), "codec_data"), "insert h264parse"),

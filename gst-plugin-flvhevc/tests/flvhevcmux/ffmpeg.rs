@@ -63,6 +63,13 @@ pub fn decode(file: &Path) -> usize {
     list.lines().filter(|line| !line.starts_with('#')).count()
 }
 
+/// What FFmpeg tells about a file before it decodes it.
+pub fn describe(file: &Path) -> String {
+    let output =
+        Command::new(program()).args(["-hide_banner", "-nostdin", "-i"]).arg(file).output().expect("ffmpeg runs");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 /// framecrc's checksum: Adler-32 that starts at 0.
 pub fn checksum(data: &[u8]) -> u32 {
     let (low, high) = data.iter().fold((0, 0), |(low, high), byte| {

@@ -39,6 +39,10 @@ pub enum Packet {
     AudioHeader(Vec<u8>),
     Audio(Vec<u8>),
     Metadata(BTreeMap<String, Amf>),
+    /// `colorInfo` of a metadata packet.
+    Color(Amf),
+    /// End of sequence, which our muxer does not write.
+    End,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,9 @@ pub enum Amf {
     Number(f64),
     Boolean(bool),
     Text(String),
+    Object(BTreeMap<String, Amf>),
+    List(Vec<Amf>),
+    Undefined,
 }
 
 fn split<'a>(data: &mut &'a [u8], size: usize) -> &'a [u8] {
@@ -119,6 +126,12 @@ impl Tag {
 }
 
 fn video(mut body: &[u8]) -> Packet {
+    if let Some(mut metadata) = body.strip_prefix(b"\xD4hvc1") {
+        assert_eq!(value(&mut metadata), Amf::Text("colorInfo".to_owned()));
+        let info = value(&mut metadata);
+        assert!(metadata.is_empty(), "{} bytes behind colorInfo", metadata.len());
+        return Packet::Color(info);
+    }
     let first = number(&mut body, 1) as u8;
     let frame_type = first >> 4 & 7;
     assert!([1, 2].contains(&frame_type), "frame type {frame_type}");
@@ -134,6 +147,11 @@ fn video(mut body: &[u8]) -> Packet {
         };
         (codec, number(&mut body, 1) as u8)
     };
+    match (codec, packet_type) {
+        (Codec::Hvc1, 2) if body.is_empty() => return Packet::End,
+        (Codec::Avc, 2) if body == [0; 3] => return Packet::End,
+        _ => (),
+    }
     let mut cts = || {
         let value = number(&mut body, 3) as i32;
         (value ^ 0x80_0000) - 0x80_0000
@@ -165,25 +183,52 @@ fn text(data: &mut &[u8]) -> String {
     String::from_utf8(split(data, size as usize).to_vec()).expect("UTF-8")
 }
 
-fn metadata(mut body: &[u8]) -> BTreeMap<String, Amf> {
-    let body = &mut body;
-    assert_eq!(number(body, 1), 2, "a string");
-    assert_eq!(text(body), "onMetaData");
-    assert_eq!(number(body, 1), 8, "an ECMA array");
-    let count = number(body, 4);
+fn value(data: &mut &[u8]) -> Amf {
+    match number(data, 1) {
+        0 => Amf::Number(f64::from_bits(number(data, 8))),
+        1 => Amf::Boolean(number(data, 1) == 1),
+        2 => Amf::Text(text(data)),
+        3 => Amf::Object(properties(data)),
+        6 => Amf::Undefined,
+        8 => {
+            number(data, 4);
+            Amf::Object(properties(data))
+        }
+        10 => {
+            let count = number(data, 4);
+            Amf::List((0..count).map(|_| value(data)).collect())
+        }
+        other => panic!("AMF0 type {other}"),
+    }
+}
+
+/// Keys and values up to the end marker.
+fn properties(data: &mut &[u8]) -> BTreeMap<String, Amf> {
     let mut properties = BTreeMap::new();
-    for _ in 0..count {
-        let key = text(body);
-        let value = match number(body, 1) {
-            0 => Amf::Number(f64::from_bits(number(body, 8))),
-            1 => Amf::Boolean(number(body, 1) == 1),
-            2 => Amf::Text(text(body)),
-            other => panic!("AMF0 type {other}"),
-        };
+    while !data.starts_with(&[0, 0, 9]) {
+        let key = text(data);
+        let value = value(data);
         assert_eq!(properties.insert(key, value), None, "a key twice");
     }
-    assert_eq!(*body, [0, 0, 9], "end of the array after {count} entries");
+    split(data, 3);
     properties
+}
+
+fn metadata(body: &[u8]) -> BTreeMap<String, Amf> {
+    let (count, properties) = counted_metadata(body);
+    assert_eq!(properties.len() as u64, count);
+    properties
+}
+
+/// onMetaData with the count that it states.
+pub fn counted_metadata(mut body: &[u8]) -> (u64, BTreeMap<String, Amf>) {
+    let body = &mut body;
+    assert_eq!(value(body), Amf::Text("onMetaData".to_owned()));
+    assert_eq!(number(body, 1), 8, "an ECMA array");
+    let count = number(body, 4);
+    let properties = properties(body);
+    assert!(body.is_empty(), "{} bytes behind the array", body.len());
+    (count, properties)
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn frames_that_do_not_fit_are_dropped_and_told() {
     assert!(bus.pop_filtered(&[gst::MessageType::Qos]).is_some());
     let warning = bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning");
     let text = format!("{warning:?}");
-    assert!(text.contains("16777215"), "{text}");
+    assert!(text.contains("16777215") && text.contains("lower the encoder's bitrate"), "{text}");
     assert_eq!(key_requests(&mut harness), 1);
 }
 

@@ -34,6 +34,14 @@ pub fn hevc_caps(record: &[u8]) -> gst::Caps {
         .build()
 }
 
+pub fn avc_caps(record: &[u8]) -> gst::Caps {
+    gst::Caps::builder("video/x-h264")
+        .field("stream-format", "avc")
+        .field("alignment", "au")
+        .field("codec_data", gst::Buffer::from_slice(record.to_vec()))
+        .build()
+}
+
 pub fn aac_caps() -> gst::Caps {
     gst::Caps::builder("audio/mpeg")
         .field("mpegversion", 4)

@@ -1,12 +1,14 @@
 //! What users of `flvhevcmux` rely on: bytes, timestamps, headers, behaviour in pipelines, and other people's readers.
 
 mod caps;
+mod color;
 mod ffmpeg;
 mod flv;
 mod headers;
 mod input;
 mod lifecycle;
 mod live;
+mod others;
 mod packaging;
 mod peers;
 mod pipeline;

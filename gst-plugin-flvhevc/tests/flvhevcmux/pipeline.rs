@@ -141,11 +141,13 @@ pub fn run(description: &str) -> Recording {
 
 pub fn record_output(mux: &gst::Element, recording: &Arc<Mutex<Recording>>) {
     let recording = recording.clone();
-    let what = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    let what = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
     mux.static_pad("src").unwrap().add_probe(what, move |_, info| {
         let mut recording = recording.lock().unwrap();
         if let Some(buffer) = info.buffer() {
             recording.buffers.push(buffer.clone());
+        } else if let Some(list) = info.buffer_list() {
+            recording.buffers.extend(list.iter_owned());
         } else if let Some(event) = info.event()
             && let gst::EventView::Caps(caps) = event.view()
         {

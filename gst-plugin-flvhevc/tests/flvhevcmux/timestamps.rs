@@ -4,6 +4,7 @@ use crate::{
     flv::{Packet, Tag},
     input::{DELTA, KEY, at, frame, ms, pull_tag, skip_headers, stat, video_harness, watch_bus},
 };
+use gst::prelude::*;
 
 fn cts(tag: &Tag) -> i32 {
     match tag.packet() {
@@ -30,6 +31,30 @@ fn first_timestamp_is_zero_and_both_times_are_floored() {
         let dts = floor(start + count * third);
         assert_eq!(u64::from(tag.timestamp), dts - floor(start));
         assert_eq!(cts(&tag) as u64, floor(start + (count + 2) * third) - dts);
+    }
+}
+
+/// What a reconnecting publisher relies on: rtmp2sink adds the first timestamp to all that follow.
+#[test]
+fn every_session_starts_at_zero() {
+    use crate::input::{AVCC, HVCC, avc_caps, hevc_caps};
+    let avc_key: &[u8] = &[0, 0, 0, 2, 0x65, 0x88];
+    for (packaging, caps, key) in [
+        ("enhanced", hevc_caps(&HVCC), KEY),
+        ("domestic", hevc_caps(&HVCC), KEY),
+        ("enhanced", avc_caps(&AVCC), avc_key),
+    ] {
+        for start in [0, 7_200_123, 1 << 32] {
+            crate::init();
+            let mut harness = gst_check::Harness::with_padnames("flvhevcmux", Some("video"), Some("src"));
+            harness.element().unwrap().set_property_from_str("hevc-packaging", packaging);
+            harness.set_src_caps(caps.clone());
+            harness.push(frame(key, ms(start), ms(start + 80))).unwrap();
+            harness.push(frame(key, ms(start + 40), ms(start + 40))).unwrap();
+            harness.pull().expect("a file header");
+            let times: Vec<_> = (0..4).map(|_| pull_tag(&mut harness).timestamp).collect();
+            assert_eq!(times, [0, 0, 0, 40], "{packaging}, {caps}: metadata, sequence header and two frames");
+        }
     }
 }
 

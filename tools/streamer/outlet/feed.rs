@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gst::prelude::*;
-
 use super::{
     Meter,
     backlog::{Backlog, Taken, Weight},
@@ -40,6 +38,8 @@ struct Line {
     behind_since: Option<Instant>,
     /// Running time of the first access unit: what is sent begins at 0.
     start: Option<i64>,
+    /// Decoding time of the last one: a new encoder's B-frames would have it begin before the end of the old one's.
+    last: gst::ClockTime,
 }
 
 impl std::fmt::Debug for Feed {
@@ -64,9 +64,7 @@ impl Feed {
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer has no `appsrc`.
     pub fn source(self: &Arc<Self>) -> Result<gst_app::AppSrc, Failure> {
-        let source = elements::make("appsrc")?
-            .downcast::<gst_app::AppSrc>()
-            .map_err(|_| Failure::Pipeline("the element 'appsrc' is not GStreamer's".to_owned()))?;
+        let source = elements::make_app::<gst_app::AppSrc>("appsrc")?;
         source.set_format(gst::Format::Time);
         // The backlog is the queue.
         source.set_max_bytes(0);
@@ -86,8 +84,13 @@ impl Feed {
     /// From now on access units go to `source`, from the next keyframe on.
     pub fn attach(&self, source: &gst_app::AppSrc) {
         self.meter.begin();
-        *self.line() =
-            Some(Line { source: source.clone(), backlog: Backlog::default(), behind_since: None, start: None });
+        *self.line() = Some(Line {
+            source: source.clone(),
+            backlog: Backlog::default(),
+            behind_since: None,
+            start: None,
+            last: gst::ClockTime::ZERO,
+        });
         (self.ask_for_keyframe)();
     }
 
@@ -160,7 +163,8 @@ impl Line {
             Some(gst::ClockTime::from_nseconds(u64::try_from(time - start).unwrap_or(0)))
         };
         let start = *self.start.get_or_insert(time);
-        let (pts, dts) = (shift(buffer.pts(), start), shift(buffer.dts(), start));
+        let [pts, dts] = [buffer.pts(), buffer.dts()].map(|time| shift(time, start).map(|time| time.max(self.last)));
+        self.last = dts.unwrap_or(self.last);
         let mut buffer = buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(pts);
