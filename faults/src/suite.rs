@@ -81,6 +81,7 @@ fn play(scenario: &Scenario, args: &Args, evidence: &Evidence) -> Result<Run> {
     if let Some(percent) = load.cpu_percent()? {
         rig.injected("load_cpu_percent", percent, Bound::AtLeast(LOAD_CPU_PERCENT));
     }
-    let verdict = Verdict { error: outcome.err().map(|error| format!("{error:#}")), ..rig.verdict };
+    let verdict =
+        Verdict { error: outcome.err().map(|error| format!("{error:#}")), ..std::mem::take(&mut rig.verdict) };
     Ok(Run { name: scenario.name, fault: scenario.fault, began: at, seconds: began.elapsed().as_secs_f64(), verdict })
 }

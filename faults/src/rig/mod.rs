@@ -178,6 +178,13 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    fn drop(&mut self) {
+        // A camera that was killed leaves it behind.
+        let _ = std::fs::remove_file(self.segment());
+    }
+}
+
 /// The output flags for RTP to a port here.
 pub fn rtp_to(port: u16) -> Vec<String> {
     ["--rtp", "--rtp-endpoint", &format!("127.0.0.1:{port}")].map(str::to_owned).into()
