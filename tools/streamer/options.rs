@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::common::cli::VERSION;
+use crate::{common::cli::VERSION, recorder::args::RecordingArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,6 +100,9 @@ pub struct Options {
     /// Longest wait before an RTMP server is tried again
     #[arg(long, value_name = "MS", default_value_t = 1500, help_heading = "Output")]
     pub rtmp_retry_max_ms: u32,
+
+    #[command(flatten)]
+    pub recording: RecordingArgs,
 
     /// Process this many frames, then exit; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]

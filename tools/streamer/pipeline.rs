@@ -18,7 +18,10 @@ use super::{
     plan::{Encoding, Input, Stream},
     summary,
 };
-use crate::common::{elements, failure::Failure};
+use crate::{
+    common::{elements, failure::Failure},
+    recorder::Recorders,
+};
 
 /// Frames into an encoder that has given nothing before it is judged broken. Source: the specification, "NVENC with
 /// Fallback".
@@ -57,13 +60,14 @@ impl Streamer {
     ///
     /// # Errors
     /// When an element is missing or refuses its settings.
-    pub fn new(plan: &Stream, choice: encoder::Choice) -> Result<Self, Failure> {
+    pub fn new(plan: &Stream, choice: encoder::Choice, recorders: &Arc<Recorders>) -> Result<Self, Failure> {
         let pipeline = gst::Pipeline::with_name("streamer");
         let source = source(plan)?;
         let counts = Arc::new(Counts::default());
         let fan_out = FanOut::new()?;
         encode(&pipeline, &source, &choice, &plan.encoding, &counts, fan_out.element())?;
-        let outlets = RefCell::new(Outlets::new(plan, &fan_out)?);
+        recorders.watch(&source, fan_out.ask_for_keyframe());
+        let outlets = RefCell::new(Outlets::new(plan, &fan_out, recorders)?);
         Ok(Self { pipeline, source, encoder: choice, counts, outlets })
     }
 
@@ -107,6 +111,7 @@ impl Streamer {
             encoder: self.encoder.name(),
             encoded: self.counts.encoded.load(Ordering::Relaxed),
             outputs: self.outlets().summary(),
+            recordings: Vec::new(),
         }
     }
 

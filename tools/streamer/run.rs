@@ -1,6 +1,6 @@
 //! A run from the checked plan to the summary.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc, time::Duration};
 
 use super::{
     encoder,
@@ -10,7 +10,7 @@ use super::{
     summary::{self, Summary},
     supervisor::{Ending, Supervisor},
 };
-use crate::{common::failure::Failure, simulator::Simulator};
+use crate::{common::failure::Failure, recorder::Recorders, simulator::Simulator};
 
 /// Runs what was typed, to its end.
 ///
@@ -43,17 +43,36 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     outcome
 }
 
+/// How long files may take to be made whole when the run is over.
+const FINISH_MAX: Duration = Duration::from_secs(30);
+
 type Account = (Result<(), Failure>, Option<summary::Stream>);
 
-/// Streams; a second time, in software, when the hardware encoder turns out not to work.
+/// Streams and records.
 fn run_stream(supervisor: &Supervisor, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
-    let encoding = &plan.encoding;
-    if plan.rtp.is_empty() && plan.rtmp.is_empty() {
+    if plan.rtp.is_empty() && plan.rtmp.is_empty() && plan.recordings.is_empty() {
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
+    let recorders = Recorders::new(tell);
+    let streamed = plan.recordings.start(&recorders).and_then(|()| stream(supervisor, simulator, plan, &recorders));
+    let recordings = recorders.finish(FINISH_MAX);
+    let (outcome, summary) = streamed?;
+    let fault = recordings.iter().find_map(|(format, status)| status.fault(*format));
+    let recordings = recordings.iter().map(|(format, status)| summary::Recording::new(*format, status)).collect();
+    Ok((outcome.and(fault.map_or(Ok(()), Err)), summary.map(|stream| summary::Stream { recordings, ..stream })))
+}
+
+/// Streams; a second time, in software, when the hardware encoder turns out not to work.
+fn stream(
+    supervisor: &Supervisor,
+    simulator: Option<&Simulator>,
+    plan: &Stream,
+    recorders: &Arc<Recorders>,
+) -> Result<Account, Failure> {
+    let encoding = &plan.encoding;
     let mut choice = encoder::Choice::pick(encoding)?;
     loop {
-        let streamer = Streamer::new(plan, choice)?;
+        let streamer = Streamer::new(plan, choice, recorders)?;
         let ending = supervisor.run(simulator, Some(&streamer));
         match ending {
             Ok(Ending::EncoderBroken(reason)) if encoding.device == EncoderDevice::Auto => {

@@ -11,7 +11,10 @@ use std::{
 use gst::prelude::*;
 
 use super::feed::{AskForKeyframe, Feed, Unit};
-use crate::common::{elements, failure::Failure};
+use crate::{
+    common::{elements, failure::Failure},
+    recorder::Recorders,
+};
 
 /// The last element behind the encoder.
 #[derive(Debug)]
@@ -55,8 +58,8 @@ impl FanOut {
         })
     }
 
-    /// Hands what comes to `feeds` from now on.
-    pub fn serve(&self, feeds: Vec<Arc<Feed>>) {
+    /// Hands what comes to `feeds` and `recorders` from now on.
+    pub fn serve(&self, feeds: Vec<Arc<Feed>>, recorders: Arc<Recorders>) {
         let asked = Arc::clone(&self.asked);
         self.sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
@@ -69,6 +72,7 @@ impl FanOut {
                     }
                     let unit = Unit { captured: captured(sink, &sample), sample };
                     feeds.iter().for_each(|feed| feed.offer(unit.clone()));
+                    recorders.offer(&unit.sample);
                     Ok(gst::FlowSuccess::Ok)
                 })
                 .build(),

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{options::Codec, plan::Stream, summary};
-use crate::common::failure::Failure;
+use crate::{common::failure::Failure, recorder::Recorders};
 
 pub use fan_out::FanOut;
 use feed::Feed;
@@ -58,12 +58,12 @@ pub struct Outlets {
 }
 
 impl Outlets {
-    /// Makes the outputs; nothing is sent yet. They are fed by `fan_out`.
+    /// Makes the outputs; nothing is sent yet. They and `recorders` are fed by `fan_out`.
     ///
     /// # Errors
     /// [`Failure::Usage`] for a URL that `rtmp2sink` does not take, [`Failure::Configuration`] for a session description
     /// that cannot be written, [`Failure::Pipeline`] for an element that is missing.
-    pub fn new(plan: &Stream, fan_out: &FanOut) -> Result<Self, Failure> {
+    pub fn new(plan: &Stream, fan_out: &FanOut, recorders: &Arc<Recorders>) -> Result<Self, Failure> {
         let codec: Codec = plan.encoding.codec;
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
         for (index, rtp) in plan.rtp.iter().enumerate() {
@@ -74,7 +74,8 @@ impl Outlets {
             let feed = Feed::new(fan_out.ask_for_keyframe());
             outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
         }
-        fan_out.serve(outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect());
+        let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();
+        fan_out.serve(feeds, Arc::clone(recorders));
         Ok(Self { outlets, finishing: false })
     }
 
