@@ -2,6 +2,7 @@
 
 pub mod common;
 pub mod recorder;
+pub mod replay;
 pub mod simulator;
 pub mod streamer;
 pub mod testers;

@@ -66,7 +66,10 @@ impl Status {
             (State::Failed, Some(error)) => Some(Failure::Pipeline(format!("{name} recording: {error}"))),
             (State::Recording, _) => {
                 let path = self.path.clone().unwrap_or_default();
-                Some(Failure::Pipeline(format!("{name} recording: the disk does not take the rest of {}", path.display())))
+                Some(Failure::Pipeline(format!(
+                    "{name} recording: the disk does not take the rest of {}",
+                    path.display()
+                )))
             }
             _ => None,
         }

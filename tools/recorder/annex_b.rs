@@ -1,5 +1,7 @@
 //! Access units as a byte stream. Source: ITU-T H.264 and H.265, annex B; ISO/IEC 14496-15, 5.3 and 8.3.
 
+use cvmmap::Codec;
+
 /// What stands before each NAL unit.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Bytes of a length: the parsers write no other.
@@ -17,6 +19,20 @@ pub fn codec(caps: &gst::CapsRef) -> Option<(&'static str, bool)> {
         "byte-stream" => Some((codec, true)),
         "avc" | "avc3" | "hvc1" | "hev1" => Some((codec, false)),
         _ => None,
+    }
+}
+
+/// Whether decoding can start at a byte stream's access unit. Source: ITU-T H.264, table 7-1 (IDR slices), and H.265,
+/// table 7-1 (IRAP pictures).
+pub fn is_keyframe(codec: Codec, unit: &[u8]) -> bool {
+    let headers = unit.windows(START_CODE.len()).filter(|bytes| bytes[..3] == START_CODE[1..]).map(|bytes| bytes[3]);
+    let mut types = headers.map(|header| match codec {
+        Codec::H264 => header & 0x1F,
+        Codec::H265 => header >> 1 & 0x3F,
+    });
+    match codec {
+        Codec::H264 => types.any(|kind| kind == 5),
+        Codec::H265 => types.any(|kind| (16..=23).contains(&kind)),
     }
 }
 
@@ -48,6 +64,16 @@ mod tests {
         for damaged in [&[0, 0, 0][..], &[0, 0, 0, 2, 1], &[0xFF; 8], &[0, 0, 0, 1, 9, 0]] {
             assert_eq!(from_lengths(damaged), None);
         }
+    }
+
+    #[test]
+    fn keyframes_are_known_by_their_slices() {
+        let stream = |headers: &[u8]| headers.iter().flat_map(|header| [0, 0, 1, *header, 9]).collect::<Vec<_>>();
+        assert!(is_keyframe(Codec::H264, &stream(&[0x67, 0x68, 0x65])));
+        assert!(!is_keyframe(Codec::H264, &stream(&[0x67, 0x68, 0x41])));
+        assert!(is_keyframe(Codec::H265, &stream(&[0x40, 0x26])));
+        assert!(!is_keyframe(Codec::H265, &stream(&[0x40, 0x02])));
+        assert!(!is_keyframe(Codec::H264, &[0, 0, 1]));
     }
 
     #[test]

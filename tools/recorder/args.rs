@@ -174,7 +174,8 @@ mod tests {
         ] {
             assert_eq!(parse_rotate(text), Ok(expected), "{text}");
         }
-        for text in ["", "5", "GiB", "0s", "-1s", "1.5h", "9B", "99999999999999999999s", "1GB", "18446744073709551615d"] {
+        for text in ["", "5", "GiB", "0s", "-1s", "1.5h", "9B", "99999999999999999999s", "1GB", "18446744073709551615d"]
+        {
             assert!(parse_rotate(text).is_err(), "{text}");
         }
     }

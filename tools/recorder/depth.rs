@@ -168,11 +168,8 @@ mod tests {
             // Half a step: the derivative of a / (pixel - b).
             assert!((again - depth).abs() <= 0.51 * depth * depth / a, "{depth} became {again}");
         }
-        let (_, picture) = self::message(
-            &[0.1, 66.0, 0.0, -1.0, f32::NAN, f32::INFINITY],
-            DepthUnit::Meter,
-            DepthCoding::RvlF32,
-        );
+        let (_, picture) =
+            self::message(&[0.1, 66.0, 0.0, -1.0, f32::NAN, f32::INFINITY], DepthUnit::Meter, DepthCoding::RvlF32);
         assert_eq!(picture.pixels, [0; 6]);
         let (_, picture) = self::message(&[1000.0], DepthUnit::Millimeter, DepthCoding::RvlF32);
         assert_eq!(picture.pixels, [InverseDepth::new().code(1.0)]);

@@ -2,7 +2,7 @@
 //! of its own, so that no disk holds up the stream or another recording; they can be started and stopped at any time.
 
 mod account;
-mod annex_b;
+pub(crate) mod annex_b;
 pub mod args;
 mod captures;
 pub mod depth;

@@ -203,12 +203,7 @@ impl Line {
         self.said(new, FINISH_MAX, &[gst::MessageType::Error, gst::MessageType::Eos])
     }
 
-    fn said(
-        &self,
-        new: &NewFile,
-        patience: gst::ClockTime,
-        what: &[gst::MessageType],
-    ) -> Result<(), RecordError> {
+    fn said(&self, new: &NewFile, patience: gst::ClockTime, what: &[gst::MessageType]) -> Result<(), RecordError> {
         let message = self.pipeline.bus().and_then(|bus| bus.timed_pop_filtered(patience, what));
         let failed = |why: String| Err(RecordError::Failed { path: new.path(), why });
         match message.as_ref().map(|message| message.view()) {

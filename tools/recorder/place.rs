@@ -51,7 +51,8 @@ impl Root {
     pub fn place(&self, requested: &Path) -> Result<Place, RecordError> {
         let (directory, name) = split(requested)?;
         let outside = || RecordError::Outside { path: requested.to_owned(), root: self.path.clone() };
-        let resolved = fs::canonicalize(self.path.join(directory)).map_err(|error| RecordError::of(requested, error))?;
+        let resolved =
+            fs::canonicalize(self.path.join(directory)).map_err(|error| RecordError::of(requested, error))?;
         let below = resolved.strip_prefix(&self.path).map_err(|_| outside())?;
         // The names are resolved; whoever puts a link in their place meanwhile gets an error.
         let mut fd = open_directory(None, &self.path).map_err(RecordError::from_errno(&self.path))?;
@@ -190,10 +191,8 @@ impl NewFile {
         let (from, to) = (&self.unfinished, &self.place.name);
         match rustix::fs::renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE) {
             // A file system that cannot do that.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                rustix::fs::linkat(directory, from, directory, to, AtFlags::empty())
-                    .and_then(|()| rustix::fs::unlinkat(directory, from, AtFlags::empty()))
-            }
+            Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::linkat(directory, from, directory, to, AtFlags::empty())
+                .and_then(|()| rustix::fs::unlinkat(directory, from, AtFlags::empty())),
             outcome => outcome,
         }
         .map_err(|errno| match errno {
@@ -288,7 +287,8 @@ mod tests {
         let path = tree.directory.path();
         symlink(path.join("beside"), path.join("root/out")).unwrap();
         symlink("../..", path.join("root/day/up")).unwrap();
-        for requested in ["../a.mcap", "../beside/a.mcap", "out/a.mcap", "day/up/a.mcap", "day/../../a.mcap", "/a.mcap"] {
+        for requested in ["../a.mcap", "../beside/a.mcap", "out/a.mcap", "day/up/a.mcap", "day/../../a.mcap", "/a.mcap"]
+        {
             let refused = tree.root.place(Path::new(requested)).unwrap_err();
             assert!(matches!(refused, RecordError::Outside { .. }), "{requested}: {refused}");
         }

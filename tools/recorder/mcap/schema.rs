@@ -38,10 +38,8 @@ pub const CAMERA_CALIBRATION: Schema = Schema {
     descriptors: include_bytes!("generated/foxglove.CameraCalibration.descriptors"),
 };
 /// Where a camera is.
-pub const POSE_IN_FRAME: Schema = Schema {
-    name: "foxglove.PoseInFrame",
-    descriptors: include_bytes!("generated/foxglove.PoseInFrame.descriptors"),
-};
+pub const POSE_IN_FRAME: Schema =
+    Schema { name: "foxglove.PoseInFrame", descriptors: include_bytes!("generated/foxglove.PoseInFrame.descriptors") };
 /// A depth picture.
 pub const DEPTH_MAP: Schema = Schema {
     name: "cvmmap_streamer.DepthMap",

@@ -69,7 +69,8 @@ impl McapSink {
         rotate: Option<Rotate>,
     ) -> Result<(Box<dyn Sink>, Arc<Account>), RecordError> {
         let account = Arc::new(Account::begin(place.path()));
-        let mut sink = Self { place, settings, rotate, number: 0, file: None, left: None, account: Arc::clone(&account) };
+        let mut sink =
+            Self { place, settings, rotate, number: 0, file: None, left: None, account: Arc::clone(&account) };
         sink.open()?;
         Ok((Box::new(sink), account))
     }
@@ -85,7 +86,8 @@ impl McapSink {
         let path = new.path();
         self.account.note(|status| status.path = Some(path.clone()));
         let begun = new.file().try_clone().map_err(McapError::Io).and_then(|file| {
-            let mut writer = Writer::new(BufWriter::new(file), self.settings.compression, self.settings.topics.clone())?;
+            let mut writer =
+                Writer::new(BufWriter::new(file), self.settings.compression, self.settings.topics.clone())?;
             writer.flush()?;
             Ok(writer)
         });
@@ -180,8 +182,7 @@ impl Sink for McapSink {
         let unit = video(moment, &self.settings.frame_id)
             .map_err(|why| RecordError::Failed { path: path.clone(), why: why.to_owned() })?;
         let (time, settings) = (moment.timestamp_ns, &self.settings);
-        let depth =
-            moment.depth.as_ref().and_then(|plane| plane.message(settings.depth, time, &settings.frame_id));
+        let depth = moment.depth.as_ref().and_then(|plane| plane.message(settings.depth, time, &settings.frame_id));
         // Depth first: a reader that takes messages in their order has it when its picture comes.
         let written = depth
             .as_ref()
@@ -238,7 +239,8 @@ fn video(moment: &Moment, frame_id: &str) -> Result<CompressedVideo, &'static st
     let (format, is_stream) = moment.caps().and_then(annex_b::codec).ok_or("the stream is neither H.264 nor H.265")?;
     let buffer = moment.sample.buffer().ok_or("an access unit is missing")?;
     let unit = buffer.map_readable().map_err(|_| "an access unit cannot be read")?;
-    let data = if is_stream { unit.to_vec() } else { annex_b::from_lengths(&unit).ok_or("an access unit is damaged")? };
+    let data =
+        if is_stream { unit.to_vec() } else { annex_b::from_lengths(&unit).ok_or("an access unit is damaged")? };
     Ok(CompressedVideo {
         timestamp: Some(timestamp(moment.timestamp_ns)),
         frame_id: frame_id.to_owned(),

@@ -17,11 +17,8 @@ use super::schema::{
 /// Message encoding of body-tracking packets. They have no schema.
 pub const BODY_ENCODING: &str = "cvmmap.body_tracking.v1";
 /// What the body channel says of its packets.
-const BODY_METADATA: [(&str, &str); 3] = [
-    ("packet_layout", "cvmmap_body_tracking_v1"),
-    ("payload_format", "raw"),
-    ("source_transport", "cv-mmap-body-pub"),
-];
+const BODY_METADATA: [(&str, &str); 3] =
+    [("packet_layout", "cvmmap_body_tracking_v1"), ("payload_format", "raw"), ("source_transport", "cv-mmap-body-pub")];
 /// What the depth channel says of its pictures: which container is around the RVL words.
 const DEPTH_METADATA: [(&str, &str); 1] = [("rvl_container", "ros_compressed_depth")];
 /// Chunks of this size or one second, whichever is reached first.
