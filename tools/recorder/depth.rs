@@ -41,14 +41,18 @@ pub struct DepthPlane {
 impl DepthPlane {
     /// A plane of floats whose rows are packed, in the unit that the producer tells. `None` when the sizes do not fit.
     pub fn new(buffer: gst::Buffer, width: u32, height: u32, unit: DepthUnit) -> Option<Self> {
-        let bytes = u64::from(width) * u64::from(height) * 4;
-        (bytes > 0 && bytes == buffer.size() as u64).then_some(Self { buffer, width, height, unit })
+        let bytes = u128::from(width) * u128::from(height) * 4;
+        (bytes > 0 && bytes == buffer.size() as u128).then_some(Self { buffer, width, height, unit })
     }
 
-    /// The depth plane that rides on a buffer of `cvmmapsrc attach-planes=true`. Source: its documentation.
-    pub fn of(buffer: &gst::BufferRef) -> Option<Self> {
-        let meta = gst::meta::CustomMeta::from_buffer(buffer, "GstCvmmapPlanesMeta").ok()?;
-        let plane = meta.structure().get::<gst::Structure>("depth").ok()?;
+    /// Takes the planes off a buffer of `cvmmapsrc attach-planes=true`; the depth, if there is one. Source: its
+    /// documentation.
+    pub fn take_off(buffer: &mut gst::BufferRef) -> Option<Self> {
+        let meta = gst::meta::CustomMeta::from_mut_buffer(buffer, "GstCvmmapPlanesMeta").ok()?;
+        let plane = meta.structure().get::<gst::Structure>("depth");
+        // What stays on costs memory alone.
+        let _ = meta.remove();
+        let plane = plane.ok()?;
         let unit = match plane.get::<&str>("unit").ok()? {
             "millimeter" => DepthUnit::Millimeter,
             "meter" => DepthUnit::Meter,

@@ -123,6 +123,19 @@ impl Intake {
         Answer::Fine
     }
 
+    /// An access unit that cannot be recorded: what follows it needs it.
+    pub fn lose(&self) -> Answer {
+        let mut state = self.lock();
+        if state.ended {
+            return Answer::Closed;
+        }
+        state.losses.video += 1;
+        if state.phase != Phase::Beginning {
+            state.phase = Phase::Behind;
+        }
+        Answer::Fine
+    }
+
     /// Takes in a body-tracking packet, or counts it as lost. They begin with the video.
     pub fn body(&self, packet: &[u8]) {
         let mut state = self.lock();
@@ -244,6 +257,18 @@ mod tests {
         assert_eq!(intake.offer(moment(false, 6)), Answer::Fine);
         assert_eq!([(); 4].map(|()| taken_bytes(&intake)), [Some(third), Some(5), Some(6), None]);
         assert_eq!(intake.losses(), Losses { video: 5, ..Losses::default() });
+    }
+
+    #[test]
+    fn what_follows_a_lost_access_unit_waits_for_a_keyframe() {
+        let intake = Intake::default();
+        intake.lose();
+        assert_eq!(intake.offer(moment(true, 1)), Answer::Fine);
+        intake.lose();
+        assert_eq!(intake.offer(moment(false, 2)), Answer::WantsKeyframe);
+        assert_eq!(intake.offer(moment(true, 3)), Answer::Fine);
+        assert_eq!([(); 3].map(|()| taken_bytes(&intake)), [Some(1), Some(3), None]);
+        assert_eq!(intake.losses(), Losses { video: 3, ..Losses::default() });
     }
 
     #[test]

@@ -4,8 +4,8 @@
 mod account;
 pub(crate) mod annex_b;
 pub mod args;
-mod captures;
 pub mod depth;
+mod depths;
 mod error;
 mod intake;
 pub mod mcap;
@@ -27,16 +27,14 @@ use std::{
 use gst::{glib, prelude::*};
 
 use self::{
-    captures::{Capture, Captures},
     depth::{DepthCoding, DepthPlane},
+    depths::Depths,
     intake::Answer,
     mcap::{McapSink, Rotate},
     moment::Moment,
     mp4::Mp4Sink,
     recording::{Recording, Sink},
 };
-use crate::common::running_time::running_time;
-
 pub use account::{Account, State, Status};
 pub use error::RecordError;
 pub use place::{Place, Root};
@@ -73,7 +71,7 @@ pub struct Recorders {
     tell: Tell,
     /// By [`Format`].
     slots: [Mutex<Option<Arc<Recording>>>; 2],
-    captures: Captures,
+    depths: Depths,
     /// Whether there is any recording, and whether one takes depth.
     wanted: AtomicBool,
     depth_wanted: AtomicBool,
@@ -99,7 +97,7 @@ impl Recorders {
         Arc::new(Self {
             tell,
             slots: Default::default(),
-            captures: Captures::default(),
+            depths: Depths::default(),
             wanted: AtomicBool::new(false),
             depth_wanted: AtomicBool::new(false),
             stream: Mutex::default(),
@@ -115,29 +113,21 @@ impl Recorders {
         }
         self.settle();
         let recorders = Arc::clone(self);
-        crate::common::elements::pad(source, "src").add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            if let Some(buffer) = info.buffer() {
-                recorders.note(pad, buffer);
+        crate::common::elements::pad(source, "src").add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(buffer) = info.buffer_mut() {
+                recorders.note(buffer);
             }
             gst::PadProbeReturn::Ok
         });
     }
 
-    /// A frame on its way to the encoder.
-    fn note(&self, pad: &gst::Pad, buffer: &gst::BufferRef) {
-        if !self.wanted.load(Ordering::Relaxed) {
+    /// A frame on its way to the encoder. Its planes go no further: what encoder and outputs hold back would keep them.
+    fn note(&self, buffer: &mut gst::Buffer) {
+        if !self.depth_wanted.load(Ordering::Relaxed) {
             return;
         }
-        let segment = pad.sticky_event::<gst::event::Segment>(0).map(|event| event.segment().clone());
-        let time = segment
-            .as_ref()
-            .and_then(|segment| segment.downcast_ref::<gst::ClockTime>())
-            .and_then(|segment| segment.to_running_time(buffer.pts()?));
-        let meta = buffer.meta::<gst::ReferenceTimestampMeta>();
-        if let (Some(time), Some(meta)) = (time, meta) {
-            let depth = self.depth_wanted.load(Ordering::Relaxed).then(|| DepthPlane::of(buffer)).flatten();
-            let capture = Capture { timestamp_ns: meta.timestamp().nseconds(), depth };
-            self.captures.note(time.nseconds() as i64, capture);
+        if let (Some(time), Some(depth)) = (capture_time(buffer), DepthPlane::take_off(buffer.make_mut())) {
+            self.depths.note(time, depth);
         }
     }
 
@@ -146,16 +136,16 @@ impl Recorders {
         if !self.wanted.load(Ordering::Relaxed) {
             return;
         }
-        let time = sample.buffer().and_then(|buffer| running_time(sample, buffer.pts()?));
-        // None for a frame that went to the encoder before there was a recording.
-        let Some(Capture { timestamp_ns, depth }) = time.and_then(|time| self.captures.take(time)) else {
-            return;
-        };
-        let moment = Moment { sample: sample.clone(), timestamp_ns, depth };
+        let time = sample.buffer().and_then(capture_time);
+        let moment =
+            time.map(|time| Moment { sample: sample.clone(), timestamp_ns: time, depth: self.depths.take(time) });
         let running = Format::ALL.into_iter().filter_map(|format| self.recording(format));
         let answers = running.map(|recording| {
-            let depth = moment.depth.clone().filter(|_| recording.takes_depth());
-            recording.intake().offer(Moment { depth, ..moment.clone() })
+            let Some(moment) = moment.clone() else {
+                return recording.intake().lose();
+            };
+            let depth = moment.depth.filter(|_| recording.takes_depth());
+            recording.intake().offer(Moment { depth, ..moment })
         });
         let answers = answers.collect::<Vec<_>>();
         if answers.contains(&Answer::WantsKeyframe) {
@@ -249,8 +239,8 @@ impl Recorders {
         let depth_wanted = running.iter().any(|recording| recording.takes_depth());
         self.depth_wanted.store(depth_wanted, Ordering::Relaxed);
         self.wanted.store(!running.is_empty(), Ordering::Relaxed);
-        if running.is_empty() {
-            self.captures.clear();
+        if !depth_wanted {
+            self.depths.clear();
         }
         if let Some(source) = stream.source.upgrade() {
             source.set_property("attach-planes", depth_wanted);
@@ -271,6 +261,11 @@ impl Recorders {
     fn slot(&self, format: Format) -> &Mutex<Option<Arc<Recording>>> {
         &self.slots[format as usize]
     }
+}
+
+/// When the frame of a buffer was captured, by the producer's clock: `cvmmapsrc` says so, and encoders and parsers pass it on.
+fn capture_time(buffer: &gst::BufferRef) -> Option<u64> {
+    Some(buffer.meta::<gst::ReferenceTimestampMeta>()?.timestamp().nseconds())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -21,6 +21,8 @@ use crate::common::{
 const FRAGMENT_MS: u32 = 1000;
 /// What waits for the muxer in its pipeline; the recording's own queue is before it.
 const WAITING_BYTES: u64 = 4 << 20;
+/// How often the muxer is looked at while it is full.
+const ROOM_TICK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 /// A disk that takes longer than this for the last fragment has failed.
 const FINISH_MAX: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
@@ -110,7 +112,7 @@ impl Sink for Mp4Sink {
         let (_, start) = *open.begun.get_or_insert((caps, time));
         open.line.push(moment, start);
         self.account.note(|status| status.video += 1);
-        open.line.check(&open.new)
+        open.line.make_room(&open.new)
     }
 
     fn body(&mut self, _packet: &[u8]) -> Result<(), RecordError> {
@@ -151,8 +153,8 @@ impl Line {
             .downcast::<gst_app::AppSrc>()
             .map_err(|_| Failure::Pipeline("the element 'appsrc' is not GStreamer's".to_owned()))?;
         source.set_format(gst::Format::Time);
-        source.set_max_bytes(WAITING_BYTES);
-        source.set_property("block", true);
+        // It is never given so much that it would have to refuse.
+        source.set_max_bytes(0);
         let muxer = elements::make("mp4mux")?;
         muxer.set_property("fragment-duration", FRAGMENT_MS);
         let sink = elements::make("fdsink")?;
@@ -191,28 +193,38 @@ impl Line {
         let _ = self.source.push_sample(&gst::Sample::builder().buffer(&buffer).caps(&caps).build());
     }
 
+    /// Waits until the muxer has taken most of what it was given.
+    fn make_room(&self, new: &NewFile) -> Result<(), RecordError> {
+        while self.source.current_level_bytes() > WAITING_BYTES {
+            self.said(new, ROOM_TICK, &[gst::MessageType::Error])?;
+        }
+        self.check(new)
+    }
+
     /// Whether it still writes.
     fn check(&self, new: &NewFile) -> Result<(), RecordError> {
-        self.said(new, gst::ClockTime::ZERO, &[gst::MessageType::Error])
+        self.said(new, gst::ClockTime::ZERO, &[gst::MessageType::Error]).map(drop)
     }
 
     /// Writes the last fragment.
     fn finish(&self, new: &NewFile) -> Result<(), RecordError> {
-        // As above.
+        // Refused by a pipeline that is broken: its message says so.
         let _ = self.source.end_of_stream();
-        self.said(new, FINISH_MAX, &[gst::MessageType::Error, gst::MessageType::Eos])
+        if self.said(new, FINISH_MAX, &[gst::MessageType::Error, gst::MessageType::Eos])? {
+            return Ok(());
+        }
+        Err(RecordError::Failed { path: new.path(), why: "the disk does not take the end of the file".to_owned() })
     }
 
-    fn said(&self, new: &NewFile, patience: gst::ClockTime, what: &[gst::MessageType]) -> Result<(), RecordError> {
+    /// Waits for a message, `patience` at most. Whether there was one; an error is one.
+    fn said(&self, new: &NewFile, patience: gst::ClockTime, what: &[gst::MessageType]) -> Result<bool, RecordError> {
         let message = self.pipeline.bus().and_then(|bus| bus.timed_pop_filtered(patience, what));
-        let failed = |why: String| Err(RecordError::Failed { path: new.path(), why });
         match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => match error.error().kind::<gst::ResourceError>() {
-                Some(gst::ResourceError::NoSpaceLeft) => Err(RecordError::DiskFull(new.path())),
-                _ => failed(error.error().to_string()),
-            },
-            None if !patience.is_zero() => failed("the disk does not take the end of the file".to_owned()),
-            _ => Ok(()),
+            Some(gst::MessageView::Error(error)) => Err(match error.error().kind::<gst::ResourceError>() {
+                Some(gst::ResourceError::NoSpaceLeft) => RecordError::DiskFull(new.path()),
+                _ => RecordError::Failed { path: new.path(), why: error.error().to_string() },
+            }),
+            message => Ok(message.is_some()),
         }
     }
 }
