@@ -9,7 +9,7 @@ import json
 import struct
 import sys
 
-from mcap.exceptions import EndOfFile
+from mcap.exceptions import EndOfFile, McapError
 from mcap.reader import make_reader
 from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
@@ -71,7 +71,7 @@ def main(path):
         found["indexed_chunks"] = len(summary.chunk_indexes)
         found["compression"] = sorted({index.compression for index in summary.chunk_indexes})
         found["indexed_messages"] = sum(1 for _ in reader.iter_messages())
-    except EndOfFile:
+    except McapError:
         found["finished"] = False
     decoders, factory = {}, DecoderFactory()
     with open(path + ".video", "wb") as video:

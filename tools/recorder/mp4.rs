@@ -218,7 +218,11 @@ impl Line {
 
     /// Waits for a message, `patience` at most. Whether there was one; an error is one.
     fn said(&self, new: &NewFile, patience: gst::ClockTime, what: &[gst::MessageType]) -> Result<bool, RecordError> {
-        let message = self.pipeline.bus().and_then(|bus| bus.timed_pop_filtered(patience, what));
+        let message = self.pipeline.bus().and_then(|bus| match patience {
+            // With no time at all the other call looks at nothing.
+            gst::ClockTime::ZERO => bus.pop_filtered(what),
+            patience => bus.timed_pop_filtered(patience, what),
+        });
         match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Error(error)) => Err(match error.error().kind::<gst::ResourceError>() {
                 Some(gst::ResourceError::NoSpaceLeft) => RecordError::DiskFull(new.path()),
