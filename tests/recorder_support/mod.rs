@@ -129,7 +129,8 @@ fn access_units(count: usize) -> Vec<(bool, Vec<u8>)> {
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc pattern=ball num-buffers={count} ! video/x-raw,width={WIDTH},height={HEIGHT},framerate=30/1 ! \
          x264enc tune=zerolatency speed-preset=ultrafast key-int-max={GOP} option-string=scenecut=0 ! \
-         h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au ! \
+         h264parse config-interval=-1 ! video/x-h264,stream-format=avc,alignment=au ! \
+         h264parse ! video/x-h264,stream-format=byte-stream,alignment=au ! \
          appsink name=sink sync=false"
     ))
     .unwrap()
