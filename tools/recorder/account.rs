@@ -96,7 +96,7 @@ impl Account {
     }
 
     /// The recording is over.
-    pub fn end(&self, outcome: Result<(), &RecordError>) {
+    pub fn end(&self, outcome: &Result<(), RecordError>) {
         self.note(|status| match outcome {
             Ok(()) => status.state = State::Finished,
             Err(error) => {

@@ -174,7 +174,7 @@ impl Recorders {
         rotate: Option<Rotate>,
     ) -> Result<(), RecordError> {
         let takes_depth = settings.depth != DepthCoding::Off;
-        self.start(Format::Mcap, place.path(), takes_depth, || McapSink::new(place, settings, rotate))
+        self.start(Format::Mcap, place.path(), takes_depth, || McapSink::begin(place, settings, rotate))
     }
 
     /// Begins an MP4 recording, with the next keyframe.
@@ -182,7 +182,7 @@ impl Recorders {
     /// # Errors
     /// When one runs, or the file cannot be made.
     pub fn start_mp4(&self, place: Place) -> Result<(), RecordError> {
-        self.start(Format::Mp4, place.path(), false, || Mp4Sink::new(place))
+        self.start(Format::Mp4, place.path(), false, || Mp4Sink::begin(place))
     }
 
     fn start(

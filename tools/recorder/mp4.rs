@@ -51,7 +51,7 @@ impl Mp4Sink {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(place: Place) -> Result<(Box<dyn Sink>, Arc<Account>), RecordError> {
+    pub fn begin(place: Place) -> Result<(Box<dyn Sink>, Arc<Account>), RecordError> {
         let account = Arc::new(Account::begin(place.path()));
         let new = place.create()?;
         let mut sink = Self { place, number: 1, file: None, account: Arc::clone(&account) };

@@ -106,7 +106,7 @@ impl Worker {
             let rest = salvaged.map_or_else(String::new, |path| format!("; {} has what came before", path.display()));
             (self.tell)(&format!("{} recording stopped: {error}{rest}", self.name));
         }
-        self.account.end(outcome.as_ref().map(|()| ()));
+        self.account.end(&outcome);
     }
 
     fn work(&mut self) -> Result<(), RecordError> {

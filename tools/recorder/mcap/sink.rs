@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Seek as _},
+    io::{BufWriter, Seek as _},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -63,7 +63,7 @@ impl McapSink {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(
+    pub fn begin(
         place: Place,
         settings: Settings,
         rotate: Option<Rotate>,
@@ -261,7 +261,7 @@ fn cut(new: &NewFile, size: u64) {
 
 fn failed(path: PathBuf, error: McapError) -> RecordError {
     match error {
-        McapError::Io(error) => RecordError::of(path, io::Error::from(error)),
+        McapError::Io(error) => RecordError::of(path, error),
         error => RecordError::Failed { path, why: error.to_string() },
     }
 }
