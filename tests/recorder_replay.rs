@@ -13,13 +13,15 @@ use std::{
     sync::Arc,
 };
 
+use cvmmap::body;
 use cvmmap_tools::recorder::{
     Format, Place, RecordError, Recorders, Root, State,
     depth::DepthCoding,
     mcap::{Compression, Settings, Topics},
 };
 use gst::prelude::*;
-use recorder_support::{Camera, read_mcap};
+use recorder_support::{Camera, checksum, read_mcap};
+use serde_json::json;
 use streamer_support::{Names, PATIENCE, Running, finish, wait_for};
 
 /// A stream of a producer's own access units, with recorders on it.
@@ -105,10 +107,24 @@ fn what_was_recorded_comes_out_again() {
     let camera = Camera::start(&names.shm, &names.endpoint());
     let tap = Tap::start(&names);
     tap.record(&file).unwrap();
+    tap.wait_video(1);
+    let packet = body::Packet::new(7, 123_456_789, "camera").to_bytes().unwrap();
+    tap.recorders.body(&packet);
+    tap.recorders.body(&packet[1..]);
     tap.wait_video(30);
+    let status = tap.recorders.status(Format::Mcap);
+    assert_eq!((status.body, status.invalid_bodies), (1, 1));
     assert_eq!(tap.recorders.stop(Format::Mcap, PATIENCE).unwrap().state, State::Finished);
     let recorded = frames(&file);
     assert!(recorded.len() >= 30);
+    let read = read_mcap(&file);
+    assert_eq!(read["body"], json!([{"log_time": 123_456_789, "sha": checksum(&packet)}]));
+    assert_eq!(
+        read["channels"]["/camera/body"],
+        json!({"schema": null, "schema_encoding": null, "message_encoding": "cvmmap.body_tracking.v1",
+               "metadata": {"packet_layout": "cvmmap_body_tracking_v1", "payload_format": "raw",
+                            "source_transport": "cv-mmap-body-pub"}})
+    );
     let published = camera.published();
     for (time, (unit, depth)) in &recorded {
         let frame = published.iter().find(|frame| frame.timestamp_ns == *time).unwrap();
@@ -129,7 +145,7 @@ fn what_was_recorded_comes_out_again() {
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     let summary = streamer_support::json(&stdout);
     assert_eq!(summary["frames"], summary["depth"]);
-    assert!(summary["passes"].as_u64().unwrap() >= 1);
+    assert!(summary["passes"].as_u64().unwrap() >= 1 && summary["body"].as_u64().unwrap() >= 1);
     assert_eq!(frames(&again), recorded);
 }
 

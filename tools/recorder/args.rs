@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    Place, Recorders,
+    Place, Recorders, Root,
     depth::DepthCoding,
     mcap::{Compression, Rotate, Settings, Topics},
 };
@@ -123,8 +123,9 @@ impl Recordings {
     /// Begins to record.
     ///
     /// # Errors
-    /// [`Failure::Configuration`] when a file cannot be made.
+    /// [`Failure::Configuration`] when a file cannot be made, or there is no such root.
     pub fn start(&self, recorders: &Recorders) -> Result<(), Failure> {
+        Root::open(&self.root).map_err(|error| Failure::Configuration(format!("--record-root: {error}")))?;
         let place = |path: &Path| Place::anywhere(path);
         if let Some(path) = &self.mcap {
             place(path)
