@@ -9,7 +9,7 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use recorder_support::{Camera, decoded_frames, names_in, read_mcap};
 use serde_json::json;
-use streamer_support::{ENDLESS, Names, RtpReceiver, Running, finish, wait_for};
+use streamer_support::{ENDLESS, Names, Producer, RtpReceiver, Running, finish, wait_for};
 
 /// The recording in a run's summary.
 fn summary(stdout: &str) -> serde_json::Value {
@@ -142,6 +142,28 @@ fn a_signal_makes_the_files_whole() {
     assert_eq!(complaints, "");
     assert_eq!(json!(frames), streamer_support::json(&stdout)["recordings"][1]["video"]);
     assert_eq!(names_in(mcap.parent().unwrap()), ["a.mcap", "a.mcap.video", "a.mp4"]);
+}
+
+#[test]
+fn a_picture_of_another_size_goes_to_the_same_mcap_and_another_mp4() {
+    let names = Names::new();
+    let [mcap, mp4] = ["a.mcap", "a.mp4"].map(|name| names.path(name));
+    let mut streamer = names.streamer();
+    streamer.args(["--codec", "h264", "--gop", "10", "--json", "--mcap"]).arg(&mcap).arg("--mp4").arg(&mp4);
+    let streamer = Running::start(&mut streamer);
+    let small = Producer::start(&names, "format=BGR,width=320,height=180,framerate=30/1");
+    wait_for("video", || mcap.with_added_extension("partial").metadata().is_ok_and(|file| file.len() > 20_000));
+    drop(small);
+    let _large = Producer::start(&names, "format=BGR,width=480,height=270,framerate=30/1");
+    let next = names.path("a-0002.mp4");
+    wait_for("another MP4", || next.with_added_extension("partial").metadata().is_ok_and(|file| file.len() > 20_000));
+    streamer.signal("-TERM");
+    let (code, stdout, stderr) = streamer.wait();
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    let frames = read_mcap(&mcap)["video"].as_array().unwrap().len() as u64;
+    let [(first, _), (second, _)] = [&mp4, &next].map(|file| decoded_frames(file));
+    assert_eq!(first + second, frames);
+    assert_eq!(streamer_support::json(&stdout)["recordings"][1]["files"], 2);
 }
 
 #[test]

@@ -69,6 +69,8 @@ impl Format {
 /// The recordings of a stream: one of each format at a time. They outlive the pipelines of the stream.
 pub struct Recorders {
     tell: Tell,
+    /// One recording starts at a time. The slots are not locked meanwhile: the stream looks into them.
+    starting: Mutex<()>,
     /// By [`Format`].
     slots: [Mutex<Option<Arc<Recording>>>; 2],
     depths: Depths,
@@ -96,6 +98,7 @@ impl Recorders {
     pub fn new(tell: Tell) -> Arc<Self> {
         Arc::new(Self {
             tell,
+            starting: Mutex::default(),
             slots: Default::default(),
             depths: Depths::default(),
             wanted: AtomicBool::new(false),
@@ -192,15 +195,14 @@ impl Recorders {
         takes_depth: bool,
         make: impl FnOnce() -> Result<(Box<dyn Sink>, Arc<Account>), RecordError>,
     ) -> Result<(), RecordError> {
-        let mut slot = lock(self.slot(format));
-        if let Some(recording) = slot.as_ref().filter(|recording| recording.is_running()) {
+        let _starting = lock(&self.starting);
+        if let Some(recording) = self.recording(format).filter(|recording| recording.is_running()) {
             return Err(RecordError::Busy(recording.status().path.unwrap_or_default()));
         }
         let (sink, account) = make()?;
         let recording = Recording::start(format.name(), sink, account, takes_depth, self.tell)
             .map_err(|error| RecordError::of(path, error))?;
-        *slot = Some(Arc::new(recording));
-        drop(slot);
+        *lock(self.slot(format)) = Some(Arc::new(recording));
         self.settle();
         self.ask_for_keyframe();
         Ok(())
