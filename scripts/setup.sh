@@ -49,3 +49,9 @@ if $tests && [ ! -x target/peers/ffmpeg ]; then
   binary=$(target/peers/venv/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')
   ln -sf "$binary" target/peers/ffmpeg
 fi
+
+# What other people read recordings with.
+if $tests && ! target/peers/venv/bin/python -c 'import mcap, mcap_protobuf' 2>/dev/null; then
+  say "fetching Python's mcap into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check mcap==1.6.0 mcap-protobuf-support==0.6.0
+fi

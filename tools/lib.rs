@@ -1,6 +1,8 @@
 //! What the programs are made of. Each binary under `bin/` is a few lines over one of these modules.
 
 pub mod common;
+pub mod recorder;
+pub mod replay;
 pub mod simulator;
 pub mod streamer;
 pub mod testers;

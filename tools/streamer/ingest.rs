@@ -125,6 +125,11 @@ impl Ingest {
         &self.pipeline
     }
 
+    /// The element that reads them.
+    pub fn source(&self) -> &gst::Element {
+        &self.source
+    }
+
     /// Goes on with the producer's pictures, whatever was read before.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-use crate::common::cli::VERSION;
+use crate::{common::cli::VERSION, recorder::args::RecordingArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,6 +109,9 @@ pub struct Options {
     /// Certificates (PEM) that an rtmps:// server's has to be signed by, or be [default: the system's authorities]
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub rtmp_ca_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub recording: RecordingArgs,
 
     /// Process this many frames, then exit; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]

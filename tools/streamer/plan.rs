@@ -14,7 +14,7 @@ use super::{
     outlet::retry,
     rtmp_url::RtmpUrl,
 };
-use crate::{common::failure::Failure, simulator};
+use crate::{common::failure::Failure, recorder::args::Recordings, simulator};
 
 /// Longest simulator label in bytes. Source: cv-mmap IPC contract, section 3.
 const LABEL_MAX: usize = cvmmap::LABEL_SIZE;
@@ -61,6 +61,8 @@ pub struct Stream {
     pub rtp: Vec<Rtp>,
     /// RTMP outputs.
     pub rtmp: Vec<Rtmp>,
+    /// What is recorded, and how.
+    pub recordings: Recordings,
 }
 
 /// Which producer.
@@ -122,12 +124,13 @@ impl Plan {
         let input = input(options)?;
         let rtp = rtp(options)?;
         let rtmp = rtmp(options)?;
+        let recordings = Recordings::new(&options.recording, options.b_frames)?;
 
         // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
-        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() {
+        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() && recordings.is_empty() {
             None
         } else {
-            Some(stream(options, input.clone(), rtp, rtmp)?)
+            Some(stream(options, input.clone(), rtp, rtmp, recordings)?)
         };
         Ok(Self { simulator: simulated.then(|| simulator(options, &input)).transpose()?, stream, json: options.json })
     }
@@ -305,7 +308,13 @@ pub fn check_packaging(codec: Codec, mode: Option<RtmpMode>) -> Result<(), &'sta
     }
 }
 
-fn stream(options: &Options, input: Input, rtp: Vec<Rtp>, rtmp: Vec<Rtmp>) -> Result<Stream, Failure> {
+fn stream(
+    options: &Options,
+    input: Input,
+    rtp: Vec<Rtp>,
+    rtmp: Vec<Rtmp>,
+    recordings: Recordings,
+) -> Result<Stream, Failure> {
     let video_source = match (options.input_mode, options.input_video_source) {
         (InputMode::Dummy, VideoSource::Encoded) => {
             return Err(usage("the simulated producer has pictures alone; leave --input-video-source out"));
@@ -326,6 +335,7 @@ fn stream(options: &Options, input: Input, rtp: Vec<Rtp>, rtmp: Vec<Rtmp>) -> Re
         encoding: Encoding { device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
         rtp,
         rtmp,
+        recordings,
     })
 }
 

@@ -1,6 +1,6 @@
 //! A run from the checked plan to the summary.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc, time::Duration};
 
 use super::{
     events::Events,
@@ -10,7 +10,7 @@ use super::{
     summary::{self, Summary},
     supervisor::Supervisor,
 };
-use crate::{common::failure::Failure, simulator::Simulator};
+use crate::{common::failure::Failure, recorder::Recorders, simulator::Simulator};
 
 /// Runs what was typed, to its end.
 ///
@@ -43,13 +43,32 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     outcome
 }
 
+/// How long files may take to be made whole when the run is over.
+const FINISH_MAX: Duration = Duration::from_secs(30);
+
 type Account = (Result<(), Failure>, Option<summary::Stream>);
 
+/// Streams and records.
 fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
-    if plan.rtp.is_empty() && plan.rtmp.is_empty() {
+    if plan.rtp.is_empty() && plan.rtmp.is_empty() && plan.recordings.is_empty() {
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
-    let mut streamer = Streamer::new(plan)?;
+    let recorders = Recorders::new(tell);
+    let streamed = plan.recordings.start(&recorders).and_then(|()| stream(events, simulator, plan, &recorders));
+    let recordings = recorders.finish(FINISH_MAX);
+    let (outcome, summary) = streamed?;
+    let fault = recordings.iter().find_map(|(format, status)| status.fault(*format));
+    let recordings = recordings.iter().map(|(format, status)| summary::Recording::new(*format, status)).collect();
+    Ok((outcome.and(fault.map_or(Ok(()), Err)), summary.map(|stream| summary::Stream { recordings, ..stream })))
+}
+
+fn stream(
+    events: &Events,
+    simulator: Option<&Simulator>,
+    plan: &Stream,
+    recorders: &Arc<Recorders>,
+) -> Result<Account, Failure> {
+    let mut streamer = Streamer::new(plan, recorders)?;
     let outcome = Supervisor::new(events, simulator, Some(&mut streamer)).run();
     Ok((outcome, Some(streamer.summary())))
 }

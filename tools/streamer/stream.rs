@@ -17,7 +17,7 @@ use super::{
     summary,
     timebase::Timebase,
 };
-use crate::common::failure::Failure;
+use crate::{common::failure::Failure, recorder::Recorders};
 
 /// After the end of the input, the encoder has this long to give what it holds,
 const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -49,14 +49,15 @@ impl<'a> Streamer<'a> {
     ///
     /// # Errors
     /// When something is missing or refuses its settings.
-    pub fn new(plan: &'a Stream) -> Result<Self, Failure> {
+    pub fn new(plan: &'a Stream, recorders: &Arc<Recorders>) -> Result<Self, Failure> {
         let place = Place {
             handoff: Arc::<Handoff>::default(),
-            fan_out: FanOut::default(),
+            fan_out: FanOut::new(Arc::clone(recorders)),
             timebase: Timebase::new(),
             encode_time: Arc::default(),
         };
         let ingest = Ingest::new(plan, &place.timebase, Arc::clone(&place.handoff))?;
+        recorders.watch(ingest.source(), place.fan_out.ask_for_keyframe());
         let choice = match (plan.video_source, plan.codec) {
             (VideoSource::Raw, Some(codec)) => Some(encoder::Choice::pick(codec, &plan.encoding)?),
             // Whoever names a device wants to know now that it is not there.
@@ -169,6 +170,7 @@ impl<'a> Streamer<'a> {
             encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
             encoded_latency_ms: summary::Latency::new(&self.place.fan_out.latency()),
             outputs: self.outlets.as_ref().map(|(_, outlets)| outlets.summary()).unwrap_or_default(),
+            recordings: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use super::{latency::Histogram, outlet::Meter};
+use crate::recorder;
 
 /// A run.
 #[derive(Clone, Debug, Serialize)]
@@ -52,6 +53,47 @@ pub struct Stream {
     /// Outputs by name.
     #[serde(serialize_with = "as_map")]
     pub outputs: Vec<(String, Output)>,
+    /// Recordings, the last one of each format.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<Recording>,
+}
+
+/// One recording.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recording {
+    /// Its format.
+    pub format: &'static str,
+    /// The file, or the last one.
+    pub path: String,
+    /// Files that are whole.
+    pub files: u64,
+    /// Access units recorded.
+    pub video: u64,
+    /// Depth pictures recorded.
+    pub depth: u64,
+    /// Body-tracking packets recorded.
+    pub body: u64,
+    /// Access units, depth pictures and packets that were not, for the disk was too slow.
+    pub dropped: [u64; 3],
+    /// What became of it.
+    pub state: &'static str,
+}
+
+impl Recording {
+    /// The account of one recording.
+    pub fn new(format: recorder::Format, status: &recorder::Status) -> Self {
+        let recorder::Status { path, files, video, depth, body, losses, state, .. } = status;
+        Self {
+            format: format.name(),
+            path: path.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+            files: *files,
+            video: *video,
+            depth: *depth,
+            body: *body,
+            dropped: [losses.video, losses.depth, losses.body],
+            state: state.name(),
+        }
+    }
 }
 
 /// One output.
@@ -148,6 +190,15 @@ impl fmt::Display for Summary {
             output.latency_ms.write(f, "latency")?;
             writeln!(f)?;
         }
+        for recording in &stream.recordings {
+            let Recording { format, path, files, video, depth, body, dropped, state } = recording;
+            let [dropped, depth_dropped, body_dropped] = dropped;
+            writeln!(
+                f,
+                "{format}: video={video} depth={depth} body={body} dropped={dropped} depth_dropped={depth_dropped} \
+                 body_dropped={body_dropped} files={files} state={state} path={path}"
+            )?;
+        }
         Ok(())
     }
 }
@@ -184,6 +235,16 @@ mod tests {
                     ),
                     ("rtmp".to_owned(), Output::new(&Meter::default(), "retrying", Some(2))),
                 ],
+                recordings: vec![Recording {
+                    format: "mcap",
+                    path: "/day/a.mcap".to_owned(),
+                    files: 1,
+                    video: 7,
+                    depth: 6,
+                    body: 5,
+                    dropped: [1, 2, 3],
+                    state: "finished",
+                }],
             }),
         }
     }
@@ -196,7 +257,8 @@ mod tests {
              ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4 undecodable=0\n\
              encoder: name=x264enc encoded=7 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
-             rtmp: sent=0 dropped=0 state=retrying connects=2\n"
+             rtmp: sent=0 dropped=0 state=retrying connects=2\n\
+             mcap: video=7 depth=6 body=5 dropped=1 depth_dropped=2 body_dropped=3 files=1 state=finished path=/day/a.mcap\n"
         );
     }
 
@@ -207,6 +269,7 @@ mod tests {
         assert_eq!(json["frames_in"], 8);
         assert_eq!(json["outputs"]["rtp"]["latency_ms"]["p50"], 1.25);
         assert_eq!(json["outputs"]["rtmp"]["connects"], 2);
+        assert_eq!(json["recordings"][0]["path"], "/day/a.mcap");
         assert!(json["outputs"]["rtp"].get("connects").is_none());
         assert!(json["outputs"]["rtmp"]["latency_ms"]["p99"].is_null());
         let alone = Summary { stream: None, ..summary() };

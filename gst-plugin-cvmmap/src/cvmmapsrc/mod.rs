@@ -90,7 +90,7 @@ glib::wrapper! {
     /// | `timestamp-mode` | `auto`: capture time, by the wall clock when the producer's timestamps are Unix time, else from the first arrival on; `capture`: the timestamps are Unix time, however old; `arrival`: when the announcement came | `auto` |
     /// | `plane` | `left`, `depth`, `confidence`, `encoded` or `auto` | `left` |
     /// | `depth-format` | `gray16` or `float32` | `gray16` |
-    /// | `attach-planes` | the other planes of the frame ride along | false |
+    /// | `attach-planes` | the other planes of the frame ride along, from the next frame on | false |
     /// | `queue-size` | pictures that may wait for downstream | 1 |
     /// | `idle-timeout` | end of stream after so many milliseconds of playing without a frame; 0: wait for ever | 0 |
     /// | `max-frames` | end of stream after so many frames; 0: no limit | 0 |

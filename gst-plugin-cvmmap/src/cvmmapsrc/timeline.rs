@@ -66,6 +66,8 @@ fn unix_now() -> i64 {
 pub(super) struct Timeline {
     /// Running time less timestamp in the producer's own domain.
     anchor: Option<i64>,
+    /// The timestamp before.
+    last: i64,
     last_pts: u64,
 }
 
@@ -84,12 +86,18 @@ impl Timeline {
         } else {
             let arrival_anchor = arrived.saturating_sub(timestamp);
             let anchor = match self.anchor {
-                Some(anchor) if (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => anchor,
+                // A timestamp that goes back is of a source that started over.
+                Some(anchor)
+                    if timestamp >= self.last && (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) =>
+                {
+                    anchor
+                }
                 _ => arrival_anchor,
             };
             self.anchor = Some(anchor);
             anchor.saturating_add(timestamp)
         };
+        self.last = timestamp;
         self.last_pts = u64::try_from(captured).unwrap_or(0).max(self.last_pts);
         self.last_pts
     }
@@ -145,6 +153,15 @@ mod tests {
         timeline.pts(AUTO, 9_000_000_000, now(100, 0));
         assert_eq!(timeline.pts(AUTO, 0, now(133, 0)), 133_000_000);
         assert_eq!(timeline.pts(AUTO, 33_000_000, now(170, 0)), 166_000_000);
+    }
+
+    #[test]
+    fn a_short_loop_goes_on_from_its_arrival() {
+        let mut timeline = Timeline::default();
+        timeline.pts(AUTO, 0, now(100, 0));
+        assert_eq!(timeline.pts(AUTO, 500_000_000, now(600, 0)), 600_000_000);
+        assert_eq!(timeline.pts(AUTO, 0, now(633, 0)), 633_000_000);
+        assert_eq!(timeline.pts(AUTO, 33_000_000, now(666, 0)), 666_000_000);
     }
 
     #[test]

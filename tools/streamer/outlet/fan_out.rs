@@ -14,15 +14,17 @@ use gst::prelude::*;
 use super::feed::{AskForKeyframe, Feed, Unit};
 use crate::{
     common::{elements, failure::Failure},
+    recorder::Recorders,
     streamer::latency::Histogram,
 };
 
-/// Between the makers of access units, one after the other, and the outputs.
-#[derive(Debug, Default)]
+/// Between the makers of access units, one after the other, and the outputs and recordings.
+#[derive(Debug)]
 pub struct FanOut(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    recorders: Arc<Recorders>,
     asked: AtomicBool,
     heard: Mutex<Heard>,
 }
@@ -56,11 +58,19 @@ impl Shared {
             heard.latency.record(captured.elapsed());
         }
         heard.feeds.iter().for_each(|feed| feed.offer(unit.clone()));
+        // Recordings ask for a keyframe from in there, which looks at what is heard.
+        drop(heard);
+        self.recorders.offer(&unit.sample);
         Ok(gst::FlowSuccess::Ok)
     }
 }
 
 impl FanOut {
+    /// Hands everything to `recorders`, and to no output yet.
+    pub fn new(recorders: Arc<Recorders>) -> Self {
+        Self(Arc::new(Shared { recorders, asked: AtomicBool::default(), heard: Mutex::default() }))
+    }
+
     /// Makes the last element of a pipeline that makes access units; [`FanOut::listen_to`] it.
     ///
     /// # Errors

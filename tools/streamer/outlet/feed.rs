@@ -10,7 +10,11 @@ use super::{
     Meter,
     backlog::{Backlog, Taken, Weight},
 };
-use crate::common::{elements, failure::Failure};
+use crate::common::{
+    elements,
+    failure::Failure,
+    running_time::{decoding_time, running_time},
+};
 
 /// Asks the encoder for a keyframe.
 pub type AskForKeyframe = Arc<dyn Fn() + Send + Sync>;
@@ -155,11 +159,11 @@ impl Feed {
 
 impl Line {
     fn push(&mut self, unit: &Unit, meter: &Meter) {
-        let (Some(buffer), Some((time, _))) = (unit.sample.buffer(), running_time(&unit.sample)) else {
+        let (Some(buffer), Some(time)) = (unit.sample.buffer(), decoding_time(&unit.sample)) else {
             return;
         };
         let shift = |time: Option<gst::ClockTime>, start| {
-            let time = signed_running_time(&unit.sample, time?)?;
+            let time = running_time(&unit.sample, time?)?;
             Some(gst::ClockTime::from_nseconds(u64::try_from(time - start).unwrap_or(0)))
         };
         let start = *self.start.get_or_insert(time);
@@ -187,21 +191,6 @@ impl Line {
 
 fn weight(unit: &Unit) -> Option<Weight> {
     let buffer = unit.sample.buffer()?;
-    let (_, time) = running_time(&unit.sample)?;
+    let time = Duration::from_nanos(u64::try_from(decoding_time(&unit.sample)?).unwrap_or(0));
     Some(Weight { is_keyframe: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT), bytes: buffer.size(), time })
-}
-
-/// When an access unit is to be decoded, in nanoseconds, and the same from 0 on.
-fn running_time(sample: &gst::Sample) -> Option<(i64, Duration)> {
-    let time = signed_running_time(sample, sample.buffer()?.dts_or_pts()?)?;
-    Some((time, Duration::from_nanos(u64::try_from(time).unwrap_or(0))))
-}
-
-/// B-frames may have the first decoding times before the segment: those are negative.
-fn signed_running_time(sample: &gst::Sample, time: gst::ClockTime) -> Option<i64> {
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    match segment.to_running_time_full(time)? {
-        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok(),
-        gst::Signed::Negative(time) => i64::try_from(time.nseconds()).ok().map(|time| -time),
-    }
 }

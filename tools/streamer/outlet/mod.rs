@@ -73,7 +73,8 @@ impl Outlets {
             let feed = Feed::new(fan_out.ask_for_keyframe());
             outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
         }
-        fan_out.serve(outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect());
+        let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();
+        fan_out.serve(feeds);
         Ok(Self { outlets, finishing: false })
     }
 
