@@ -30,6 +30,8 @@
 #![warn(missing_docs)]
 
 pub mod body;
+#[cfg(feature = "nats")]
+pub mod nats;
 
 mod address;
 mod coherence;
