@@ -1,13 +1,16 @@
 //! `cvmmapsrc`: live video from a cv-mmap producer.
 
 mod attached;
+mod body;
 mod cadence;
+mod control;
 mod copy;
 mod depth;
 mod encoded;
 mod frame_queue;
 mod imp;
 mod ingest;
+mod link;
 mod media;
 mod plane;
 mod reused;
@@ -15,6 +18,8 @@ mod sequence;
 mod settings;
 mod stats;
 mod timeline;
+
+pub use link::STATUS_MESSAGE;
 
 use gst::{glib, prelude::*};
 
@@ -139,5 +144,6 @@ pub enum TimestampMode {
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     attached::register();
+    crate::body::register();
     gst::Element::register(Some(plugin), "cvmmapsrc", gst::Rank::NONE, CvmmapSrc::static_type())
 }
