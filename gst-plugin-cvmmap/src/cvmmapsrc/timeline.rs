@@ -122,6 +122,8 @@ impl Timeline {
             self.shift = arrived.saturating_sub(captured);
             self.starts_over = false;
         }
+        // Nothing was captured after it arrived.
+        self.shift = self.shift.min(arrived.saturating_sub(captured));
         captured.saturating_add(self.shift)
     }
 }
