@@ -11,11 +11,13 @@ pub(crate) struct NatsSettings {
     url: Option<String>,
     credentials: Option<String>,
     ca: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
 }
 
 impl Default for NatsSettings {
     fn default() -> Self {
-        Self { url: Some(DEFAULT_URL.to_owned()), credentials: None, ca: None }
+        Self { url: Some(DEFAULT_URL.to_owned()), credentials: None, ca: None, certificate: None, key: None }
     }
 }
 
@@ -38,6 +40,8 @@ impl NatsSettings {
                 "NATS server of control, status and body messages; frames flow without one (empty = none)",
                 Some(DEFAULT_URL),
             ),
+            spec("nats-cert", "NATS certificate", "PEM file of a client certificate for the NATS server", None),
+            spec("nats-key", "NATS key", "PEM file of that certificate's private key", None),
             spec("nats-credentials", "NATS credentials", "Credentials file (.creds) for the NATS server", None),
             spec(
                 "nats-ca",
@@ -53,6 +57,8 @@ impl NatsSettings {
             "nats-url" => &mut self.url,
             "nats-credentials" => &mut self.credentials,
             "nats-ca" => &mut self.ca,
+            "nats-cert" => &mut self.certificate,
+            "nats-key" => &mut self.key,
             _ => return None,
         })
     }
@@ -81,7 +87,7 @@ impl NatsSettings {
         };
         let path = |text: &Option<String>| text.as_ref().map(PathBuf::from);
         let credentials = Credentials { file: path(&self.credentials), ..Credentials::default() };
-        let files = TlsFiles { ca: path(&self.ca), ..TlsFiles::default() };
+        let files = TlsFiles { ca: path(&self.ca), certificate: path(&self.certificate), key: path(&self.key) };
         let refused =
             |why: String| gst::error_msg!(gst::ResourceError::Settings, ("{why}; or set nats-url to nothing"));
         let options = Options::new(url, credentials, files, |name| std::env::var(name).ok())

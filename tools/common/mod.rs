@@ -3,3 +3,4 @@
 pub mod cli;
 pub mod elements;
 pub mod failure;
+pub mod nats;

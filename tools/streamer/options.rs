@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::common::cli::VERSION;
+use crate::common::{cli::VERSION, nats::NatsArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,12 +50,13 @@ pub struct Options {
     /// ZeroMQ PUB endpoint of the producer's frame sync
     #[arg(long, value_name = "URI", help_heading = "Input")]
     pub zmq_endpoint: Option<String>,
-    /// NATS server of the producer's control, status and body messages; video goes on without it
-    #[arg(long, value_name = "URL", default_value = "nats://localhost:4222", help_heading = "Input")]
-    pub nats_url: String,
     /// Frames that wait for the encoder at most; 1 keeps the newest alone
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Input")]
     pub queue_size: u32,
+
+    /// Control, status and body messages of the producer; video goes on without them
+    #[command(flatten)]
+    pub nats: NatsArgs,
 
     /// Video codec
     #[arg(long, value_enum, help_heading = "Codec")]
@@ -123,6 +124,32 @@ pub struct Options {
     /// Height of the simulated picture
     #[arg(long, value_name = "PIXELS", default_value_t = 360, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_height: u32,
+    /// Publish a depth plane as well, and with --dummy-confidence how far it is to be trusted
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_depth: bool,
+    /// Publish a confidence plane as well
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_confidence: bool,
+    /// Publish each picture encoded as well
+    #[arg(long, value_enum, value_name = "CODEC", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_encoded: Option<Codec>,
+    /// Publish simulated skeletons of so many keypoints over NATS
+    #[arg(long, value_enum, value_name = "KEYPOINTS", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_body: Option<Skeleton>,
+}
+
+/// `--dummy-body`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Skeleton {
+    /// 18 keypoints
+    #[value(name = "18")]
+    Body18,
+    /// 34 keypoints
+    #[value(name = "34")]
+    Body34,
+    /// 38 keypoints
+    #[value(name = "38")]
+    Body38,
 }
 
 /// `--run-mode`.

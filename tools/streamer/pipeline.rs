@@ -18,7 +18,7 @@ use super::{
     plan::{Encoding, Input, Stream},
     summary,
 };
-use crate::common::{elements, failure::Failure};
+use crate::common::{elements, failure::Failure, nats};
 
 /// Frames into an encoder that has given nothing before it is judged broken. Source: the specification, "NVENC with
 /// Fallback".
@@ -75,6 +75,15 @@ impl Streamer {
     /// Which encoder runs.
     pub fn encoder(&self) -> &encoder::Choice {
         &self.encoder
+    }
+
+    /// Begins anew with a keyframe: the source starts over.
+    pub fn force_keyframe(&self) {
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+        if let Some(encoder) = self.pipeline.by_name(ENCODER) {
+            // Refused only by an encoder that is not running.
+            let _ = encoder.send_event(event);
+        }
     }
 
     /// Whether nothing has come out of the encoder.
@@ -137,6 +146,7 @@ fn source(plan: &Stream) -> Result<gst::Element, Failure> {
             source.set_property("label", address.label());
         }
     }
+    nats::Server::tell(plan.nats.as_ref(), &source);
     source.set_property("queue-size", plan.queue_size);
     source.set_property("idle-timeout", plan.idle_timeout_ms);
     source.set_property("max-frames", plan.max_frames);

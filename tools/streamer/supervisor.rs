@@ -284,6 +284,11 @@ impl Run<'_> {
                     let _ = pipeline.recalculate_latency();
                 }
             }
+            gst::MessageView::Element(element) if role == Role::Streamer => {
+                if let Some(status) = element.structure().and_then(producer_status) {
+                    self.hear_producer(status);
+                }
+            }
             gst::MessageView::Application(application)
                 if application.structure().is_some_and(|structure| structure.name() == pipeline::ENCODER_SILENT) =>
             {
@@ -294,6 +299,14 @@ impl Run<'_> {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Outlets stay as they are when the producer leaves or starts over; only the decoders behind them need a keyframe.
+    fn hear_producer(&self, status: &str) {
+        tell(&format!("producer: {status}"));
+        if let Some(streamer) = self.streamer.filter(|_| status == "stream-reset") {
+            streamer.force_keyframe();
+        }
     }
 
     /// Decides what an error ends: the encoder's turn, or everything.
@@ -370,6 +383,11 @@ impl Run<'_> {
             _ => Subject::Pipeline,
         }
     }
+}
+
+/// What the producer said over NATS, when the message tells of that.
+fn producer_status(structure: &gst::StructureRef) -> Option<&str> {
+    structure.get("status").ok().filter(|_| structure.name() == gstcvmmap::STATUS_MESSAGE)
 }
 
 /// Who a message is about.

@@ -174,6 +174,14 @@ impl Options {
         self.to_string()
     }
 
+    /// Whether the files that are named can be used.
+    ///
+    /// # Errors
+    /// [`OptionsError::File`] when they cannot.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        self.connect_options().map(|_| ())
+    }
+
     /// The client library's options, with every file read or looked at.
     pub(super) fn connect_options(&self) -> Result<async_nats::ConnectOptions, OptionsError> {
         let mut options = async_nats::ConnectOptions::new().require_tls(self.tls);

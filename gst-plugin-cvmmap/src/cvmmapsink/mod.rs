@@ -39,7 +39,7 @@ glib::wrapper! {
     /// | `shm-name`, `zmq-endpoint`, `label` | outside the naming convention; the label has at most 24 bytes | |
     /// | `abi` | `v2`, `v2.1` or `v1` metadata | `v2` |
     /// | `nats-url` | NATS server, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://...`; empty: none | `nats://localhost:4222` |
-    /// | `nats-credentials`, `nats-ca` | credentials file, and authority of the server's certificate | |
+    /// | `nats-credentials`, `nats-ca`, `nats-cert`, `nats-key` | credentials file; PEM files of the server's authority, of a client certificate and of its key | |
     /// | `source-info` | what requests for source info are answered with, see above | |
     /// | `stats` | counters, read-only: `frames-published`, `bytes-published`, `planes-unusable`, `bodies-published`, `bodies-unsent` (`uint64`), `nats-connected` (boolean) | |
     pub struct CvmmapSink(ObjectSubclass<imp::CvmmapSink>)
