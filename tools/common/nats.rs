@@ -13,28 +13,28 @@ use super::failure::Failure;
 pub struct NatsArgs {
     /// Server: nats://[USER:PASSWORD@|TOKEN@]HOST[:PORT] or tls://...; empty is none [env: NATS_URL] [default:
     /// nats://localhost:4222]
-    #[arg(long, value_name = "URL", value_parser = secret)]
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     nats_url: Option<SecretText>,
     /// User [env: NATS_USER]
-    #[arg(long, value_name = "USER", requires = "nats_password")]
+    #[arg(long, global = true, value_name = "USER", requires = "nats_password")]
     nats_user: Option<String>,
     /// Password; the environment hides it from other users of the machine [env: NATS_PASSWORD]
-    #[arg(long, value_name = "PASSWORD", value_parser = secret, requires = "nats_user")]
+    #[arg(long, global = true, value_name = "PASSWORD", value_parser = secret, requires = "nats_user")]
     nats_password: Option<SecretText>,
     /// Token [env: NATS_TOKEN]
-    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    #[arg(long, global = true, value_name = "TOKEN", value_parser = secret)]
     nats_token: Option<SecretText>,
     /// Credentials file [env: NATS_CREDS]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     nats_creds: Option<PathBuf>,
     /// PEM file of the authority that signed the server's certificate [env: NATS_CA]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     nats_ca: Option<PathBuf>,
     /// PEM file of a client certificate [env: NATS_CERT]
-    #[arg(long, value_name = "FILE", requires = "nats_key")]
+    #[arg(long, global = true, value_name = "FILE", requires = "nats_key")]
     nats_cert: Option<PathBuf>,
     /// PEM file of the certificate's private key [env: NATS_KEY]
-    #[arg(long, value_name = "FILE", requires = "nats_cert")]
+    #[arg(long, global = true, value_name = "FILE", requires = "nats_cert")]
     nats_key: Option<PathBuf>,
 }
 
