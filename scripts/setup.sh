@@ -14,7 +14,7 @@ packages=(
 tests=false
 case "${1-}" in
   "") ;;
-  --tests) tests=true; packages+=(ffmpeg python3-venv) ;;
+  --tests) tests=true; packages+=(ffmpeg nats-server openssl python3-venv) ;;
   *) say "unknown argument '$1' (only --tests is known)"; exit 1 ;;
 esac
 

@@ -81,7 +81,7 @@ fn target() -> Target {
 }
 
 fn identity() -> Identity {
-    Identity::new(&Address::from(&target()), Some(&target()), "test").unwrap()
+    Identity::new(&Address::from(&target()), "test").unwrap()
 }
 
 fn listener(url: &str) -> (Consumer, mpsc::Receiver<Notice>) {

@@ -81,18 +81,6 @@ impl AddressSettings {
         Ok(())
     }
 
-    /// The target that the settings name, when they name one.
-    pub(crate) fn target(&self, element: &gst::Element) -> Option<Target> {
-        match (&self.uri, &self.shm_name) {
-            (Some(uri), _) => uri.parse().ok(),
-            (None, Some(_)) => None,
-            (None, None) => {
-                let instance = self.instance.clone().or_else(|| given_name(element))?;
-                Target::new(&instance, self.namespace.as_deref(), self.prefix.as_deref()).ok()
-            }
-        }
-    }
-
     /// The address that the settings name, or a sentence that says what to set.
     pub(crate) fn address(&self, element: &gst::Element) -> Result<Address, String> {
         let by_name = self.instance.is_some() || self.namespace.is_some() || self.prefix.is_some();

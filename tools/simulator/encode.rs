@@ -41,6 +41,10 @@ impl Encoder {
         encoder.set_property_from_str("tune", "zerolatency");
         encoder.set_property_from_str("speed-preset", "ultrafast");
         encoder.set_property("key-int-max", i32_or_u32(&encoder, fps));
+        if codec == Codec::H265 {
+            // Consumers start at any keyframe: parameter sets in each, and nothing behind it that needs what was before.
+            encoder.set_property("option-string", "repeat-headers=1:open-gop=0");
+        }
         let caps = gst::Caps::builder(media).field("stream-format", "byte-stream").field("alignment", "au").build();
         let output = gst_app::AppSink::builder().caps(&caps).sync(false).build();
         let pipeline = gst::Pipeline::with_name("simulator-encoder");

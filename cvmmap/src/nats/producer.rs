@@ -22,7 +22,7 @@ use super::{
     service::Service,
     subjects::{Family, Subjects},
 };
-use crate::{Address, Target, body::Packet};
+use crate::{Address, body::Packet};
 
 /// Saying goodbye may take so long.
 const GOODBYE_MAX: Duration = Duration::from_millis(500);
@@ -39,18 +39,15 @@ pub struct Identity {
 
 impl Identity {
     /// A producer by its address. `backend` names the program. None when the segment's name cannot stand in a subject.
-    pub fn new(address: &Address, target: Option<&Target>, backend: &str) -> Option<Self> {
-        let subjects = match target {
-            Some(target) => Subjects::from(target),
-            None => Subjects::for_address(address)?,
-        };
-        let instance = target.map(Target::instance).or(address.label()).unwrap_or_default().to_owned();
-        let base_name = target.map_or_else(|| address.shm_name().to_owned(), Target::base_name);
+    pub fn new(address: &Address, backend: &str) -> Option<Self> {
+        let subjects = Subjects::for_address(address)?;
+        let instance = address.label().unwrap_or_default().to_owned();
+        let (namespace, prefix) = convention(address).unwrap_or_default();
         let metadata = [
             ("instance_name", instance.clone()),
-            ("namespace", target.map(Target::namespace).unwrap_or_default().to_owned()),
-            ("ipc_prefix", target.map(Target::prefix).unwrap_or_default().to_owned()),
-            ("base_name", base_name),
+            ("namespace", namespace.to_owned()),
+            ("ipc_prefix", prefix.to_owned()),
+            ("base_name", address.shm_name().to_owned()),
             ("nats_target_key", subjects.key().to_owned()),
             ("shm_name", address.shm_name().to_owned()),
             ("zmq_addr", address.zmq_endpoint().to_owned()),
@@ -68,6 +65,13 @@ impl Identity {
     pub fn subjects(&self) -> &Subjects {
         &self.subjects
     }
+}
+
+/// Namespace and prefix of an address that follows the naming convention. Source: cv-mmap IPC contract, section 1.
+fn convention(address: &Address) -> Option<(&str, &str)> {
+    let namespace = address.shm_name().strip_suffix(address.label()?)?.strip_suffix('_')?;
+    let prefix = address.socket_path()?.strip_suffix(address.shm_name())?.strip_suffix('/')?;
+    Some((namespace, if prefix.is_empty() { "/" } else { prefix }))
 }
 
 /// Where a source stands; `error` of it is not used.

@@ -190,8 +190,7 @@ impl BaseSinkImpl for CvmmapSink {
         gst::info!(CAT, imp = self, "publishing in {} by {}", address.shm_name(), address.zmq_endpoint());
         *lock(&self.published) = Published::default();
         *lock(&self.producer) = Some(Producer { publisher, abi, info: None });
-        let target = settings.address.target(&element);
-        let link = client.and_then(|client| Link::start(client, &address, target.as_ref(), &self.obj()));
+        let link = client.and_then(|client| Link::start(client, &address, &self.obj()));
         *lock(&self.link) = link.map(Arc::new);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cvmmap::{
-    Address, Target,
+    Address,
     body::Packet,
     nats::{
         Client, Identity, Producer, Source, SourceState,
@@ -29,13 +29,8 @@ pub(super) struct Link {
 impl Link {
     /// Answers, and says that the producer is online as soon as there is a server. None when the segment's name cannot
     /// stand in a subject.
-    pub(super) fn start(
-        client: Client,
-        address: &Address,
-        target: Option<&Target>,
-        element: &super::CvmmapSink,
-    ) -> Option<Self> {
-        let identity = Identity::new(address, target, "cvmmapsink")?;
+    pub(super) fn start(client: Client, address: &Address, element: &super::CvmmapSink) -> Option<Self> {
+        let identity = Identity::new(address, "cvmmapsink")?;
         let source = Arc::new(Answers(element.downgrade()));
         let label = address.label().unwrap_or_default().to_owned();
         Some(Self { producer: Producer::start(client, identity, source), label })
