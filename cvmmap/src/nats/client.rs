@@ -76,7 +76,7 @@ impl Shared {
                 self.overrun.fetch_add(1, Ordering::Relaxed);
             }
             Event::ServerError(error) => *self.complaint() = Some(sentence(&error.to_string())),
-            Event::ClientError(error) => *self.complaint() = Some(sentence(&error.to_string())),
+            Event::ClientError(error) => *self.complaint() = Some(advice(&error.to_string())),
             _ => {}
         }
     }
@@ -85,6 +85,22 @@ impl Shared {
 /// A server's words without what a terminal would act on.
 fn sentence(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SENTENCE_MAX).collect()
+}
+
+/// What the library says of an attempt, which is one or two words, with what to do about it.
+fn advice(said: &str) -> String {
+    let said = sentence(said.trim_start_matches("nats: "));
+    let advice = match said.as_str() {
+        "IO error" => {
+            "no server there, or a TLS handshake that failed: check host and port, and that the server's certificate \
+             names this host and is of an authority that is trusted or given"
+        }
+        "TLS error" => "check that the server offers TLS, its certificate and the authority given",
+        "timed out" => "what listens there is silent, or no NATS server",
+        "authorization violation" => "user, password, token or credentials file are missing or wrong",
+        _ => return said,
+    };
+    format!("{said} ({advice})")
 }
 
 /// How a connection fares.
