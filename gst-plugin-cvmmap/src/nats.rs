@@ -92,8 +92,7 @@ impl NatsSettings {
             |why: String| gst::error_msg!(gst::ResourceError::Settings, ("{why}; or set nats-url to nothing"));
         let options = Options::new(url, credentials, files, |name| std::env::var(name).ok())
             .map_err(|error| refused(error.to_string()))?;
-        let kind = element.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
-        let client = Client::connect(&options, &format!("{kind} {}", element.name()));
+        let client = Client::connect(&options, &format!("{} {}", element.type_(), element.name()));
         client.map(Some).map_err(|error| refused(error.to_string()))
     }
 }
