@@ -10,7 +10,7 @@ use common::{PATIENCE, init, place::Place, player::Player, unix_now, until};
 use cvmmap::{
     Target,
     body::{Body, Packet},
-    nats::{Client, Options, Subjects},
+    nats::{Client, Options, Service, Subjects},
 };
 use gst::{glib, prelude::*};
 use nats_server::NatsServer;
@@ -297,6 +297,46 @@ fn a_server_that_is_none_delays_nothing() {
     first_frame(&camera, &player);
     let reply = player.src.emit_by_name::<gst::Structure>("source-info", &[]);
     assert_eq!(reply.get::<&str>("error"), Ok("NOT_CONNECTED"));
+}
+
+/// An answer that comes too late is none, and frames do not wait for it.
+#[test]
+fn a_late_answer_delays_nothing() {
+    let (server, place) = (NatsServer::start(), Place::new());
+    let late = Client::connect(&Options::parse(&server.url()).unwrap(), "late").unwrap();
+    let (asked, asking) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let subjects = Subjects::from(&place.target);
+    let subject = format!("{}.camera_control.get", subjects.prefix(cvmmap::nats::Family::Producer));
+    let _service = Service::builder("late", "0.1.0")
+        .endpoint(&subject, move |_| {
+            let _ = asked.send(());
+            let _ = released.lock().unwrap().recv();
+            b"late".to_vec()
+        })
+        .start(&late);
+    let player = player(&place, &server.url(), &[("control-timeout", "200")]);
+    settle(&player);
+    let camera = Camera::new(&place, "", "v2");
+    first_frame(&camera, &player);
+    let src = player.src.clone();
+    let answer = thread::spawn(move || {
+        let payload = glib::Bytes::from_static(b"x");
+        loop {
+            let reply = src.emit_by_name::<gst::Structure>("camera-control", &[&"get", &payload]);
+            // The service may not listen yet.
+            if reply.get::<&str>("error") != Ok("NO_RESPONDERS") {
+                break reply;
+            }
+        }
+    });
+    asking.recv_timeout(PATIENCE).expect("the request arrives");
+    let before = player.stat("frames-received");
+    camera.push(unix_now(), |_| {});
+    player.wait_stat("frames-received", before + 1);
+    assert_eq!(answer.join().unwrap().get::<&str>("error"), Ok("TIMEOUT"));
+    drop(release);
 }
 
 #[test]
