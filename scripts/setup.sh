@@ -15,7 +15,7 @@ packages=(
 tests=false
 case "${1-}" in
   "") ;;
-  --tests) tests=true; packages+=(ffmpeg iproute2 openssl procps python3-venv stunnel4) ;;
+  --tests) tests=true; packages+=(ffmpeg iproute2 nats-server openssl procps python3-venv stunnel4) ;;
   --bench) packages+=(valgrind) ;;
   *) say "unknown argument '$1' (known are --tests and --bench)"; exit 1 ;;
 esac

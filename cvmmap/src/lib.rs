@@ -29,6 +29,8 @@
 #![deny(unsafe_code)]
 
 pub mod body;
+#[cfg(feature = "nats")]
+pub mod nats;
 
 mod address;
 mod coherence;

@@ -148,6 +148,11 @@ impl Publisher {
         Ok(metadata.frame_id)
     }
 
+    /// Counts frame ids from 0 again: the source starts over.
+    pub fn start_over(&mut self) {
+        self.next_frame_id = 0;
+    }
+
     fn describe(&self, frame: &Frame<'_>) -> Result<Metadata, PublishError> {
         if frame.planes.first().map(|plane| plane.kind) != Some(PlaneKind::Left) {
             return Err(PublishError::Frame("a frame needs a left plane"));

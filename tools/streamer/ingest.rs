@@ -10,7 +10,7 @@ use super::{
     plan::{Input, Stream},
     timebase::Timebase,
 };
-use crate::common::{elements, failure::Failure};
+use crate::common::{elements, failure::Failure, nats};
 
 /// Name of the message that tells of frames which nobody takes yet.
 pub const FRAMES_WAIT: &str = "cvmmap-streamer-frames-wait";
@@ -195,6 +195,7 @@ fn source(plan: &Stream) -> Result<gst::Element, Failure> {
             source.set_property("label", address.label());
         }
     }
+    nats::Server::tell(plan.nats.as_ref(), &source);
     let plane = match plan.video_source {
         VideoSource::Auto => "auto",
         VideoSource::Raw => "left",

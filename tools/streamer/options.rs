@@ -4,7 +4,10 @@ use std::{fmt, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-use crate::{common::cli::VERSION, recorder::args::RecordingArgs};
+use crate::{
+    common::{cli::VERSION, nats::NatsArgs},
+    recorder::args::RecordingArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,15 +56,16 @@ pub struct Options {
     /// ZeroMQ PUB endpoint of the producer's frame sync
     #[arg(long, value_name = "URI", help_heading = "Input")]
     pub zmq_endpoint: Option<String>,
-    /// NATS server of the producer's control, status and body messages; video goes on without it
-    #[arg(long, value_name = "URL", default_value = "nats://localhost:4222", help_heading = "Input")]
-    pub nats_url: String,
     /// What to take of each frame: the producer's own H.264 or H.265, sent on without an encoder, or the picture
     #[arg(long, value_enum, default_value_t = VideoSource::Auto, help_heading = "Input")]
     pub input_video_source: VideoSource,
     /// Frames that wait for the encoder at most; 1 keeps the newest alone
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Input")]
     pub queue_size: u32,
+
+    /// Control, status and body messages of the producer; video goes on without them
+    #[command(flatten)]
+    pub nats: NatsArgs,
 
     /// Video codec; may be left out for a producer that encodes itself
     #[arg(long, value_enum, help_heading = "Codec")]
@@ -135,6 +139,32 @@ pub struct Options {
     /// Height of the simulated picture
     #[arg(long, value_name = "PIXELS", default_value_t = 360, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_height: u32,
+    /// Publish a depth plane as well, and with --dummy-confidence how far it is to be trusted
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_depth: bool,
+    /// Publish a confidence plane as well
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_confidence: bool,
+    /// Publish each picture encoded as well
+    #[arg(long, value_enum, value_name = "CODEC", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_encoded: Option<Codec>,
+    /// Publish simulated skeletons of so many keypoints over NATS
+    #[arg(long, value_enum, value_name = "KEYPOINTS", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_body: Option<Skeleton>,
+}
+
+/// `--dummy-body`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Skeleton {
+    /// 18 keypoints
+    #[value(name = "18")]
+    Body18,
+    /// 34 keypoints
+    #[value(name = "34")]
+    Body34,
+    /// 38 keypoints
+    #[value(name = "38")]
+    Body38,
 }
 
 /// `--run-mode`.

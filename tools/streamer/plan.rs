@@ -14,7 +14,11 @@ use super::{
     outlet::retry,
     rtmp_url::RtmpUrl,
 };
-use crate::{common::failure::Failure, recorder::args::Recordings, simulator};
+use crate::{
+    common::{failure::Failure, nats},
+    recorder::args::Recordings,
+    simulator,
+};
 
 /// Longest simulator label in bytes. Source: cv-mmap IPC contract, section 3.
 const LABEL_MAX: usize = cvmmap::LABEL_SIZE;
@@ -45,6 +49,8 @@ pub struct Plan {
 pub struct Stream {
     /// Producer.
     pub input: Input,
+    /// NATS server.
+    pub nats: Option<nats::Server>,
     /// Frames that wait for the encoder at most.
     pub queue_size: u32,
     /// End after this many frames; 0 is unlimited.
@@ -118,7 +124,7 @@ impl Plan {
     /// [`Failure::Usage`] for what contradicts itself or the specification, [`Failure::Configuration`] for what cannot
     /// be set up.
     pub fn new(options: &Options) -> Result<Self, Failure> {
-        check_nats_url(&options.nats_url)?;
+        let nats = options.nats.server()?;
         check_latency_knobs(options)?;
         let simulated = options.input_mode == InputMode::Dummy;
         let input = input(options)?;
@@ -130,28 +136,18 @@ impl Plan {
         let stream = if simulated && rtp.is_empty() && rtmp.is_empty() && recordings.is_empty() {
             None
         } else {
-            Some(stream(options, input.clone(), rtp, rtmp, recordings)?)
+            Some(stream(options, input.clone(), nats.clone(), rtp, rtmp, recordings)?)
         };
-        Ok(Self { simulator: simulated.then(|| simulator(options, &input)).transpose()?, stream, json: options.json })
+        let simulator = simulated.then(|| simulator(options, &input, nats.clone())).transpose()?;
+        if let Some(nats) = nats {
+            nats.check()?;
+        }
+        Ok(Self { simulator, stream, json: options.json })
     }
 }
 
 fn usage(message: impl Into<String>) -> Failure {
     Failure::Usage(message.into())
-}
-
-fn check_nats_url(text: &str) -> Result<(), Failure> {
-    let valid = text.split_once("://").is_some_and(|(scheme, rest)| {
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        matches!(scheme, "nats" | "tls") && endpoint::split(host).is_some()
-    });
-    if valid {
-        Ok(())
-    } else {
-        // The text itself may hold a password: it is not repeated.
-        Err(usage("--nats-url must be nats://HOST[:PORT] or tls://HOST[:PORT]"))
-    }
 }
 
 fn check_latency_knobs(options: &Options) -> Result<(), Failure> {
@@ -311,22 +307,26 @@ pub fn check_packaging(codec: Codec, mode: Option<RtmpMode>) -> Result<(), &'sta
 fn stream(
     options: &Options,
     input: Input,
+    nats: Option<nats::Server>,
     rtp: Vec<Rtp>,
     rtmp: Vec<Rtmp>,
     recordings: Recordings,
 ) -> Result<Stream, Failure> {
     let video_source = match (options.input_mode, options.input_video_source) {
-        (InputMode::Dummy, VideoSource::Encoded) => {
-            return Err(usage("the simulated producer has pictures alone; leave --input-video-source out"));
+        (InputMode::Dummy, VideoSource::Encoded) if options.dummy_encoded.is_none() => {
+            return Err(usage(
+                "the simulated producer has pictures alone; leave --input-video-source out, or add --dummy-encoded",
+            ));
         }
-        (InputMode::Dummy, _) => VideoSource::Raw,
-        (InputMode::Cvmmap, video_source) => video_source,
+        (InputMode::Dummy, _) if options.dummy_encoded.is_none() => VideoSource::Raw,
+        (_, video_source) => video_source,
     };
     if options.codec.is_none() && video_source == VideoSource::Raw {
         return Err(usage("--codec h264 or --codec h265 is missing"));
     }
     Ok(Stream {
         input,
+        nats,
         queue_size: options.queue_size,
         max_frames: options.ingest_max_frames,
         idle_timeout_ms: options.ingest_idle_timeout_ms,
@@ -339,7 +339,7 @@ fn stream(
     })
 }
 
-fn simulator(options: &Options, input: &Input) -> Result<simulator::Settings, Failure> {
+fn simulator(options: &Options, input: &Input, nats: Option<nats::Server>) -> Result<simulator::Settings, Failure> {
     let address = match (input, &options.dummy_label) {
         (Input::Target(target), Some(label)) if label != target.instance() => {
             return Err(usage(format!(
@@ -377,5 +377,10 @@ fn simulator(options: &Options, input: &Input) -> Result<simulator::Settings, Fa
         fps: options.dummy_fps,
         width: options.dummy_width,
         height: options.dummy_height,
+        depth: options.dummy_depth,
+        confidence: options.dummy_confidence,
+        encoded: options.dummy_encoded,
+        body: options.dummy_body,
+        nats,
     })
 }

@@ -154,6 +154,11 @@ impl<'a> Streamer<'a> {
         (frames.received, frames.received.saturating_sub(frames.pushed + frames.dropped))
     }
 
+    /// Begins anew with a keyframe: the source starts over.
+    pub fn force_keyframe(&self) {
+        (self.place.fan_out.ask_for_keyframe())();
+    }
+
     /// What happened so far.
     pub fn summary(&self) -> summary::Stream {
         let frames = self.ingest.frames();

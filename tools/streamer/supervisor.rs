@@ -177,9 +177,22 @@ impl<'a, 'b> Supervisor<'a, 'b> {
                 // Each element goes on with the latency it had when one does not answer.
                 let _ = pipeline.recalculate_latency();
             }
+            gst::MessageView::Element(element) if role == Role::Ingest => {
+                if let Some(status) = element.structure().and_then(producer_status) {
+                    self.hear_producer(status);
+                }
+            }
             _ => {}
         }
         Ok(Next::Go)
+    }
+
+    /// Outlets stay as they are when the producer leaves or starts over; only the decoders behind them need a keyframe.
+    fn hear_producer(&self, status: &str) {
+        tell(&format!("producer: {status}"));
+        if let Some(streamer) = self.streamer.as_ref().filter(|_| status == "stream-reset") {
+            streamer.force_keyframe();
+        }
     }
 
     fn ended(&mut self, role: Role) -> Next {
@@ -206,4 +219,8 @@ impl<'a, 'b> Supervisor<'a, 'b> {
             Role::Ingest => self.streamer.as_ref().map(|streamer| streamer.ingest()),
         }
     }
+}
+
+fn producer_status(structure: &gst::StructureRef) -> Option<&str> {
+    structure.get("status").ok().filter(|_| structure.name() == gstcvmmap::STATUS_MESSAGE)
 }

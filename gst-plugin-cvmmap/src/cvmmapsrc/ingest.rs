@@ -64,6 +64,8 @@ impl Queued for Captured {
 pub(super) enum Failure {
     /// The producer's pictures cannot be shown.
     Picture(String),
+    /// The producer has left, and that is the end.
+    Left,
     /// The thread cannot go on.
     Ingest(String),
 }
@@ -144,6 +146,11 @@ impl Ingest {
     /// While flushing, [`Ingest::pop`] does not wait.
     pub(super) fn set_flushing(&self, flushing: bool) {
         self.shared.queue.set_flushing(flushing);
+    }
+
+    /// Ends the stream behind the frames that wait.
+    pub(super) fn end(&self) {
+        self.shared.queue.fail(Failure::Left);
     }
 
     /// Frames are copied only while playing; see [`FrameQueue::set_playing`].
