@@ -84,9 +84,6 @@ impl Recordings {
                 "--mcap cannot hold B-frames, which its readers do not know; leave out --b-frames".to_owned(),
             ));
         }
-        if args.mcap.is_none() && args.mcap_rotate.is_some() {
-            return Err(Failure::Usage("--mcap-rotate needs --mcap".to_owned()));
-        }
         if args.mcap.is_some() && args.mcap == args.mp4 {
             return Err(Failure::Usage("--mcap and --mp4 name the same file".to_owned()));
         }
@@ -102,9 +99,7 @@ impl Recordings {
                 None => {}
             }
         }
-        if topics.video == topics.depth || topics.video == topics.body || topics.depth == topics.body {
-            return Err(Failure::Usage("two MCAP topics have one name".to_owned()));
-        }
+        topics.check().map_err(|why| Failure::Usage(why.to_owned()))?;
         let settings = Settings {
             topics,
             frame_id: args.mcap_frame_id.clone(),

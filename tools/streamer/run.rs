@@ -6,6 +6,7 @@ use super::{
     events::Events,
     options::Options,
     plan::{Plan, Stream},
+    recorder_service::RecorderService,
     stream::Streamer,
     summary::{self, Summary},
     supervisor::Supervisor,
@@ -54,7 +55,10 @@ fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> 
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
     let recorders = Recorders::new(tell);
-    let streamed = plan.recordings.start(&recorders).and_then(|()| stream(events, simulator, plan, &recorders));
+    let streamed = plan.recordings.start(&recorders).and_then(|()| {
+        let _service = RecorderService::start(plan, &recorders)?;
+        stream(events, simulator, plan, &recorders)
+    });
     let recordings = recorders.finish(FINISH_MAX);
     let (outcome, summary) = streamed?;
     let fault = recordings.iter().find_map(|(format, status)| status.fault(*format));

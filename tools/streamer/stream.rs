@@ -30,6 +30,7 @@ const RETIRE_MAX: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Streamer<'a> {
     plan: &'a Stream,
+    recorders: Arc<Recorders>,
     place: Place,
     ingest: Ingest,
     stage: Option<Stage>,
@@ -69,7 +70,18 @@ impl<'a> Streamer<'a> {
         // What cannot be made is told now, not when the codec is known.
         let made = Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out)?;
         let outlets = plan.codec.map(|codec| (codec, made));
-        Ok(Self { plan, place, ingest, stage: None, choice, given_before: 0, outlets, draining: None, finished: false })
+        Ok(Self {
+            plan,
+            recorders: Arc::clone(recorders),
+            place,
+            ingest,
+            stage: None,
+            choice,
+            given_before: 0,
+            outlets,
+            draining: None,
+            finished: false,
+        })
     }
 
     /// The pipeline that reads the producer's frames.
@@ -152,6 +164,11 @@ impl<'a> Streamer<'a> {
     pub fn progress(&self) -> (u64, u64) {
         let frames = self.ingest.frames();
         (frames.received, frames.received.saturating_sub(frames.pushed + frames.dropped))
+    }
+
+    /// A body-tracking packet came.
+    pub fn record_body(&self, packet: &[u8]) {
+        self.recorders.body(packet);
     }
 
     /// Begins anew with a keyframe: the source starts over.

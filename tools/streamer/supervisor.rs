@@ -177,11 +177,17 @@ impl<'a, 'b> Supervisor<'a, 'b> {
                 // Each element goes on with the latency it had when one does not answer.
                 let _ = pipeline.recalculate_latency();
             }
-            gst::MessageView::Element(element) if role == Role::Ingest => {
-                if let Some(status) = element.structure().and_then(producer_status) {
-                    self.hear_producer(status);
+            gst::MessageView::Element(element) if role == Role::Ingest => match (element.structure(), &self.streamer) {
+                (Some(told), Some(streamer)) if told.name() == gstcvmmap::body::BODY_MESSAGE => {
+                    if let Some(packet) = gstcvmmap::body::packet_bytes(told) {
+                        streamer.record_body(&packet);
+                    }
                 }
-            }
+                (Some(told), _) if told.name() == gstcvmmap::STATUS_MESSAGE => {
+                    self.hear_producer(told.get("status").unwrap_or_default());
+                }
+                _ => {}
+            },
             _ => {}
         }
         Ok(Next::Go)
@@ -219,8 +225,4 @@ impl<'a, 'b> Supervisor<'a, 'b> {
             Role::Ingest => self.streamer.as_ref().map(|streamer| streamer.ingest()),
         }
     }
-}
-
-fn producer_status(structure: &gst::StructureRef) -> Option<&str> {
-    structure.get("status").ok().filter(|_| structure.name() == gstcvmmap::STATUS_MESSAGE)
 }

@@ -61,6 +61,11 @@ impl Identity {
         Some(Self { subjects, instance, metadata })
     }
 
+    /// What discovery tells of the producer under this name.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).map(String::as_str)
+    }
+
     /// The producer's subjects.
     pub fn subjects(&self) -> &Subjects {
         &self.subjects

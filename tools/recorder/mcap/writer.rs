@@ -57,6 +57,17 @@ impl Topics {
         let topic = |leaf| format!("/{label}/{leaf}");
         Self { video: topic("video"), depth: topic("depth"), body: topic("body"), calibration: topic("calibration") }
     }
+
+    /// Whether they can be told apart.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let Self { video, depth, body, calibration } = self;
+        let names = [video, depth, body, calibration];
+        let is_repeated = |at: usize| names[..at].contains(&names[at]);
+        if (1..names.len()).any(is_repeated) { Err("two MCAP topics have one name; give each its own") } else { Ok(()) }
+    }
 }
 
 /// Writes one file.
