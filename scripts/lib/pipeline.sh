@@ -19,7 +19,7 @@ trap 'exit 130' INT TERM
 
 build_programs() {
   if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
-  cargo build --workspace --locked --quiet --profile "$profile"
+  cargo build --locked --quiet --profile "$profile" --package cvmmap-streamer --package gst-plugin-cvmmap --package gst-plugin-flvhevc
   export GST_PLUGIN_PATH=$PWD/$programs
 }
 

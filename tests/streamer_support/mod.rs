@@ -205,7 +205,8 @@ impl RtmpServer {
         let output = ffmpeg()
             .args(["-loglevel", "error", "-progress", "pipe:1", "-i"])
             .arg(&self.file)
-            .args(["-fps_mode", "passthrough", "-f", "null", "-"])
+            // Timestamps as they are: counted in frames, two that came close together would be one.
+            .args(["-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "null", "-"])
             .stdout(Stdio::piped())
             .output()
             .unwrap();
