@@ -84,6 +84,15 @@ fn by_thread(before: &Sample, after: &Sample) -> Vec<(String, f64)> {
     after.usage.cpu_ns_of.iter().map(spent).collect()
 }
 
+/// What a memcpy of a frame that another process has just written takes, microseconds.
+pub fn fresh_memcpy(effort: &Effort, bench: &Bench, picture: Picture) -> Result<f64> {
+    let target = bench.target("fresh")?;
+    let _producer = produce(&target, picture, &[])?;
+    let mut fresh = Fresh::of(&target, picture)?;
+    fresh.measure(effort)?;
+    Ok(median(&fresh.memcpys))
+}
+
 /// Copies of each frame right after its announcement, without any element: a memcpy and a `pread` by turns. The frame
 /// was just written on another core, as it is for the source.
 struct Fresh {

@@ -71,15 +71,20 @@ fn measure_one(effort: &Effort, bench: &Bench, picture: Picture) -> Result<Vec<R
     let (our, by_shm, by_tcp, copy) = (cost(&ours), cost(&shm), cost(&tcp), median(&memcpys));
     let details = json!({ "cvmmap_us_and_buffers": ours, "shm_us_and_buffers": shm, "tcp_us_and_buffers": tcp, "memcpy_us": memcpys });
     let over_shm = our - by_shm;
-    let limit = frame_cost::RATIO * copy + frame_cost::FIXED;
+    let one_copy = |what: &'static str, memcpy: f64| {
+        let limit = frame_cost::RATIO * memcpy + frame_cost::FIXED;
+        Row::new("transports", format!("... over shmsink to shmsrc ({by_shm:.0} us)"), over_shm, "us")
+            .against(what, memcpy)
+            .at_most(limit, format!("one copy: <= {limit:.0}"))
+    };
+    let fresh = frame_cost::fresh_memcpy(effort, bench, picture)?;
     Ok(vec![
         Row::new("transports", format!("CPU of both sides, cvmmapsink to cvmmapsrc, {picture}"), our, "us")
             .against("tcp", by_tcp)
             .goal(our < by_tcp, "< tcpserversink to tcpclientsrc")
             .details(details),
-        Row::new("transports", format!("... over shmsink to shmsrc ({by_shm:.0} us)"), over_shm, "us")
-            .against("memcpy", copy)
-            .at_most(limit, format!("one copy: <= {limit:.0}")),
+        one_copy("fresh memcpy", fresh),
+        one_copy("repeated memcpy", copy),
     ])
 }
 

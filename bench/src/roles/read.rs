@@ -109,7 +109,10 @@ fn sample(pipelines: &[gst::Pipeline]) -> Result<Sample> {
     let mut stats = BTreeMap::<String, u64>::new();
     for source in sources(pipelines) {
         for (name, value) in source.property::<gst::Structure>("stats").iter() {
-            *stats.entry(name.to_string()).or_default() += value.get::<u64>()?;
+            // Not all is a count.
+            if let Ok(count) = value.get::<u64>() {
+                *stats.entry(name.to_string()).or_default() += count;
+            }
         }
     }
     let mut frames = 0;
