@@ -90,7 +90,7 @@ fn measure_one(effort: &Effort, bench: &Bench, picture: Picture) -> Result<Vec<R
 
 fn cvmmap_pair(bench: &Bench, picture: Picture) -> Result<Pair> {
     let target = bench.target("via")?;
-    Pair::start(picture, &format!("cvmmapsink uri={target} sync=false"), |_| consumer_of(&target, ""))
+    Pair::start(picture, &format!("cvmmapsink uri={target} nats-url=\"\" sync=false"), |_| consumer_of(&target, ""))
 }
 
 fn shm_pair(bench: &Bench, picture: Picture) -> Result<Pair> {
