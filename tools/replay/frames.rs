@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use cvmmap::Codec;
+
 use crate::recorder::mcap::{
     reader::{Entry, ReadError, Reader},
     schema::{cvmmap_streamer::DepthMap, foxglove::CompressedVideo},
 };
 
-/// Depth pictures that wait for their access unit at most.
+/// Depth pictures and body-tracking packets that wait for their frame at most.
 const WAITING_MAX: usize = 64;
 
 /// A frame of a recording.
@@ -19,8 +21,13 @@ pub struct Recorded {
     pub video: CompressedVideo,
     /// Its depth.
     pub depth: Option<DepthMap>,
-    /// Body-tracking packets that came with it, or since the frame before.
+    /// Body-tracking packets of its time, and of none since the frame before.
     pub bodies: Vec<Vec<u8>>,
+}
+
+/// The codec of an access unit; what cannot be decoded either way counts as H.265.
+pub fn codec_of(video: &CompressedVideo) -> Codec {
+    if video.format == "h264" { Codec::H264 } else { Codec::H265 }
 }
 
 /// Frames of a recording, in the order of their access units.
@@ -30,13 +37,14 @@ pub struct Frames {
     next: Option<Recorded>,
     /// Depth before its access unit.
     depths: VecDeque<(u64, DepthMap)>,
-    bodies: Vec<Vec<u8>>,
+    /// Packets whose frame comes yet.
+    bodies: VecDeque<(u64, Vec<u8>)>,
 }
 
 impl Frames {
     /// The frames that a reader finds.
     pub fn new(reader: Reader) -> Self {
-        Self { reader, next: None, depths: VecDeque::new(), bodies: Vec::new() }
+        Self { reader, next: None, depths: VecDeque::new(), bodies: VecDeque::new() }
     }
 
     /// The next frame; `None` at the end.
@@ -46,7 +54,7 @@ impl Frames {
     pub fn next_frame(&mut self) -> Result<Option<Recorded>, ReadError> {
         while let Some((timestamp_ns, entry)) = self.reader.next_entry()? {
             match entry {
-                Entry::Body(packet) => self.bodies.push(packet),
+                Entry::Body(packet) => self.bodies.push_back((timestamp_ns, packet)),
                 Entry::Depth(depth) => match &mut self.next {
                     Some(frame) if frame.timestamp_ns == timestamp_ns && frame.depth.is_none() => {
                         frame.depth = Some(depth);
@@ -61,18 +69,33 @@ impl Frames {
                 Entry::Video(video) => {
                     let index = self.depths.iter().position(|(time, _)| *time == timestamp_ns);
                     let depth = index.and_then(|index| self.depths.remove(index)).map(|(_, depth)| depth);
-                    let bodies = std::mem::take(&mut self.bodies);
                     let next = Recorded { timestamp_ns, video, depth, bodies: Vec::new() };
-                    if let Some(mut frame) = self.next.replace(next) {
-                        frame.bodies = bodies;
-                        return Ok(Some(frame));
+                    if let Some(frame) = self.next.replace(next) {
+                        return Ok(Some(self.with_bodies(frame, Some(timestamp_ns))));
                     }
-                    self.bodies = bodies;
                 }
             }
         }
         let last = self.next.take();
-        Ok(last.map(|frame| Recorded { bodies: std::mem::take(&mut self.bodies), ..frame }))
+        Ok(last.map(|frame| self.with_bodies(frame, None)))
+    }
+
+    /// Gives a frame the packets that are not of the next one's time, which may have been written before its access unit.
+    fn with_bodies(&mut self, frame: Recorded, next_ns: Option<u64>) -> Recorded {
+        let surplus = self.bodies.len().saturating_sub(WAITING_MAX);
+        let waits = |nth: usize, time: u64| {
+            nth >= surplus && next_ns.is_some_and(|next| next > frame.timestamp_ns && time >= next)
+        };
+        let (mut bodies, mut waiting) = (Vec::new(), VecDeque::new());
+        for (nth, (time, packet)) in std::mem::take(&mut self.bodies).into_iter().enumerate() {
+            if waits(nth, time) {
+                waiting.push_back((time, packet));
+            } else {
+                bodies.push(packet);
+            }
+        }
+        self.bodies = waiting;
+        Recorded { bodies, ..frame }
     }
 
     /// Whether the file has no end: it was not finished.
