@@ -103,3 +103,33 @@ impl Frames {
         self.reader.ended_early()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        recorder::mcap::Topics,
+        replay::index::tests::{BODY, DELTA, KEY, recording},
+    };
+
+    #[test]
+    fn bodies_go_with_the_frame_of_their_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mcap");
+        let bodies = |messages: &[(u64, &[u8])]| {
+            recording(&path, messages);
+            let mut frames = Frames::new(Reader::open(&path, Topics::of("camera")).unwrap());
+            let frames = std::iter::from_fn(|| frames.next_frame().unwrap());
+            frames.map(|frame| frame.bodies.len()).collect::<Vec<_>>()
+        };
+        // Before the first frame, after and before its own, late, and of a time that no frame has.
+        assert_eq!(
+            bodies(&[(9, BODY), (10, KEY), (10, BODY), (20, BODY), (20, DELTA), (30, DELTA), (20, BODY), (99, BODY)]),
+            [2, 1, 2]
+        );
+        // Time that goes back keeps none waiting.
+        assert_eq!(bodies(&[(90, KEY), (90, BODY), (10, KEY), (20, BODY), (20, DELTA)]), [1, 0, 1]);
+        let early = [vec![(10, KEY)], vec![(50, BODY); WAITING_MAX + 3], vec![(20, DELTA)]].concat();
+        assert_eq!(bodies(&early), [3, WAITING_MAX]);
+    }
+}

@@ -243,3 +243,110 @@ fn put_record(records: &mut Vec<u8>, kind: u8, content: &[u8]) {
     records.extend((content.len() as u64).to_le_bytes());
     records.extend(content);
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::{collections::BTreeMap, fs};
+
+    use mcap::{WriteOptions, records::MessageHeader};
+    use prost::Message as _;
+
+    use super::*;
+    use crate::recorder::mcap::{
+        BODY_ENCODING,
+        schema::{COMPRESSED_VIDEO, PROTOBUF, foxglove::CompressedVideo},
+    };
+
+    pub const KEY: &[u8] = &[0, 0, 0, 1, 0x65];
+    pub const DELTA: &[u8] = &[0, 0, 0, 1, 0x41];
+    pub const BODY: &[u8] = b"body";
+
+    /// A file of these messages with their log times, in chunks of about three.
+    pub fn recording(path: &Path, messages: &[(u64, &[u8])]) {
+        let mut writer =
+            WriteOptions::new().compression(None).chunk_size(Some(150)).create(File::create(path).unwrap()).unwrap();
+        let schema = writer.add_schema(COMPRESSED_VIDEO.name, "protobuf", b"").unwrap();
+        let metadata = BTreeMap::from([("name".to_owned(), "value".to_owned())]);
+        let video = writer.add_channel(schema, "/camera/video", PROTOBUF, &metadata).unwrap();
+        let body = writer.add_channel(0, "/camera/body", BODY_ENCODING, &BTreeMap::new()).unwrap();
+        for (time, data) in messages {
+            let is_body = *data == BODY;
+            let unit = CompressedVideo { data: data.to_vec(), format: "h264".to_owned(), ..Default::default() };
+            let header = MessageHeader {
+                channel_id: if is_body { body } else { video },
+                sequence: 0,
+                log_time: *time,
+                publish_time: *time,
+            };
+            let content = if is_body { data.to_vec() } else { unit.encode_to_vec() };
+            writer.write_to_known_channel(&header, &content).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    fn index(messages: &[(u64, &[u8])]) -> (tempfile::TempDir, Option<Index>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mcap");
+        recording(&path, messages);
+        let index = Index::read(&path, Topics::of("camera")).unwrap();
+        (folder, index)
+    }
+
+    /// Times of keyframe and frame that reading from a landing leads to.
+    fn reached(index: &Index, target: u64) -> Option<(u64, u64)> {
+        let landing = index.land(target).unwrap()?;
+        let mut frames = index.frames(&landing).unwrap();
+        let times: Vec<_> =
+            std::iter::from_fn(|| frames.next_frame().unwrap()).map(|frame| frame.timestamp_ns).collect();
+        assert_eq!(times[landing.frame], landing.timestamp_ns);
+        Some((times[landing.keyframe], times[landing.frame]))
+    }
+
+    #[test]
+    fn a_landing_is_the_frame_before_from_its_keyframe() {
+        let messages: Vec<_> = (0..40).map(|at| (100 + at * 10, if at % 8 == 0 { KEY } else { DELTA })).collect();
+        let (_folder, index) = index(&messages);
+        let index = index.unwrap();
+        assert!(index.chunks.len() > 8, "{}", index.chunks.len());
+        assert_eq!((index.timeline(), index.flags()), ((100, 490), source_flags::HAS_BODY));
+        for target in 100..600 {
+            let frame = (target.min(490) - 100) / 10;
+            assert_eq!(reached(&index, target), Some((100 + frame / 8 * 80, 100 + frame * 10)), "{target}");
+        }
+        assert_eq!(reached(&index, 99), None);
+    }
+
+    #[test]
+    fn a_time_that_comes_twice_is_the_last_one() {
+        let pass: Vec<_> = (0..20).map(|at| (100 + at * 10, if at % 5 == 0 { KEY } else { DELTA })).collect();
+        let (_folder, index) = index(&[&pass[..], &pass[..]].concat());
+        let index = index.unwrap();
+        assert_eq!(index.timeline(), (100, 290));
+        for at in 3..20 {
+            let time = 100 + at * 10;
+            assert_eq!(reached(&index, time), Some((100 + at / 5 * 50, time)));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sought_in_has_no_index() {
+        let (folder, none) = index(&[(5, BODY), (6, BODY)]);
+        assert!(none.is_none());
+        let path = folder.path().join("a.mcap");
+        recording(&path, &[(5, KEY), (6, DELTA)]);
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(!Index::read(&path, Topics::of("camera")).is_ok_and(|index| index.is_some()), "{length}");
+        }
+        // Whatever else is wrong is told, or found where it is read.
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xFF;
+            fs::write(&path, &damaged).unwrap();
+            if let Ok(Some(index)) = Index::read(&path, Topics::of("camera")) {
+                let _ = index.land(6);
+            }
+        }
+    }
+}

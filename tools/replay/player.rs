@@ -206,7 +206,7 @@ impl Player {
         if frame.bodies.is_empty() {
             frame.bodies.extend(approach.bodies.pop());
         }
-        self.pace = Pace::new(self.settings.speed);
+        self.pace.jump();
         self.start_over();
         self.summary.seeks += 1;
         let turn = self.show(frame, orders)?;

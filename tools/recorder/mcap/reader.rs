@@ -76,9 +76,11 @@ impl Reader {
         Ok(Self::new(Box::new(File::open(path)?), topics, LinearReaderOptions::default()))
     }
 
-    /// Reads records that the file's start does not stand before. Channels have to be declared before their messages.
+    /// Reads records that the file's start does not stand before. Channels have to be declared before their messages, and
+    /// chunks have to be whole.
     pub fn of_records(records: Box<dyn Read + Send>, topics: Topics) -> Self {
-        Self::new(records, topics, LinearReaderOptions::default().with_skip_start_magic(true))
+        let options = LinearReaderOptions::default().with_skip_start_magic(true).with_prevalidate_chunk_crcs(true);
+        Self::new(records, topics, options)
     }
 
     fn new(source: Box<dyn Read + Send>, topics: Topics, options: LinearReaderOptions) -> Self {
