@@ -11,6 +11,8 @@ use crate::recorder::mcap::{
 
 /// Depth pictures and body-tracking packets that wait for their frame at most.
 const WAITING_MAX: usize = 64;
+/// Body-tracking packets from one access unit to the next at most: minutes of them.
+const BODIES_MAX: usize = 4096;
 
 /// A frame of a recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,8 @@ pub struct Recorded {
     pub depth: Option<DepthMap>,
     /// Body-tracking packets of its time, and of none since the frame before.
     pub bodies: Vec<Vec<u8>>,
+    /// Packets before it that were too many without a frame.
+    pub bodies_dropped: u64,
 }
 
 /// The codec of an access unit; what cannot be decoded either way counts as H.265.
@@ -39,12 +43,13 @@ pub struct Frames {
     depths: VecDeque<(u64, DepthMap)>,
     /// Packets whose frame comes yet.
     bodies: VecDeque<(u64, Vec<u8>)>,
+    bodies_dropped: u64,
 }
 
 impl Frames {
     /// The frames that a reader finds.
     pub fn new(reader: Reader) -> Self {
-        Self { reader, next: None, depths: VecDeque::new(), bodies: VecDeque::new() }
+        Self { reader, next: None, depths: VecDeque::new(), bodies: VecDeque::new(), bodies_dropped: 0 }
     }
 
     /// The next frame; `None` at the end.
@@ -54,7 +59,13 @@ impl Frames {
     pub fn next_frame(&mut self) -> Result<Option<Recorded>, ReadError> {
         while let Some((timestamp_ns, entry)) = self.reader.next_entry()? {
             match entry {
-                Entry::Body(packet) => self.bodies.push_back((timestamp_ns, packet)),
+                Entry::Body(packet) => {
+                    if self.bodies.len() == BODIES_MAX {
+                        self.bodies.pop_front();
+                        self.bodies_dropped += 1;
+                    }
+                    self.bodies.push_back((timestamp_ns, packet));
+                }
                 Entry::Depth(depth) => match &mut self.next {
                     Some(frame) if frame.timestamp_ns == timestamp_ns && frame.depth.is_none() => {
                         frame.depth = Some(depth);
@@ -69,7 +80,7 @@ impl Frames {
                 Entry::Video(video) => {
                     let index = self.depths.iter().position(|(time, _)| *time == timestamp_ns);
                     let depth = index.and_then(|index| self.depths.remove(index)).map(|(_, depth)| depth);
-                    let next = Recorded { timestamp_ns, video, depth, bodies: Vec::new() };
+                    let next = Recorded { timestamp_ns, video, depth, bodies: Vec::new(), bodies_dropped: 0 };
                     if let Some(frame) = self.next.replace(next) {
                         return Ok(Some(self.with_bodies(frame, Some(timestamp_ns))));
                     }
@@ -95,7 +106,7 @@ impl Frames {
             }
         }
         self.bodies = waiting;
-        Recorded { bodies, ..frame }
+        Recorded { bodies, bodies_dropped: std::mem::take(&mut self.bodies_dropped), ..frame }
     }
 
     /// Whether the file has no end: it was not finished.
@@ -131,5 +142,7 @@ mod tests {
         assert_eq!(bodies(&[(90, KEY), (90, BODY), (10, KEY), (20, BODY), (20, DELTA)]), [1, 0, 1]);
         let early = [vec![(10, KEY)], vec![(50, BODY); WAITING_MAX + 3], vec![(20, DELTA)]].concat();
         assert_eq!(bodies(&early), [3, WAITING_MAX]);
+        let flood = [vec![(10, KEY)], vec![(10, BODY); BODIES_MAX + 3], vec![(20, DELTA)]].concat();
+        assert_eq!(bodies(&flood), [BODIES_MAX, 0]);
     }
 }

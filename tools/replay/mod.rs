@@ -100,15 +100,16 @@ fn tell(line: &str) {
 
 fn print(summary: &Summary, json: bool) {
     let mut stdout = std::io::stdout().lock();
-    let Summary { frames, depth, depth_invalid, body, body_invalid, body_unsent, passes, seeks } = summary;
+    let Summary { frames, depth, depth_invalid, body, body_dropped, body_invalid, body_unsent, passes, seeks } =
+        summary;
     // A reader that closed its end early has seen what it wanted.
     let _ = if json {
         serde_json::to_writer(&mut stdout, summary).map_err(Into::into).and_then(|()| writeln!(stdout))
     } else {
         writeln!(
             stdout,
-            "replay: frames={frames} depth={depth} depth_invalid={depth_invalid} body={body} body_invalid={body_invalid} \
-             body_unsent={body_unsent} passes={passes} seeks={seeks}"
+            "replay: frames={frames} depth={depth} depth_invalid={depth_invalid} body={body} body_dropped={body_dropped} \
+             body_invalid={body_invalid} body_unsent={body_unsent} passes={passes} seeks={seeks}"
         )
     };
 }

@@ -60,6 +60,8 @@ pub struct Summary {
     pub depth_invalid: u64,
     /// Body-tracking packets in the recording.
     pub body: u64,
+    /// Further ones that were too many without a frame.
+    pub body_dropped: u64,
     /// Those that are none, and were not published.
     pub body_invalid: u64,
     /// Those that no NATS server took.
@@ -252,7 +254,7 @@ impl Player {
 
     /// Publishes a frame when it is due, and its bodies behind it.
     fn show(&mut self, frame: Recorded, orders: &Receiver<Order>) -> Result<Turn, Failure> {
-        let Recorded { timestamp_ns, video, depth, bodies } = frame;
+        let Recorded { timestamp_ns, video, depth, bodies, bodies_dropped } = frame;
         let codec = codec_of(&video);
         let encoded = Encoded {
             codec,
@@ -276,8 +278,15 @@ impl Player {
         if !matches!(turn, Turn::Next) {
             return Ok(turn);
         }
-        self.publish(timestamp_ns, &picture, depth.as_ref(), encoded, &video.data)
+        let frame_id = self
+            .publish(timestamp_ns, &picture, depth.as_ref(), encoded, &video.data)
             .map_err(|error| Failure::Configuration(error.to_string()))?;
+        if let Some(nats) = &self.nats {
+            let has = |is: bool, flag| if is { flag } else { 0 };
+            let flags = has(depth.is_some(), source_flags::HAS_DEPTH) | has(!bodies.is_empty(), source_flags::HAS_BODY);
+            nats.link.stand(timestamp_ns, frame_id, flags);
+        }
+        self.summary.body_dropped += bodies_dropped;
         for packet in bodies {
             self.publish_body(packet);
         }
@@ -323,7 +332,7 @@ impl Player {
         depth: Option<&Depth>,
         encoded: Encoded,
         unit: &[u8],
-    ) -> Result<(), PublishError> {
+    ) -> Result<u32, PublishError> {
         let left = PlaneImage {
             kind: PlaneKind::Left,
             pixel_format: PixelFormat::Bgr,
@@ -350,12 +359,9 @@ impl Player {
         let depth_unit = depth.map_or(DepthUnit::Unknown, |depth| depth.unit);
         let frame = Frame { timestamp_ns, planes: &planes, depth_unit, encoded: Some(encoded) };
         let frame_id = self.publisher.publish(&frame)?;
-        if let Some(nats) = &self.nats {
-            nats.link.stand(timestamp_ns, frame_id, if depth.is_some() { source_flags::HAS_DEPTH } else { 0 });
-        }
         self.summary.frames += 1;
         self.summary.depth += u64::from(depth.is_some());
-        Ok(())
+        Ok(frame_id)
     }
 
     fn decoder(&mut self, format: &str) -> Result<&mut Decoder, Failure> {
