@@ -393,4 +393,17 @@ fn a_replay_speaks_nats_as_the_camera_did() {
     let (code, stdout, stderr) = player.wait();
     assert_eq!(code, Some(0), "{stderr}");
     assert!(streamer_support::json(&stdout)["seeks"].as_u64() >= Some(4), "{stdout}");
+
+    // Without its end a file is played, and nothing more.
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 100]).unwrap();
+    let player = stage.replay(&["--speed", "0.05"]);
+    await_status(StatusCode::Online);
+    wait_for("an answer", || stage.ctl(&["info", &stage.uri]).0 == Some(0));
+    let info = stage.answer(&["info", &stage.uri]);
+    assert_eq!((info["can_seek"].as_bool(), info["timeline_end_ns"].as_u64()), (Some(false), Some(0)));
+    let (code, _, stderr) = stage.ctl(&["seek", &stage.uri, &start.to_string()]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("UNSUPPORTED"), "{stderr}");
+    drop(player);
 }
