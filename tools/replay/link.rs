@@ -13,22 +13,34 @@ use cvmmap::nats::{
     proto::{ErrorCode, SeekTimestampResponse, SourceKind, TimestampDomain, source_flags},
 };
 
-use super::index::{Index, Landing};
+use super::{
+    frames::Frames,
+    index::{Index, Landing},
+};
 
 /// Who asks is told that it takes too long after this. A seek decodes from the keyframe on.
 const OBEYED_WITHIN: Duration = Duration::from_secs(10);
 /// A clock that began in 1970 is past this since 2001; one that began with the machine never will be.
 const UNIX_SINCE_NS: u64 = 1_000_000_000_000_000_000;
 
-/// What the player is told to do. Replies come when it is done; without a player they never do.
-#[derive(Debug)]
+/// What the player is told to do. It replies when that is done, and drops what it does not do.
 pub enum Order {
     /// To end.
     Stop,
     /// To count frames from 0 again.
     Reset(SyncSender<()>),
     /// To go on from another frame.
-    Seek(Landing, SyncSender<()>),
+    Seek(Box<Seek>),
+}
+
+/// A way to another frame.
+pub struct Seek {
+    /// Where it ends.
+    pub landing: Landing,
+    /// What is read on it.
+    pub frames: Frames,
+    /// The reply.
+    pub done: SyncSender<()>,
 }
 
 /// Where the player stands.
@@ -53,7 +65,7 @@ impl Link {
     pub fn start(
         client: Client,
         identity: Identity,
-        index: Option<Arc<Index>>,
+        index: Option<Index>,
         repeat: bool,
         orders: Sender<Order>,
     ) -> Self {
@@ -80,7 +92,7 @@ impl Link {
 }
 
 struct Answers {
-    index: Option<Arc<Index>>,
+    index: Option<Index>,
     repeat: bool,
     orders: Sender<Order>,
     position: Arc<Mutex<Position>>,
@@ -135,7 +147,8 @@ impl Source for Answers {
             return Err(ErrorCode::OutOfRange);
         }
         let landing = index.land(target).ok().flatten().ok_or(ErrorCode::Error)?;
-        self.order(|done| Order::Seek(landing, done))?;
+        let frames = index.frames(&landing).map_err(|_| ErrorCode::Error)?;
+        self.order(|done| Order::Seek(Box::new(Seek { landing, frames, done })))?;
         Ok(SeekTimestampResponse {
             error: ErrorCode::Ok.into(),
             requested_timestamp_ns: target,

@@ -9,11 +9,7 @@ mod link;
 mod pace;
 mod player;
 
-use std::{
-    io::Write as _,
-    sync::{Arc, mpsc},
-    thread,
-};
+use std::{io::Write as _, sync::mpsc, thread};
 
 use cvmmap::nats::Identity;
 use gst::glib;
@@ -22,7 +18,7 @@ use self::{
     args::Args,
     index::Index,
     link::{Link, Order},
-    player::{Nats, Player, Settings, Summary},
+    player::{Player, Settings, Summary},
 };
 use crate::common::{cli, failure::Failure, nats::Server};
 
@@ -58,9 +54,9 @@ pub fn run() -> Result<(), Failure> {
     }
     let mut player = Player::new(settings.clone(), tell)?;
     if let Some(server) = &server
-        && let Some(nats) = speaker(server, &settings, orders.clone())?
+        && let Some(link) = speaker(server, &settings, orders.clone())?
     {
-        player.speak(nats);
+        player.speak(link);
     }
     let over = main_loop.clone();
     let playing = thread::spawn(move || {
@@ -80,16 +76,15 @@ pub fn run() -> Result<(), Failure> {
 }
 
 /// The producer's side on NATS. None when its name cannot stand in a subject.
-fn speaker(server: &Server, settings: &Settings, orders: mpsc::Sender<Order>) -> Result<Option<Nats>, Failure> {
+fn speaker(server: &Server, settings: &Settings, orders: mpsc::Sender<Order>) -> Result<Option<Link>, Failure> {
     let client = server.connect("mcap_replay")?;
     let Some(identity) = Identity::new(&settings.address, "mcap_replay") else {
         tell("the segment's name cannot stand in a NATS subject; the replay does without NATS");
         return Ok(None);
     };
     // What is wrong with the recording itself is the player's to tell.
-    let index = Index::read(&settings.file, settings.topics.clone()).ok().flatten().map(Arc::new);
-    let link = Link::start(client, identity, index.clone(), settings.repeat, orders);
-    Ok(Some(Nats { link, index }))
+    let index = Index::read(&settings.file, settings.topics.clone()).ok().flatten();
+    Ok(Some(Link::start(client, identity, index, settings.repeat, orders)))
 }
 
 /// One line for the person at the terminal.

@@ -2,10 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender},
-    },
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender},
     time::Instant,
 };
 
@@ -19,8 +16,8 @@ use super::{
     decoder::{Decoder, Picture},
     depth::Depth,
     frames::{Frames, Recorded, codec_of},
-    index::{Index, Landing},
-    link::{Link, Order},
+    index::Landing,
+    link::{Link, Order, Seek},
     pace::Pace,
 };
 use crate::{
@@ -80,23 +77,15 @@ pub struct Player {
     pace: Pace,
     tell: Tell,
     summary: Summary,
-    nats: Option<Nats>,
+    nats: Option<Link>,
     approach: Option<Approach>,
-}
-
-/// The producer's side on NATS, and what it seeks by.
-pub struct Nats {
-    /// Who speaks.
-    pub link: Link,
-    /// Where frames are, when the recording says so.
-    pub index: Option<Arc<Index>>,
 }
 
 /// How a pass over the recording goes on.
 enum Turn {
     Next,
     Stop,
-    Seek(Landing, SyncSender<()>),
+    Seek(Box<Seek>),
 }
 
 /// On the way to a frame: what is read before it is not published.
@@ -130,8 +119,8 @@ impl Player {
     }
 
     /// Speaks over NATS from now on.
-    pub fn speak(&mut self, nats: Nats) {
-        self.nats = Some(nats);
+    pub fn speak(&mut self, link: Link) {
+        self.nats = Some(link);
     }
 
     /// Publishes until the end, or until told to stop or nobody is left to do so.
@@ -146,8 +135,9 @@ impl Player {
             match self.pass(&mut frames, orders)? {
                 Turn::Next => {}
                 Turn::Stop => return Ok(()),
-                Turn::Seek(landing, done) => {
-                    frames = self.open_at(&landing)?;
+                Turn::Seek(seek) => {
+                    frames = seek.frames;
+                    let (landing, done) = (seek.landing, seek.done);
                     self.approach = Some(Approach { landing, read: 0, bodies: Vec::new(), done });
                     continue;
                 }
@@ -222,8 +212,8 @@ impl Player {
     /// Counts frames from 0 again, and says so.
     fn start_over(&mut self) {
         self.publisher.start_over();
-        if let Some(nats) = &self.nats {
-            nats.link.stream_reset();
+        if let Some(link) = &self.nats {
+            link.stream_reset();
         }
     }
 
@@ -235,13 +225,6 @@ impl Player {
     fn open(&self) -> Result<Frames, Failure> {
         let reader = Reader::open(&self.settings.file, self.settings.topics.clone());
         reader.map(Frames::new).map_err(|error| self.unreadable(&error))
-    }
-
-    fn open_at(&self, landing: &Landing) -> Result<Frames, Failure> {
-        match self.nats.as_ref().and_then(|nats| nats.index.as_ref()) {
-            Some(index) => index.frames(landing).map_err(|error| self.unreadable(&error)),
-            None => self.open(),
-        }
     }
 
     fn unreadable(&self, error: &ReadError) -> Failure {
@@ -281,10 +264,10 @@ impl Player {
         let frame_id = self
             .publish(timestamp_ns, &picture, depth.as_ref(), encoded, &video.data)
             .map_err(|error| Failure::Configuration(error.to_string()))?;
-        if let Some(nats) = &self.nats {
+        if let Some(link) = &self.nats {
             let has = |is: bool, flag| if is { flag } else { 0 };
             let flags = has(depth.is_some(), source_flags::HAS_DEPTH) | has(!bodies.is_empty(), source_flags::HAS_BODY);
-            nats.link.stand(timestamp_ns, frame_id, flags);
+            link.stand(timestamp_ns, frame_id, flags);
         }
         self.summary.body_dropped += bodies_dropped;
         for packet in bodies {
@@ -299,7 +282,7 @@ impl Player {
             match orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => return Turn::Next,
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return Turn::Stop,
-                Ok(Order::Seek(landing, done)) => return Turn::Seek(landing, done),
+                Ok(Order::Seek(seek)) => return Turn::Seek(seek),
                 Ok(Order::Reset(done)) => {
                     self.start_over();
                     // Who asked may have given up.
@@ -312,7 +295,7 @@ impl Player {
     /// Publishes a packet byte for byte: its frame count is that of the recorded stream, its time that of the frame.
     fn publish_body(&mut self, packet: Vec<u8>) {
         self.summary.body += 1;
-        let Some(nats) = &self.nats else {
+        let Some(link) = &self.nats else {
             return;
         };
         if let Err(why) = Packet::parse(&packet) {
@@ -320,7 +303,7 @@ impl Player {
             if self.summary.body_invalid == 1 {
                 (self.tell)(&format!("a body-tracking packet of the recording is none and is left out: {why}"));
             }
-        } else if !nats.link.publish_body(packet) {
+        } else if !link.publish_body(packet) {
             self.summary.body_unsent += 1;
         }
     }
