@@ -1,5 +1,7 @@
 //! Recordings that begin and end while a stream runs, and `mcap_replay`: what was recorded comes out again.
 
+#[path = "../cvmmap/tests/common/nats_server.rs"]
+mod nats_server;
 #[path = "recorder_support/mod.rs"]
 mod recorder_support;
 #[path = "streamer_support/mod.rs"]
@@ -10,19 +12,24 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    time::Instant,
 };
 
-use cvmmap::body;
+use cvmmap::{
+    Address, PlaneKind, SnapshotReader, Subscriber, Target, body,
+    nats::{Client, Consumer, Notice, Options, StatusCode, Subjects},
+};
 use cvmmap_tools::recorder::{
     Format, Place, RecordError, Recorders, Root, State,
     depth::DepthCoding,
     mcap::{Compression, Settings, Topics},
 };
 use gst::prelude::*;
+use nats_server::NatsServer;
 use recorder_support::{Camera, checksum, read_mcap};
 use serde_json::json;
-use streamer_support::{Names, PATIENCE, Running, finish, wait_for};
+use streamer_support::{ENDLESS, Names, PATIENCE, Running, finish, program, wait_for};
 
 /// A stream of a producer's own access units, with recorders on it.
 struct Tap {
@@ -96,6 +103,8 @@ fn frames(file: &Path) -> BTreeMap<u64, (String, Option<String>)> {
 fn replay(file: &Path, names: &Names) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcap_replay"));
     command.arg(file).args(["--shm-name", &names.shm, "--zmq-endpoint", &names.endpoint(), "--label", "camera"]);
+    // Nobody is there: it plays all the same.
+    command.args(["--nats-url", "nats://127.0.0.1:9"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -146,6 +155,7 @@ fn what_was_recorded_comes_out_again() {
     let summary = streamer_support::json(&stdout);
     assert_eq!(summary["frames"], summary["depth"]);
     assert!(summary["passes"].as_u64().unwrap() >= 1 && summary["body"].as_u64().unwrap() >= 1);
+    assert_eq!(summary["body_unsent"], summary["body"]);
     assert_eq!(frames(&again), recorded);
 }
 
@@ -205,4 +215,195 @@ fn what_cannot_be_replayed_is_told() {
     unnamed.arg("a.mcap").stdout(Stdio::piped()).stderr(Stdio::piped());
     let (code, _, stderr) = finish(&mut unnamed);
     assert_eq!(code, Some(1), "{stderr}");
+}
+
+/// Log times and checksums of body-tracking packets.
+fn bodies(file: &Path) -> BTreeSet<(u64, String)> {
+    let read = read_mcap(file);
+    let packets = read["body"].as_array().unwrap().iter();
+    packets.map(|packet| (packet["log_time"].as_u64().unwrap(), packet["sha"].as_str().unwrap().to_owned())).collect()
+}
+
+/// Programs that know each other by a producer's name and a NATS server.
+struct Stage {
+    server: NatsServer,
+    folder: tempfile::TempDir,
+    uri: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = format!("cvmmap://replay{}@{}", std::process::id(), folder.path().display());
+        Self { server: NatsServer::start(), folder, uri }
+    }
+
+    fn start(&self, command: &mut Command, arguments: &[&str]) -> Running {
+        command.args(["--nats-url", &self.server.url()]).args(arguments).current_dir(self.folder.path());
+        Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    fn replay(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcap_replay"));
+        self.start(command.args(["a.mcap", "--json", "--uri", &self.uri]), arguments)
+    }
+
+    /// A recording of so many frames.
+    fn record(&self, name: &str, frames: u32) -> std::path::PathBuf {
+        let limit = frames.to_string();
+        let recorder =
+            self.start(&mut program(), &["--input-uri", &self.uri, "--mcap", name, "--ingest-max-frames", &limit]);
+        let (code, stdout, stderr) = recorder.wait();
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        self.folder.path().join(name)
+    }
+
+    fn ctl(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cvmmap_ctl"));
+        self.start(command.args(arguments), &["--json"]).wait()
+    }
+
+    fn answer(&self, arguments: &[&str]) -> serde_json::Value {
+        let (code, stdout, stderr) = self.ctl(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
+        streamer_support::json(&stdout)
+    }
+
+    /// The producer's status events from now on.
+    fn statuses(&self) -> (Consumer, mpsc::Receiver<StatusCode>) {
+        let client = Client::connect(&Options::parse(&self.server.url()).unwrap(), "test").unwrap();
+        client.wait_connected(PATIENCE).unwrap();
+        let (sender, statuses) = mpsc::channel();
+        let subjects = Subjects::from(&self.uri.parse::<Target>().unwrap());
+        let consumer = Consumer::start(client, subjects, move |notice| {
+            if let Notice::Status(status) = notice {
+                let _ = sender.send(status.code);
+            }
+        });
+        (consumer, statuses)
+    }
+}
+
+/// What consumers see of a producer.
+struct Viewer {
+    subscriber: Subscriber,
+    reader: SnapshotReader,
+}
+
+impl Viewer {
+    fn new(uri: &str) -> Self {
+        let address = Address::from(&uri.parse::<Target>().unwrap());
+        let reader = SnapshotReader::new(&address, cvmmap::Coherence::Metadata);
+        Self { subscriber: Subscriber::connect(&address).unwrap(), reader }
+    }
+
+    /// Frame id, time and checksum of the picture of the next frame that is read whole.
+    fn next(&mut self) -> (u32, u64, String) {
+        loop {
+            let event = self.subscriber.wait(Some(PATIENCE)).unwrap();
+            let cvmmap::Event::Frame(announced) = event else { panic!("no frame came") };
+            let Ok(mut snapshot) = self.reader.begin(&announced, self.subscriber.arrival()) else { continue };
+            let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
+            let mut bytes = vec![0; plane.size as usize];
+            let read = snapshot.read_plane(&plane, &mut bytes, plane.stride as usize);
+            if read.is_ok() && snapshot.finish().is_ok() {
+                return (announced.frame_id, announced.timestamp_ns, checksum(&bytes));
+            }
+        }
+    }
+}
+
+/// A camera with depth and bodies is recorded, replayed and recorded again; then consumers move about in it.
+#[test]
+fn a_replay_speaks_nats_as_the_camera_did() {
+    let stage = Stage::new();
+    let mut camera = program();
+    camera.args(["--input-mode", "dummy", "--input-uri", &stage.uri, "--dummy-encoded", "h264", "--dummy-depth"]);
+    camera.args(["--dummy-width", "320", "--dummy-height", "180", "--dummy-body", "34"]).args(ENDLESS);
+    let camera = stage.start(camera.stdout(Stdio::null()).stderr(Stdio::null()), &[]);
+    let file = stage.record("a.mcap", 90);
+    drop(camera);
+    let (recorded, packets) = (frames(&file), bodies(&file));
+    assert_eq!(recorded.len(), 90);
+    assert!(packets.len() > 60, "{}", packets.len());
+
+    let player = stage.replay(&["--loop", "--speed", "2"]);
+    let again = stage.record("b.mcap", 4 * 90);
+    assert_eq!(frames(&again), recorded);
+    assert_eq!(bodies(&again), packets);
+    player.signal("-TERM");
+    let (code, stdout, stderr) = player.wait();
+    assert_eq!(code, Some(0), "{stderr}");
+    let summary = streamer_support::json(&stdout);
+    assert!(summary["body"].as_u64() >= Some(packets.len() as u64), "{summary}");
+    assert_eq!((summary["body_invalid"].as_u64(), summary["depth_invalid"].as_u64()), (Some(0), Some(0)));
+
+    let (_consumer, statuses) = stage.statuses();
+    let player = stage.replay(&["--loop"]);
+    let await_status = |wanted| while statuses.recv_timeout(PATIENCE).unwrap() != wanted {};
+    await_status(StatusCode::Online);
+    let mut viewer = Viewer::new(&stage.uri);
+    // Once around: each picture as it is when nobody seeks.
+    let mut pictures = BTreeMap::new();
+    while pictures.len() < recorded.len() {
+        let (_, time, picture) = viewer.next();
+        pictures.insert(time, picture);
+    }
+    await_status(StatusCode::StreamReset);
+
+    let times = recorded.keys().copied().collect::<Vec<_>>();
+    let info = stage.answer(&["info", &stage.uri]);
+    assert_eq!((info["kind"].as_str(), info["timestamp_domain"].as_str()), (Some("finite"), Some("unix")));
+    for flag in ["can_seek", "loops", "loop_emits_reset", "has_depth", "has_body"] {
+        assert_eq!(info[flag], true, "{flag}");
+    }
+    assert_eq!(info["can_record"], false);
+    let [start, end] = ["timeline_start_ns", "timeline_end_ns"].map(|name| info[name].as_u64().unwrap());
+    assert_eq!((start, end), (times[0], times[89]));
+    assert_eq!(info["duration_ns"].as_u64(), Some(end - start));
+    assert!(times.contains(&info["current_timestamp_ns"].as_u64().unwrap()));
+    let found = stage.answer(&["list"]);
+    let names = found.as_array().unwrap().iter().map(|found| found["kind"].as_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(names, ["producer"]);
+
+    for (target, at) in [(times[47], 47), (times[20] + 1, 20), (end, 89), (start, 0)] {
+        // The viewer, on a busy machine, may miss the frame.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let landed = stage.answer(&["seek", &stage.uri, &target.to_string()]);
+            assert_eq!(landed["landed_timestamp_ns"].as_u64(), Some(times[at]));
+            assert_eq!(landed["exact_match"], target == times[at]);
+            assert_eq!(landed["landed_frame_count"], 0);
+            await_status(StatusCode::StreamReset);
+            let came =
+                std::iter::repeat_with(|| viewer.next()).take(100).find(|came| (came.0, came.1) == (0, times[at]));
+            if let Some((.., picture)) = came {
+                assert_eq!(Some(&picture), pictures.get(&times[at]), "frame {at}");
+                break;
+            }
+            assert!(Instant::now() < deadline, "no frame {at}");
+        }
+    }
+    let (code, _, stderr) = stage.ctl(&["seek", &stage.uri, &(end + 1).to_string()]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("OUT_OF_RANGE"), "{stderr}");
+    assert_eq!(stage.answer(&["reset", &stage.uri])["reset"], true);
+    player.signal("-TERM");
+    await_status(StatusCode::Offline);
+    let (code, stdout, stderr) = player.wait();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(streamer_support::json(&stdout)["seeks"].as_u64() >= Some(4), "{stdout}");
+
+    // Without its end a file is played, and nothing more.
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 100]).unwrap();
+    let player = stage.replay(&["--speed", "0.05"]);
+    await_status(StatusCode::Online);
+    wait_for("an answer", || stage.ctl(&["info", &stage.uri]).0 == Some(0));
+    let info = stage.answer(&["info", &stage.uri]);
+    assert_eq!((info["can_seek"].as_bool(), info["timeline_end_ns"].as_u64()), (Some(false), Some(0)));
+    let (code, _, stderr) = stage.ctl(&["seek", &stage.uri, &start.to_string()]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("UNSUPPORTED"), "{stderr}");
+    drop(player);
 }

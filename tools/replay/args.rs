@@ -6,7 +6,7 @@ use clap::Parser;
 use cvmmap::{Address, Target};
 
 use crate::{
-    common::{cli::VERSION, failure::Failure},
+    common::{cli::VERSION, failure::Failure, nats::NatsArgs},
     recorder::mcap::Topics,
 };
 
@@ -16,6 +16,8 @@ Examples:
     mcap_replay day.mcap --uri cvmmap://zed1
   The same at half the speed, over and over:
     mcap_replay day.mcap --uri cvmmap://zed1 --speed 0.5 --loop
+  Elsewhere in it, while it runs:
+    cvmmap_ctl seek cvmmap://zed1 1790000000000000000
 
 Exit codes: 0 success, 1 wrong arguments, 2 a file or name that cannot be used,
 5 a decoder is missing, 7 the file is damaged or holds no such video.";
@@ -23,7 +25,7 @@ Exit codes: 0 success, 1 wrong arguments, 2 a file or name that cannot be used,
 /// Publishes a recording as a cv-mmap producer.
 ///
 /// Frames come in the time they were recorded in, with their own timestamps: the access units as they are, their decoded
-/// pictures, and depth.
+/// pictures, and depth. Over NATS come bodies and status, and a finished recording can be sought in.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mcap_replay", version = VERSION, after_help = EXAMPLES)]
 pub struct Args {
@@ -62,6 +64,8 @@ pub struct Args {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub nats: NatsArgs,
 }
 
 impl Args {

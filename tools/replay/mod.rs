@@ -4,18 +4,23 @@ mod args;
 mod decoder;
 mod depth;
 mod frames;
+mod index;
+mod link;
 mod pace;
 mod player;
 
 use std::{io::Write as _, sync::mpsc, thread};
 
+use cvmmap::nats::Identity;
 use gst::glib;
 
 use self::{
     args::Args,
+    index::Index,
+    link::{Link, Order},
     player::{Player, Settings, Summary},
 };
-use crate::common::{cli, failure::Failure};
+use crate::common::{cli, failure::Failure, nats::Server};
 
 /// SIGINT and SIGTERM. Source: signal(7).
 const SIGNALS: [i32; 2] = [2, 15];
@@ -35,26 +40,27 @@ pub fn run() -> Result<(), Failure> {
         speed: args.speed()?,
         repeat: args.repeat,
     };
+    let server = args.nats.server()?;
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
-    let (stop, stopped) = mpsc::channel();
+    let (orders, given) = mpsc::channel();
     let main_loop = glib::MainLoop::new(None, false);
     for signal in SIGNALS {
-        let stop = stop.clone();
+        let orders = orders.clone();
         glib_unix::unix_signal_add_local(signal, move || {
             // A player that has ended needs no telling.
-            let _ = stop.send(());
+            let _ = orders.send(Order::Stop);
             glib::ControlFlow::Continue
         });
     }
-    let mut player = Player::new(settings, tell)?;
+    let mut player = Player::new(settings.clone(), tell)?;
+    if let Some(server) = &server
+        && let Some(link) = speaker(server, &settings, orders.clone())?
+    {
+        player.speak(link);
+    }
     let over = main_loop.clone();
     let playing = thread::spawn(move || {
-        let mut bodies_told = false;
-        let outcome = player.play(&stopped, |_| {
-            if !std::mem::replace(&mut bodies_told, true) {
-                tell("the recording has body-tracking packets; they are not published yet");
-            }
-        });
+        let outcome = player.play(&given);
         let summary = player.summary();
         // Its names are free when the program says that it is done.
         drop(player);
@@ -69,6 +75,18 @@ pub fn run() -> Result<(), Failure> {
     outcome
 }
 
+/// The producer's side on NATS. None when its name cannot stand in a subject.
+fn speaker(server: &Server, settings: &Settings, orders: mpsc::Sender<Order>) -> Result<Option<Link>, Failure> {
+    let client = server.connect("mcap_replay")?;
+    let Some(identity) = Identity::new(&settings.address, "mcap_replay") else {
+        tell("the segment's name cannot stand in a NATS subject; the replay does without NATS");
+        return Ok(None);
+    };
+    // What is wrong with the recording itself is the player's to tell.
+    let index = Index::read(&settings.file, settings.topics.clone()).ok().flatten();
+    Ok(Some(Link::start(client, identity, index, settings.repeat, orders)))
+}
+
 /// One line for the person at the terminal.
 fn tell(line: &str) {
     // A closed stderr is no reason to stop.
@@ -77,14 +95,16 @@ fn tell(line: &str) {
 
 fn print(summary: &Summary, json: bool) {
     let mut stdout = std::io::stdout().lock();
-    let Summary { frames, depth, depth_invalid, body, passes } = summary;
+    let Summary { frames, depth, depth_invalid, body, body_dropped, body_invalid, body_unsent, passes, seeks } =
+        summary;
     // A reader that closed its end early has seen what it wanted.
     let _ = if json {
         serde_json::to_writer(&mut stdout, summary).map_err(Into::into).and_then(|()| writeln!(stdout))
     } else {
         writeln!(
             stdout,
-            "replay: frames={frames} depth={depth} depth_invalid={depth_invalid} body={body} passes={passes}"
+            "replay: frames={frames} depth={depth} depth_invalid={depth_invalid} body={body} body_dropped={body_dropped} \
+             body_invalid={body_invalid} body_unsent={body_unsent} passes={passes} seeks={seeks}"
         )
     };
 }

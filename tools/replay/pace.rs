@@ -10,22 +10,31 @@ const BEHIND_MAX: Duration = Duration::from_millis(500);
 pub struct Pace {
     speed: f64,
     last: Option<(u64, Instant)>,
+    /// The last time from one frame to the next.
+    interval: Duration,
 }
 
 impl Pace {
     /// `speed` times as fast as it was recorded.
     pub fn new(speed: f64) -> Self {
-        Self { speed, last: None }
+        Self { speed, last: None, interval: Duration::ZERO }
     }
 
-    /// When a frame of this capture time is due, at `now` the earliest for the first. A clock that went back costs no
-    /// time.
+    /// The next frame is due at once, wherever it is.
+    pub fn jump(&mut self) {
+        self.last = None;
+    }
+
+    /// When a frame of this capture time is due, at `now` the earliest for the first. A clock that went back, as at the
+    /// end of a loop, costs as much time as the frame before.
     pub fn due(&mut self, timestamp_ns: u64, now: Instant) -> Instant {
         let due = self.last.map_or(now, |(last, due)| {
-            let interval = Duration::from_nanos(timestamp_ns.saturating_sub(last)).as_secs_f64() / self.speed;
-            // A recording of several centuries ends here.
-            let due = Duration::try_from_secs_f64(interval).ok().and_then(|interval| due.checked_add(interval));
-            due.unwrap_or(now).max(now.checked_sub(BEHIND_MAX).unwrap_or(now))
+            if let Some(passed) = timestamp_ns.checked_sub(last) {
+                let interval = Duration::from_nanos(passed).as_secs_f64() / self.speed;
+                // One of several centuries is none.
+                self.interval = Duration::try_from_secs_f64(interval).unwrap_or_default();
+            }
+            due.checked_add(self.interval).unwrap_or(now).max(now.checked_sub(BEHIND_MAX).unwrap_or(now))
         });
         self.last = Some((timestamp_ns, due));
         due
@@ -44,8 +53,11 @@ mod tests {
         let mut pace = Pace::new(2.0);
         assert_eq!(pace.due(1000 * MS, now), now);
         assert_eq!(pace.due(1100 * MS, now), now + Duration::from_millis(50));
+        assert_eq!(pace.due(900 * MS, now), now + Duration::from_millis(100));
+        assert_eq!(pace.due(1000 * MS, now), now + Duration::from_millis(150));
+        pace.jump();
+        assert_eq!(pace.due(2000 * MS, now), now);
         assert_eq!(pace.due(900 * MS, now), now + Duration::from_millis(50));
-        assert_eq!(pace.due(1000 * MS, now), now + Duration::from_millis(100));
     }
 
     #[test]

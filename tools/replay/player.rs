@@ -2,19 +2,22 @@
 
 use std::{
     path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender},
     time::Instant,
 };
 
 use cvmmap::{
-    Abi, Address, Codec, DepthUnit, Encoded, Frame, PixelFormat, PlaneImage, PlaneKind, PublishError, Publisher,
+    Abi, Address, DepthUnit, Encoded, Frame, PixelFormat, PlaneImage, PlaneKind, PublishError, Publisher, body::Packet,
+    nats::proto::source_flags,
 };
 use serde::Serialize;
 
 use super::{
     decoder::{Decoder, Picture},
     depth::Depth,
-    frames::{Frames, Recorded},
+    frames::{Frames, Recorded, codec_of},
+    index::Landing,
+    link::{Link, Order, Seek},
     pace::Pace,
 };
 use crate::{
@@ -54,8 +57,16 @@ pub struct Summary {
     pub depth_invalid: u64,
     /// Body-tracking packets in the recording.
     pub body: u64,
+    /// Further ones that were too many without a frame.
+    pub body_dropped: u64,
+    /// Those that are none, and were not published.
+    pub body_invalid: u64,
+    /// Those that no NATS server took.
+    pub body_unsent: u64,
     /// Times that the end was reached.
     pub passes: u64,
+    /// Times that it went on from another frame.
+    pub seeks: u64,
 }
 
 /// Publishes a recording.
@@ -66,6 +77,24 @@ pub struct Player {
     pace: Pace,
     tell: Tell,
     summary: Summary,
+    nats: Option<Link>,
+    approach: Option<Approach>,
+}
+
+/// How a pass over the recording goes on.
+enum Turn {
+    Next,
+    Stop,
+    Seek(Box<Seek>),
+}
+
+/// On the way to a frame: what is read before it is not published.
+struct Approach {
+    landing: Landing,
+    read: usize,
+    /// The newest packets before it: what consumers know of bodies at that time.
+    bodies: Vec<Vec<u8>>,
+    done: SyncSender<()>,
 }
 
 impl Player {
@@ -77,22 +106,40 @@ impl Player {
         let publisher = Publisher::create(&settings.address, Abi::V2 { minor: 1 })
             .map_err(|error| Failure::Configuration(error.to_string()))?;
         let pace = Pace::new(settings.speed);
-        Ok(Self { settings, publisher, decoder: None, pace, tell, summary: Summary::default() })
+        Ok(Self {
+            settings,
+            publisher,
+            decoder: None,
+            pace,
+            tell,
+            summary: Summary::default(),
+            nats: None,
+            approach: None,
+        })
     }
 
-    /// Publishes until the end, or until `stop` says so or is gone. Body-tracking packets go to `on_body` right before
-    /// their frame.
+    /// Speaks over NATS from now on.
+    pub fn speak(&mut self, link: Link) {
+        self.nats = Some(link);
+    }
+
+    /// Publishes until the end, or until told to stop or nobody is left to do so.
     ///
     /// # Errors
     /// [`Failure::Configuration`] for a file that cannot be opened or a segment that cannot be written,
     /// [`Failure::Protocol`] for a file that is damaged or holds no such video.
-    pub fn play(&mut self, stop: &Receiver<()>, mut on_body: impl FnMut(&[u8])) -> Result<(), Failure> {
+    pub fn play(&mut self, orders: &Receiver<Order>) -> Result<(), Failure> {
+        let mut frames = self.open()?;
         loop {
-            let mut frames = self.open()?;
             let before = self.summary.frames;
-            while let Some(frame) = frames.next_frame().map_err(|error| self.unreadable(&error))? {
-                if !self.show(frame, stop, &mut on_body)? {
-                    return Ok(());
+            match self.pass(&mut frames, orders)? {
+                Turn::Next => {}
+                Turn::Stop => return Ok(()),
+                Turn::Seek(seek) => {
+                    frames = seek.frames;
+                    let (landing, done) = (seek.landing, seek.done);
+                    self.approach = Some(Approach { landing, read: 0, bodies: Vec::new(), done });
+                    continue;
                 }
             }
             if self.summary.frames == before {
@@ -109,6 +156,64 @@ impl Player {
             if !self.settings.repeat {
                 return Ok(());
             }
+            frames = self.open()?;
+            self.approach = None;
+            self.start_over();
+        }
+    }
+
+    /// Publishes frames up to the end, or to an order to go elsewhere.
+    fn pass(&mut self, frames: &mut Frames, orders: &Receiver<Order>) -> Result<Turn, Failure> {
+        while let Some(frame) = frames.next_frame().map_err(|error| self.unreadable(&error))? {
+            let turn = match self.approach.take() {
+                None => self.show(frame, orders)?,
+                Some(approach) => self.approach(approach, frame, orders)?,
+            };
+            if !matches!(turn, Turn::Next) {
+                return Ok(turn);
+            }
+        }
+        Ok(Turn::Next)
+    }
+
+    /// Comes one frame nearer to a landing, or lands.
+    fn approach(
+        &mut self,
+        mut approach: Approach,
+        mut frame: Recorded,
+        orders: &Receiver<Order>,
+    ) -> Result<Turn, Failure> {
+        let (at, landing) = (approach.read, approach.landing);
+        approach.read += 1;
+        if at < landing.frame {
+            if !frame.bodies.is_empty() {
+                approach.bodies = frame.bodies;
+            }
+            if at >= landing.keyframe {
+                self.decoder(&frame.video.format)?.decode(frame.video.data)?;
+            }
+            self.approach = Some(approach);
+            return Ok(self.wait(Instant::now(), orders));
+        }
+        if frame.bodies.is_empty() {
+            frame.bodies.extend(approach.bodies.pop());
+        }
+        self.pace.jump();
+        self.start_over();
+        self.summary.seeks += 1;
+        let turn = self.show(frame, orders)?;
+        if matches!(turn, Turn::Next) {
+            // Who asked may have given up.
+            let _ = approach.done.send(());
+        }
+        Ok(turn)
+    }
+
+    /// Counts frames from 0 again, and says so.
+    fn start_over(&mut self) {
+        self.publisher.start_over();
+        if let Some(link) = &self.nats {
+            link.stream_reset();
         }
     }
 
@@ -130,13 +235,10 @@ impl Player {
         }
     }
 
-    /// Publishes a frame when it is due. False when told to stop.
-    fn show(&mut self, frame: Recorded, stop: &Receiver<()>, on_body: &mut impl FnMut(&[u8])) -> Result<bool, Failure> {
-        let Recorded { timestamp_ns, video, depth, bodies } = frame;
-        let codec = match video.format.as_str() {
-            "h264" => Codec::H264,
-            _ => Codec::H265,
-        };
+    /// Publishes a frame when it is due, and its bodies behind it.
+    fn show(&mut self, frame: Recorded, orders: &Receiver<Order>) -> Result<Turn, Failure> {
+        let Recorded { timestamp_ns, video, depth, bodies, bodies_dropped } = frame;
+        let codec = codec_of(&video);
         let encoded = Encoded {
             codec,
             keyframe: annex_b::is_keyframe(codec, &video.data),
@@ -155,17 +257,55 @@ impl Player {
             }
         });
         let due = self.pace.due(timestamp_ns, Instant::now());
-        match stop.recv_timeout(due.saturating_duration_since(Instant::now())) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(false),
+        let turn = self.wait(due, orders);
+        if !matches!(turn, Turn::Next) {
+            return Ok(turn);
         }
-        for packet in &bodies {
-            self.summary.body += 1;
-            on_body(packet);
-        }
-        self.publish(timestamp_ns, &picture, depth.as_ref(), encoded, &video.data)
+        let frame_id = self
+            .publish(timestamp_ns, &picture, depth.as_ref(), encoded, &video.data)
             .map_err(|error| Failure::Configuration(error.to_string()))?;
-        Ok(true)
+        if let Some(link) = &self.nats {
+            let has = |is: bool, flag| if is { flag } else { 0 };
+            let flags = has(depth.is_some(), source_flags::HAS_DEPTH) | has(!bodies.is_empty(), source_flags::HAS_BODY);
+            link.stand(timestamp_ns, frame_id, flags);
+        }
+        self.summary.body_dropped += bodies_dropped;
+        for packet in bodies {
+            self.publish_body(packet);
+        }
+        Ok(Turn::Next)
+    }
+
+    /// Waits, and does what can be done meanwhile.
+    fn wait(&mut self, until: Instant, orders: &Receiver<Order>) -> Turn {
+        loop {
+            match orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => return Turn::Next,
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return Turn::Stop,
+                Ok(Order::Seek(seek)) => return Turn::Seek(seek),
+                Ok(Order::Reset(done)) => {
+                    self.start_over();
+                    // Who asked may have given up.
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    /// Publishes a packet byte for byte: its frame count is that of the recorded stream, its time that of the frame.
+    fn publish_body(&mut self, packet: Vec<u8>) {
+        self.summary.body += 1;
+        let Some(link) = &self.nats else {
+            return;
+        };
+        if let Err(why) = Packet::parse(&packet) {
+            self.summary.body_invalid += 1;
+            if self.summary.body_invalid == 1 {
+                (self.tell)(&format!("a body-tracking packet of the recording is none and is left out: {why}"));
+            }
+        } else if !link.publish_body(packet) {
+            self.summary.body_unsent += 1;
+        }
     }
 
     fn publish(
@@ -175,7 +315,7 @@ impl Player {
         depth: Option<&Depth>,
         encoded: Encoded,
         unit: &[u8],
-    ) -> Result<(), PublishError> {
+    ) -> Result<u32, PublishError> {
         let left = PlaneImage {
             kind: PlaneKind::Left,
             pixel_format: PixelFormat::Bgr,
@@ -200,10 +340,11 @@ impl Player {
         let unit = PlaneImage { kind: PlaneKind::Encoded, width: size, height: 1, stride: size, data: unit, ..gray };
         let planes = [Some(left), depth_plane, Some(unit)].into_iter().flatten().collect::<Vec<_>>();
         let depth_unit = depth.map_or(DepthUnit::Unknown, |depth| depth.unit);
-        self.publisher.publish(&Frame { timestamp_ns, planes: &planes, depth_unit, encoded: Some(encoded) })?;
+        let frame = Frame { timestamp_ns, planes: &planes, depth_unit, encoded: Some(encoded) };
+        let frame_id = self.publisher.publish(&frame)?;
         self.summary.frames += 1;
         self.summary.depth += u64::from(depth.is_some());
-        Ok(())
+        Ok(frame_id)
     }
 
     fn decoder(&mut self, format: &str) -> Result<&mut Decoder, Failure> {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read},
     path::Path,
 };
 
@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Largest record or chunk that is read; a damaged length must not take all memory.
-const RECORD_MAX: usize = 1 << 28;
+pub const RECORD_MAX: usize = 1 << 28;
 
 /// A message of the camera.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,9 +59,9 @@ pub enum ReadError {
     },
 }
 
-/// Reads a file once, from its start.
+/// Reads a file once, from its start or from a chunk on.
 pub struct Reader {
-    file: File,
+    source: Box<dyn Read + Send>,
     messages: MessageReader,
     topics: Topics,
     ended_early: bool,
@@ -73,10 +73,19 @@ impl Reader {
     /// # Errors
     /// What the system says.
     pub fn open(path: &Path, topics: Topics) -> Result<Self, ReadError> {
-        let options =
-            LinearReaderOptions::default().with_validate_chunk_crcs(true).with_record_length_limit(RECORD_MAX);
-        let messages = MessageReader::new_with_options(options);
-        Ok(Self { file: File::open(path)?, messages, topics, ended_early: false })
+        Ok(Self::new(Box::new(File::open(path)?), topics, LinearReaderOptions::default()))
+    }
+
+    /// Reads records that the file's start does not stand before. Channels have to be declared before their messages, and
+    /// chunks have to be whole.
+    pub fn of_records(records: Box<dyn Read + Send>, topics: Topics) -> Self {
+        let options = LinearReaderOptions::default().with_skip_start_magic(true).with_prevalidate_chunk_crcs(true);
+        Self::new(records, topics, options)
+    }
+
+    fn new(source: Box<dyn Read + Send>, topics: Topics, options: LinearReaderOptions) -> Self {
+        let options = options.with_validate_chunk_crcs(true).with_record_length_limit(RECORD_MAX);
+        Self { source, messages: MessageReader::new_with_options(options), topics, ended_early: false }
     }
 
     /// The next message of the camera with its time, which is its own, or the log's where it tells none. `None` at the
@@ -89,7 +98,7 @@ impl Reader {
             match event {
                 Ok(MessageReadEvent::ReadRequest(wanted)) => {
                     let read = loop {
-                        match self.file.read(self.messages.insert(wanted)) {
+                        match self.source.read(self.messages.insert(wanted)) {
                             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                             read => break read?,
                         }
