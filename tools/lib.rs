@@ -1,6 +1,7 @@
 //! What the programs are made of. Each binary under `bin/` is a few lines over one of these modules.
 
 pub mod common;
+pub mod recordings;
 pub mod simulator;
 pub mod streamer;
 pub mod testers;

@@ -12,6 +12,24 @@ pub fn make(factory: &str) -> Result<gst::Element, Failure> {
     gst::ElementFactory::make(factory).build().map_err(|_| missing(factory))
 }
 
+/// Makes an element that lets pass what fits `caps`.
+///
+/// # Errors
+/// [`Failure::Pipeline`] when GStreamer has no `capsfilter`.
+pub fn filter(caps: gst::Caps) -> Result<gst::Element, Failure> {
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
+
+/// Makes an element of GStreamer's app plugin, `appsrc` or `appsink`.
+///
+/// # Errors
+/// [`Failure::Pipeline`] when GStreamer has none of that name.
+pub fn make_app<T: IsA<gst::Element>>(factory: &str) -> Result<T, Failure> {
+    make(factory)?.downcast().map_err(|_| Failure::Pipeline(format!("the element '{factory}' is not GStreamer's")))
+}
+
 /// The failure for an element that is not there.
 pub fn missing(factory: &str) -> Failure {
     let package = match factory {

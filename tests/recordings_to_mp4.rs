@@ -1,0 +1,197 @@
+//! `zed_svo_to_mp4` on recordings in every form that is known, seen by ffprobe and ffmpeg.
+
+mod recordings_support;
+mod support;
+
+use std::{fs, path::Path};
+
+use recordings_support::{
+    BOOT, Form, GOP, HEIGHT, Svo2, UNIX, WIDTH, boxes, names, number, numbers, probe, shown_at, timestamp,
+};
+use support::{Ended, Program, text};
+
+const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mp4");
+/// Half a unit of the file's timestamps, and what ffprobe rounds.
+const ROUNDED_NS: u64 = 7_000;
+
+fn convert(input: &Path, flags: &[&str]) -> Ended {
+    support::run(CONVERTER, &[&["--input", text(input), "--json", "--preset", "fast"], flags].concat())
+}
+
+/// Asserts that these pictures are in the file, each at its time.
+#[track_caller]
+fn expect_pictures(path: &Path, begin: u64, expected: &[usize]) {
+    assert_eq!(numbers(path), expected);
+    let first = timestamp(begin, expected[0]);
+    for (shown, &number) in shown_at(&probe(path)).into_iter().zip(expected) {
+        let wanted = timestamp(begin, number) - first;
+        assert!(shown.abs_diff(wanted) < ROUNDED_NS, "picture {number} is shown at {shown}, not {wanted}");
+    }
+}
+
+#[test]
+fn every_form_becomes_the_left_eye_with_its_own_timestamps() {
+    let directory = tempfile::tempdir().unwrap();
+    for (form, codec, compression) in [
+        (Form::H264, "h265", None),
+        (Form::H265, "h264", Some(mcap::Compression::Zstd)),
+        (Form::Strips, "h265", Some(mcap::Compression::Lz4)),
+    ] {
+        let input = Svo2 { form, compression, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+        let ended = convert(&input, &["--codec", codec]).expect_code(0).expect_said("not rectified");
+        let summary = ended.json();
+        assert_eq!(summary["written"], 40, "{form:?}: {summary}");
+        assert_eq!(summary["damaged"], 0);
+        assert_eq!(summary["undecoded"], 0);
+        assert_eq!(summary["unreadable_bytes"], 0);
+        assert_eq!(summary["cut"], false);
+
+        let output = directory.path().join("run.mp4");
+        assert_eq!(names(directory.path()), ["run.mp4", "run.svo2"]);
+        expect_pictures(&output, UNIX, &(0..40).collect::<Vec<_>>());
+        assert_eq!(boxes(&output)[..2], ["ftyp", "moov"], "the index is not in front");
+        let probed = probe(&output);
+        let stream = &probed["streams"][0];
+        assert_eq!(stream["codec_name"], if codec == "h265" { "hevc" } else { "h264" });
+        assert_eq!((&stream["width"], &stream["height"]), (&WIDTH.into(), &HEIGHT.into()));
+        let tags = &probed["format"]["tags"];
+        assert!(tags["date"].as_str().unwrap().starts_with("2026-02-10T13:22:52"), "{tags}");
+        let comment: serde_json::Value = serde_json::from_str(tags["comment"].as_str().unwrap()).unwrap();
+        assert_eq!(comment["first_timestamp_ns"], timestamp(UNIX, 0));
+        assert_eq!(comment["rectified"], false);
+        assert_eq!(comment["camera_serial"], "12345");
+        let lasts = number(&probed["format"]["duration"]);
+        let expected = (timestamp(UNIX, 39) - timestamp(UNIX, 0)) as f64 / 1e9 + 0.033;
+        assert!((lasts - expected).abs() < 0.002, "{lasts} instead of {expected}");
+        fs::remove_file(output).unwrap();
+    }
+}
+
+#[test]
+fn a_range_is_exact_to_the_picture() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("part.mp4");
+    for form in [Form::H264, Form::H265, Form::Strips] {
+        let input = Svo2 { form, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+        for (start, end) in [(13, 27), (0, 0), (10, 10), (39, 39), (35, 1000)] {
+            let flags = ["--start-frame", &start.to_string(), "--end-frame", &end.to_string()];
+            let more = ["--output", text(&output), "--overwrite", "--codec", "h264"];
+            let ended = convert(&input, &[&flags[..], &more].concat()).expect_code(0);
+            let expected: Vec<_> = (start..=end.min(39)).collect();
+            assert_eq!(ended.json()["frames"], expected.len());
+            expect_pictures(&output, UNIX, &expected);
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_recording_is_converted_as_far_as_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    for compression in [None, Some(mcap::Compression::Zstd)] {
+        let input = Svo2 { compression, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+        let whole = fs::read(&input).unwrap();
+        fs::write(&input, &whole[..whole.len() * 6 / 10]).unwrap();
+        let ended = convert(&input, &["--overwrite"]).expect_code(0);
+        let summary = ended.json();
+        assert_eq!(summary["cut"], true, "{summary}");
+        let written = summary["written"].as_u64().unwrap() as usize;
+        assert!((10..40).contains(&written), "{summary}");
+        expect_pictures(&directory.path().join("run.mp4"), UNIX, &(0..written).collect::<Vec<_>>());
+    }
+}
+
+/// Where a picture's bytes are in an uncompressed file.
+fn place_of(file: &[u8], picture: usize) -> usize {
+    let mut stored = Vec::new();
+    let mut at = 0;
+    // The log time and the publish time, which are the same, are before the message.
+    let time = timestamp(UNIX, picture).to_le_bytes();
+    while let Some(found) = file[at..].windows(16).position(|window| window[..8] == time && window[8..] == time) {
+        stored.push(at + found + 16);
+        at += found + 16;
+    }
+    // The sensors' reading has the same time and comes first.
+    stored[1]
+}
+
+#[test]
+fn damage_costs_what_depends_on_it_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = Svo2::default().write(&directory.path().join("run.svo2"));
+    let whole = fs::read(&input).unwrap();
+    let output = directory.path().join("run.mp4");
+
+    // A flipped bit in a picture: the checksum of its chunk is wrong.
+    let mut file = whole.clone();
+    file[place_of(&whole, 14) + 20] ^= 1;
+    fs::write(&input, file).unwrap();
+    let summary = convert(&input, &["--overwrite"]).expect_code(0).json();
+    let pictures = numbers(&output);
+    assert_eq!(summary["runs"], 1, "{summary}");
+    assert_eq!(summary["damaged"], 40 - pictures.len());
+    assert!(!pictures.contains(&14) && pictures.contains(&(2 * GOP)), "{pictures:?}");
+    expect_pictures(&output, UNIX, &pictures);
+
+    // A stretch of garbage over records and chunks: the numbers of those behind it stay, by the footer's list.
+    let mut file = whole.clone();
+    let (from, to) = (place_of(&whole, 12), place_of(&whole, 17));
+    file[from..to].fill(0xa5);
+    fs::write(&input, file).unwrap();
+    let summary = convert(&input, &["--overwrite", "--start-frame", "20"]).expect_code(0).json();
+    assert_ne!(summary["unreadable_bytes"], 0, "{summary}");
+    assert_eq!(summary["damaged"], 0, "{summary}");
+    expect_pictures(&output, UNIX, &(20..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_camera_that_counts_from_its_boot_gets_no_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = Svo2 { begin: BOOT, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+    let ended = convert(&input, &["--end-frame", "9"]).expect_code(0).expect_said("a boot");
+    assert_eq!(ended.json()["clock"], "boot");
+    let output = directory.path().join("run.mp4");
+    expect_pictures(&output, BOOT, &(0..10).collect::<Vec<_>>());
+    assert_eq!(probe(&output)["format"]["tags"]["date"], serde_json::Value::Null);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let lossless = Svo2 { form: Form::Lossless, ..Svo2::default() }.write(&place("lossless.svo2"));
+    fs::write(place("old.svo"), b"SVO version 1").unwrap();
+    fs::write(place("empty.svo2"), b"").unwrap();
+    fs::write(place("text.svo2"), b"something else entirely").unwrap();
+    fs::write(place("magic.svo2"), b"\x89MCAP0\r\n").unwrap();
+    for (input, advice) in [
+        (lossless, "ZED_SVOEditor"),
+        (place("old.svo"), "ZED SDK"),
+        (place("empty.svo2"), "empty"),
+        (place("text.svo2"), "no SVO2 file"),
+        (place("magic.svo2"), "without a ZED camera's pictures"),
+        (place("absent.svo2"), "cannot be opened"),
+        (directory.path().to_owned(), "not a file"),
+    ] {
+        let output = place("out.mp4");
+        convert(&input, &["--output", text(&output)]).expect_code(2).expect_said(advice);
+        assert!(!output.exists());
+    }
+    let input = Svo2 { frames: 3, ..Svo2::default() }.write(&place("run.svo2"));
+    convert(&input, &["--start-frame", "2", "--end-frame", "1"]).expect_code(1);
+    convert(&input, &["--start-frame", "3"]).expect_code(2).expect_said("last picture, 2");
+    convert(&input, &["--output", text(&input)]).expect_code(1);
+    fs::write(place("run.mp4"), b"precious").unwrap();
+    convert(&input, &[]).expect_code(2).expect_said("--overwrite");
+    assert_eq!(fs::read(place("run.mp4")).unwrap(), b"precious");
+}
+
+#[test]
+fn an_interrupted_conversion_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = Svo2 { repeat: 500, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+    let program = Program::start(CONVERTER, &["--input", text(&input), "--preset", "slow"]);
+    program.wait_for_line("zed_svo_to_mp4: encoder");
+    program.signal("INT");
+    program.end().expect_code(130).expect_said("interrupted");
+    assert_eq!(names(directory.path()), ["run.svo2"]);
+}

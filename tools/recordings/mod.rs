@@ -1,0 +1,11 @@
+//! Recordings of ZED cameras, offline: who reads them, and what they are converted to.
+
+mod decoder;
+mod encoder;
+mod interrupt;
+mod mp4;
+mod picture;
+mod progress;
+mod source;
+mod svo2;
+pub mod to_mp4;
