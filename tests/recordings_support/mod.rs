@@ -71,7 +71,7 @@ impl Svo2 {
             .library("libmcap stereolabs")
             .compression(self.compression)
             // Small enough for a few pictures in each.
-            .chunk_size(Some(4096))
+            .chunk_size(Some(1024))
             .create(BufWriter::new(File::create(path).unwrap()))
             .unwrap();
         let mut id = 0;

@@ -4,6 +4,7 @@ mod decoder;
 mod encoder;
 mod interrupt;
 mod mp4;
+mod mp4_date;
 mod picture;
 mod progress;
 mod source;

@@ -11,7 +11,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use super::{
     encoder::{Choice, Encoding},
-    interrupt,
+    interrupt, mp4_date,
 };
 use crate::common::{elements, failure::Failure};
 
@@ -87,17 +87,18 @@ impl Target {
     }
 
     fn keep(&self, file: NamedTempFile) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| {
-            Failure::Configuration(format!("{}: it cannot be written: {error}", self.path.display()))
-        };
-        file.as_file().sync_all().map_err(failed)?;
+        file.as_file().sync_all().map_err(|error| self.unwritable(&error))?;
         if self.overwrite {
-            return file.persist(&self.path).map(drop).map_err(|error| failed(error.error));
+            return file.persist(&self.path).map(drop).map_err(|error| self.unwritable(&error.error));
         }
         file.persist_noclobber(&self.path).map(drop).map_err(|error| match error.error.kind() {
             std::io::ErrorKind::AlreadyExists => taken(&self.path),
-            _ => failed(error.error),
+            _ => self.unwritable(&error.error),
         })
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Failure {
+        Failure::Configuration(format!("{}: it cannot be written: {error}", self.path.display()))
     }
 }
 
@@ -200,16 +201,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the rest, and gives the file its name.
+    /// Writes the rest, with the date when it is known, and gives the file its name.
     ///
     /// # Errors
     /// What the pipeline or the file system complains of, or [`Failure::Interrupted`].
-    pub fn finish(mut self) -> Result<(), Trouble> {
+    pub fn finish(mut self, unix_seconds: Option<u64>) -> Result<(), Trouble> {
         if let Some((last, from)) = self.last.take() {
             self.line.push(last, from, self.interval)?;
         }
         self.line.finish()?;
         drop(self.line);
+        if let Some(seconds) = unix_seconds {
+            mp4_date::set(self.file.as_file(), seconds).map_err(|error| self.target.unwritable(&error))?;
+        }
         Ok(self.target.keep(self.file)?)
     }
 }

@@ -21,8 +21,10 @@ pub struct Entry {
     /// Whether the file has a message of it, good or bad.
     pub stored: bool,
     pub keyframe: bool,
-    /// Whether it is as the camera's encoder made it, with all that it refers to.
+    /// Whether it can be shown: it is as the camera's encoder made it, with all that it refers to,
     pub whole: bool,
+    /// or as near as can be known, in a recording that never starts anew with a keyframe.
+    pub guessed: bool,
 }
 
 /// All pictures of a recording, in the order of their timestamps.
@@ -90,7 +92,7 @@ impl Index {
                 compression = compression.or(found);
             }
             let whole = !message.suspect && compression.is_some() && found == compression;
-            entries.push(Entry { timestamp: message.log_time, stored: true, keyframe: keyframe && whole, whole });
+            entries.push(Entry { timestamp: message.log_time, stored: true, keyframe, whole, guessed: false });
         }
         let damage = walk.damage();
         let topic = topic.ok_or(Unreadable::NoPictures)?;
@@ -122,7 +124,6 @@ fn distrust_timestamps(entries: &mut [Entry]) {
             last = Some(timestamp);
         } else {
             entry.whole = false;
-            entry.keyframe = false;
             // It is shown to nobody; the list stays sorted.
             entry.timestamp = last.unwrap_or_default();
         }
@@ -139,23 +140,24 @@ fn add_lost(entries: Vec<Entry>, listed: &[u64]) -> Vec<Entry> {
     let lost = listed
         .iter()
         .filter(|timestamp| entries.binary_search_by_key(*timestamp, |entry| entry.timestamp).is_err())
-        .map(|&timestamp| Entry { timestamp, stored: false, keyframe: false, whole: false });
+        .map(|&timestamp| Entry { timestamp, stored: false, keyframe: false, whole: false, guessed: false });
     let mut all: Vec<_> = lost.chain(entries.iter().copied()).collect();
     all.sort_by_key(|entry| entry.timestamp);
     all
 }
 
-/// After a loss, nothing up to the next keyframe is as it was. A recording that has no more of them refreshes its picture
-/// bit by bit, and is shown on.
+/// After a loss, nothing up to the next keyframe is as it was. A recording without keyframes, but perhaps the first
+/// picture, refreshes its pictures bit by bit; it is shown on.
 fn distrust_dependents(entries: &mut [Entry]) {
-    let last_keyframe = entries.iter().rposition(|entry| entry.keyframe);
+    let refreshes = !entries.iter().skip(1).any(|entry| entry.keyframe);
     let mut broken = true;
-    for (at, entry) in entries.iter_mut().enumerate() {
-        if last_keyframe.is_none_or(|last| at > last) && broken {
-            broken = false;
+    for entry in entries {
+        broken = !entry.whole || (broken && !entry.keyframe);
+        if refreshes {
+            entry.guessed = broken && entry.whole;
+        } else {
+            entry.whole &= !broken;
         }
-        broken = (broken && !entry.keyframe) || !entry.whole;
-        entry.whole &= !broken;
     }
 }
 
@@ -169,14 +171,22 @@ mod tests {
             .map(|(form, number)| Entry {
                 timestamp: number * 10,
                 stored: true,
-                keyframe: form == 'K',
-                whole: form != 'x',
+                keyframe: "KX".contains(form),
+                whole: "Kp".contains(form),
+                guessed: false,
             })
             .collect()
     }
 
     fn shown(entries: &[Entry]) -> String {
-        entries.iter().map(|entry| if entry.whole { 'o' } else { '-' }).collect()
+        entries
+            .iter()
+            .map(|entry| match (entry.whole, entry.guessed) {
+                (true, false) => 'o',
+                (true, true) => '?',
+                _ => '-',
+            })
+            .collect()
     }
 
     #[test]
@@ -185,10 +195,11 @@ mod tests {
             ("KpppKppp", "oooooooo"),
             ("KpxpKppp", "oo--oooo"),
             ("KppxKppp", "ooo-oooo"),
-            ("Kpppxppp", "oooo-ooo"),
             ("ppKppppp", "--oooooo"),
-            ("pppppppp", "oooooooo"),
-            ("KpxpKpxp", "oo--oo-o"),
+            ("KpxpKpxp", "oo--oo--"),
+            ("KpppXppp", "oooo----"),
+            ("pppppppp", "????????"),
+            ("Kpppxppp", "oooo-???"),
         ] {
             let mut entries = entries(stored);
             distrust_dependents(&mut entries);

@@ -158,7 +158,8 @@ impl Recording for Svo2 {
             };
             if let Some(index) = self.number(timestamp) {
                 self.shown += 1;
-                let concealed = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
+                let corrupted = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
+                let concealed = corrupted || self.index.entries[index].guessed;
                 return Ok(Some(Picture { index, timestamp, buffer, info, concealed }));
             }
         }

@@ -31,7 +31,7 @@ const WINDOW: usize = 1 << 20;
 pub struct Damage {
     /// Bytes that hold no record.
     pub bytes: u64,
-    /// Whether the file ends inside a record.
+    /// Whether the file ends before its end is announced.
     pub cut: bool,
 }
 
@@ -83,11 +83,6 @@ impl Walk {
     /// What could not be read so far.
     pub fn damage(&self) -> Damage {
         self.damage
-    }
-
-    /// How much of the file has been read, of how much.
-    pub fn progress(&self) -> (u64, u64) {
-        (self.position, self.length)
     }
 
     /// The next message of a channel that is known.
@@ -148,8 +143,7 @@ impl Walk {
         let mut head = [0; FRAME + CHUNK_HEADER_MAX];
         let got = read_up_to(&self.file, &mut head, self.position)?;
         let Some((opcode, length)) = frame(&head[..got]) else {
-            // An interrupted recording has no magic at its end, and may lack more than that.
-            self.damage.cut |= got > 0 && head[..got] != MAGIC[..got.min(MAGIC.len())];
+            self.damage.cut = true;
             return Ok(false);
         };
         match opcode {
@@ -225,6 +219,7 @@ impl Walk {
             let end = from + found.unwrap_or(searched) as u64;
             if found.is_some() || last {
                 self.damage.bytes += end - begin;
+                self.damage.cut |= found.is_none();
                 self.position = end;
                 return Ok(found.is_some());
             }

@@ -99,7 +99,7 @@ fn describe(facts: &Facts) {
         ),
     );
     if facts.clock == Clock::Boot {
-        say(PROGRAM, "its timestamps are of a clock that began at a boot: the file gets no date");
+        say(PROGRAM, "its timestamps are of a clock that began at a boot: when it was taken is not known");
     }
 }
 
@@ -162,9 +162,9 @@ fn convert(
         ))
         .into());
     };
-    writer.finish()?;
-    drop(progress);
     let facts = recording.facts();
+    writer.finish((facts.clock == Clock::Unix).then_some(first / 1_000_000_000))?;
+    drop(progress);
     Ok(Summary {
         output: target.path().to_owned(),
         encoder: choice.factory,
@@ -193,10 +193,5 @@ fn tags(facts: &Facts, first: &super::picture::Picture) -> gst::TagList {
         "provider": facts.provider,
     });
     writable.add::<gst::tags::Comment>(&comment.to_string().as_str(), gst::TagMergeMode::Replace);
-    if facts.clock == Clock::Unix
-        && let Ok(date) = gst::glib::DateTime::from_unix_utc((first.timestamp / 1_000_000_000) as i64)
-    {
-        writable.add::<gst::tags::DateTime>(&date.into(), gst::TagMergeMode::Replace);
-    }
     tags
 }
