@@ -170,7 +170,7 @@ fn what_cannot_be_read_is_refused_with_what_to_do() {
         (lossless, "ZED_SVOEditor"),
         (place("old.svo"), "ZED SDK"),
         (place("empty.svo2"), "empty"),
-        (place("text.svo2"), "no SVO2 file"),
+        (place("text.svo2"), "nor a video"),
         (place("magic.svo2"), "without a ZED camera's pictures"),
         (place("absent.svo2"), "cannot be opened"),
         (directory.path().to_owned(), "not a file"),
@@ -197,4 +197,28 @@ fn an_interrupted_conversion_leaves_nothing() {
     program.signal("INT");
     program.end().expect_code(130).expect_said("interrupted");
     assert_eq!(names(directory.path()), ["run.svo2"]);
+}
+
+#[test]
+fn video_files_are_recordings_too_and_ours_keep_their_clock() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = Svo2::default().write(&directory.path().join("run.svo2"));
+    convert(&input, &["--start-frame", "5"]).expect_code(0);
+    let ours = directory.path().join("run.mp4");
+    let again = directory.path().join("again.mp4");
+    let summary =
+        convert(&ours, &["--output", text(&again), "--start-frame", "3", "--end-frame", "20"]).expect_code(0).json();
+    assert_eq!(summary["written"], 18, "{summary}");
+    assert_eq!(summary["clock"], "unix");
+    let first = summary["first_timestamp_ns"].as_u64().unwrap();
+    assert!(first.abs_diff(timestamp(UNIX, 8)) < ROUNDED_NS, "{summary}");
+    assert_eq!(numbers(&again), (8..=25).collect::<Vec<_>>());
+
+    let matroska = directory.path().join("somebody's.mkv");
+    support::ffmpeg_output(&["-i", text(&ours), "-map_metadata", "-1", "-c", "copy", text(&matroska)]);
+    let output = directory.path().join("matroska.mp4");
+    let summary = convert(&matroska, &["--output", text(&output)]).expect_code(0).json();
+    assert_eq!((&summary["written"], &summary["clock"]), (&35.into(), &"start".into()), "{summary}");
+    assert_eq!(numbers(&output), (5..40).collect::<Vec<_>>());
+    convert(&matroska, &["--output", text(&output), "--overwrite", "--provider", "svo2"]).expect_code(2);
 }

@@ -1,6 +1,7 @@
 //! A GStreamer pipeline that decodes, asked for one picture after the other.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex},
     thread,
 };
@@ -39,7 +40,7 @@ impl Decoder {
         source.set_max_bytes(0);
         source.set_max_buffers(UNITS_WAITING);
         source.set_block(true);
-        let decoder = Self::new(source.upcast_ref())?;
+        let decoder = Self::new(source.upcast_ref(), "decodebin", is_raw)?;
         let failure = Arc::clone(&decoder.feed_failure);
         thread::spawn(move || {
             loop {
@@ -66,25 +67,34 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer lacks an element.
-    pub fn file(path: &std::path::Path) -> Result<Self, Failure> {
-        let source = elements::make("filesrc")?;
-        source.set_property("location", path);
-        Self::new(&source)?.play()
+    pub fn file(path: &Path) -> Result<Self, Failure> {
+        Self::new(&file_source(path)?, "decodebin", is_raw)?.play()
     }
 
-    fn new(source: &gst::Element) -> Result<Self, Failure> {
-        let decode = elements::make("decodebin")?;
+    /// The first video of a file as it is stored.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when GStreamer lacks an element.
+    pub fn units_of(path: &Path) -> Result<Self, Failure> {
+        Self::new(&file_source(path)?, "parsebin", is_picture)?.play()
+    }
+
+    fn new(source: &gst::Element, bin: &str, is_wanted: fn(&gst::StructureRef) -> bool) -> Result<Self, Failure> {
+        let decode = elements::make(bin)?;
         let sink: gst_app::AppSink = elements::make_app("appsink")?;
-        sink.set_caps(Some(&gst::Caps::new_empty_simple("video/x-raw")));
         sink.set_max_buffers(PICTURES_WAITING);
         sink.set_property("sync", false);
+        if bin == "decodebin" {
+            sink.set_caps(Some(&gst::Caps::new_empty_simple("video/x-raw")));
+        }
         let pipeline = gst::Pipeline::new();
         elements::add_chain(&pipeline, &[source, &decode])?;
         pipeline.add(&sink).map_err(|error| Failure::Pipeline(format!("the pipeline cannot be assembled: {error}")))?;
         let to = elements::pad(sink.upcast_ref(), "sink");
         decode.connect_pad_added(move |_, pad| {
             // The first video; of anything else, there is nothing to show.
-            if !to.is_linked() {
+            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+            if !to.is_linked() && caps.structure(0).is_some_and(is_wanted) {
                 let _ = pad.link(&to);
             }
         });
@@ -129,13 +139,8 @@ impl Decoder {
 
     /// What the file says of itself and has been read.
     pub fn tags(&self) -> Vec<gst::TagList> {
-        let bus = self.pipeline.bus().expect("a pipeline has a bus");
-        std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Tag]))
-            .filter_map(|message| match message.view() {
-                gst::MessageView::Tag(tag) => Some(tag.tags()),
-                _ => None,
-            })
-            .collect()
+        let pad = elements::pad(self.sink.upcast_ref(), "sink");
+        (0..).map_while(|at| pad.sticky_event::<gst::event::Tag>(at)).map(|event| event.tag_owned()).collect()
     }
 }
 
@@ -145,11 +150,26 @@ impl Drop for Decoder {
     }
 }
 
+fn file_source(path: &Path) -> Result<gst::Element, Failure> {
+    let source = elements::make("filesrc")?;
+    source.set_property("location", path);
+    Ok(source)
+}
+
+/// In the computer's own memory.
+fn is_raw(form: &gst::StructureRef) -> bool {
+    form.name() == "video/x-raw"
+}
+
+fn is_picture(form: &gst::StructureRef) -> bool {
+    form.name().starts_with("video/") || form.name().starts_with("image/")
+}
+
 fn complaint(error: &gst::message::Error) -> Failure {
     let why = error.error();
     let advice = match why.kind::<gst::CoreError>() {
         Some(gst::CoreError::MissingPlugin) => "; install a decoder for it (Debian: gstreamer1.0-libav)",
         _ => "",
     };
-    Failure::Pipeline(format!("the recording cannot be decoded: {}{advice}", why.message()))
+    Failure::Pipeline(format!("it cannot be decoded: {}{advice}", why.message()))
 }

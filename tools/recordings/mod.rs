@@ -1,5 +1,6 @@
 //! Recordings of ZED cameras, offline: who reads them, and what they are converted to.
 
+mod container;
 mod decoder;
 mod encoder;
 mod interrupt;
@@ -7,6 +8,7 @@ mod mp4;
 mod mp4_date;
 mod picture;
 mod progress;
+mod provenance;
 mod source;
 mod svo2;
 pub mod to_mp4;

@@ -1,10 +1,6 @@
 //! The date in an MP4 file that was just made: when its first picture was taken, not when it was converted.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt as _,
-};
+use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 /// Dates count from 1904. Source: ISO/IEC 14496-12, 8.2.2.
 const EPOCH: u64 = 2_082_844_800;

@@ -4,7 +4,7 @@ use std::{fs::File, io::Read as _, ops::RangeInclusive, path::Path};
 
 use clap::ValueEnum;
 
-use super::{picture::Picture, svo2, svo2::Svo2};
+use super::{container::Container, picture::Picture, svo2, svo2::Svo2};
 use crate::common::failure::Failure;
 
 /// 2010: no recording of these cameras is older, and no clock that began at a boot comes so far.
@@ -15,7 +15,7 @@ const UNIX_MAX: u64 = 4_102_444_800_000_000_000;
 /// Who reads recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
-    /// Whoever knows the file
+    /// Whoever knows the file; videos such as MP4 and Matroska are read by GStreamer
     Auto,
     /// Our own reader of SVO2 files
     Svo2,
@@ -27,6 +27,8 @@ pub enum Clock {
     Unix,
     /// An unknown moment, as a rule when the camera's computer was started.
     Boot,
+    /// The beginning of the file.
+    Start,
 }
 
 impl Clock {
@@ -40,6 +42,7 @@ impl Clock {
         match self {
             Self::Unix => "unix",
             Self::Boot => "boot",
+            Self::Start => "start",
         }
     }
 }
@@ -53,7 +56,8 @@ pub struct Facts {
     pub compression: &'static str,
     pub serial: Option<String>,
     /// Whether lens distortion and the difference of the eyes have been taken out.
-    pub rectified: bool,
+    /// None where nobody knows.
+    pub rectified: Option<bool>,
     pub clock: Clock,
     /// Of each picture, in nanoseconds, sorted. One that cannot be shown has one as well.
     pub timestamps: Vec<u64>,
@@ -135,6 +139,14 @@ pub fn open(path: &Path, provider: Provider) -> Result<Box<dyn Recording>, Failu
     if begin.is_empty() {
         return Err(unusable(&"it is empty; the recording was never begun"));
     }
-    let _ = provider;
-    Err(unusable(&"it is no SVO2 file; give a recording of the ZED SDK 4.1 or later"))
+    if provider == Provider::Svo2 {
+        return Err(unusable(&"it is no SVO2 file; give one, or take --provider auto"));
+    }
+    match Container::open(path) {
+        Ok(container) => Ok(Box::new(container)),
+        Err(Failure::Pipeline(why) | Failure::Configuration(why)) => {
+            Err(unusable(&format!("it is no SVO2 file, nor a video that GStreamer reads ({why}); give one of these")))
+        }
+        Err(failure) => Err(failure),
+    }
 }

@@ -63,7 +63,7 @@ impl Svo2 {
                 Compression::JpegStrips => "JPEG strips",
             },
             serial: serial(&index.topic).map(str::to_owned),
-            rectified: false,
+            rectified: Some(false),
             clock: Clock::of(first),
             timestamps,
         };

@@ -11,6 +11,7 @@ use super::{
     interrupt,
     mp4::{Target, Trouble, Writer},
     progress::{Progress, say},
+    provenance::Provenance,
     source::{self, Clock, Facts, Recording},
 };
 use crate::common::{cli, failure::Failure};
@@ -95,7 +96,11 @@ fn describe(facts: &Facts) {
             facts.frames(),
             facts.compression,
             facts.provider,
-            if facts.rectified { "rectified" } else { "not rectified (as the lens drew them)" }
+            match facts.rectified {
+                Some(true) => "rectified",
+                Some(false) => "not rectified (as the lens drew them)",
+                None => "rectified or not, nobody says",
+            }
         ),
     );
     if facts.clock == Clock::Boot {
@@ -121,7 +126,7 @@ fn convert(
         let (writer, info, first) = match &mut made {
             Some(made) => made,
             none => {
-                let tags = tags(recording.facts(), &picture);
+                let tags = Provenance::new(recording.facts(), &picture).tags();
                 let writer = Writer::new(target, &args.encoding(), choice, &picture.info, interval, &tags)?;
                 last = picture.timestamp;
                 none.insert((writer, picture.info.clone(), picture.timestamp))
@@ -178,20 +183,4 @@ fn convert(
         first_timestamp_ns: first,
         last_timestamp_ns: last,
     })
-}
-
-/// What the file says of itself: where it is from, and when its first picture was taken, to the nanosecond.
-fn tags(facts: &Facts, first: &super::picture::Picture) -> gst::TagList {
-    let mut tags = gst::TagList::new();
-    let writable = tags.make_mut();
-    let comment = serde_json::json!({
-        "first_timestamp_ns": first.timestamp,
-        "clock": facts.clock.name(),
-        "first_frame": first.index,
-        "rectified": facts.rectified,
-        "camera_serial": facts.serial,
-        "provider": facts.provider,
-    });
-    writable.add::<gst::tags::Comment>(&comment.to_string().as_str(), gst::TagMergeMode::Replace);
-    tags
 }

@@ -12,7 +12,7 @@ pub struct Summary {
     pub output: PathBuf,
     pub encoder: &'static str,
     pub provider: &'static str,
-    pub rectified: bool,
+    pub rectified: Option<bool>,
     /// Of the range that was asked for.
     pub frames: usize,
     pub written: usize,
