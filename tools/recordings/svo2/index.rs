@@ -111,20 +111,24 @@ impl Index {
 }
 
 /// A picture that is not after those before it, or is after those behind it, has a timestamp that is damaged. Its place
-/// is kept.
+/// is kept. What is damaged anyway is no measure for the others.
 fn distrust_timestamps(entries: &mut [Entry]) {
+    // What is behind each: the timestamp of the next that is not damaged.
+    let mut behind = vec![None; entries.len()];
+    for at in (1..entries.len()).rev() {
+        behind[at - 1] = if entries[at].whole { Some(entries[at].timestamp) } else { behind[at] };
+    }
     let mut last = None;
-    for at in 0..entries.len() {
-        let timestamp = entries[at].timestamp;
-        let next = entries.get(at + 1).map(|next| next.timestamp);
-        let leaps = next.is_some_and(|next| next <= timestamp && last.is_none_or(|last| next > last));
-        let trusted = last.is_none_or(|last| timestamp > last) && !leaps;
-        let entry = &mut entries[at];
-        if trusted {
-            last = Some(timestamp);
-        } else {
+    for (entry, next) in entries.iter_mut().zip(behind) {
+        let timestamp = entry.timestamp;
+        let leaps = next.is_some_and(|next: u64| next <= timestamp && last.is_none_or(|last| next > last));
+        if last.is_some_and(|last| timestamp <= last) || leaps {
             entry.whole = false;
             // It is shown to nobody; the list stays sorted.
+            entry.timestamp = last.unwrap_or_default();
+        } else if entry.whole || next.is_some() {
+            last = Some(timestamp);
+        } else {
             entry.timestamp = last.unwrap_or_default();
         }
     }

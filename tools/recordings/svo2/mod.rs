@@ -5,6 +5,8 @@
 
 mod index;
 mod payload;
+#[cfg(test)]
+mod robustness;
 mod stored;
 mod strips;
 mod walk;

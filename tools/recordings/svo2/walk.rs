@@ -94,7 +94,10 @@ impl Walk {
             if let Some((opcode, body)) = self.next_at_hand() {
                 match (opcode, mcap::parse_record(opcode, &self.records[body.clone()])) {
                     (op::CHANNEL, Ok(Record::Channel(channel))) => {
-                        self.channels.entry(channel.id).or_insert_with(|| channel.topic.into());
+                        // The summary has no checksum of its own that a cut file could be held to.
+                        if !self.suspect || !self.channels.contains_key(&channel.id) {
+                            self.channels.insert(channel.id, channel.topic.into());
+                        }
                     }
                     (op::MESSAGE, Ok(Record::Message { header, data })) => {
                         if let Some(topic) = self.channels.get(&header.channel_id) {
@@ -156,6 +159,10 @@ impl Walk {
                 self.records = read_exactly(&self.file, self.position, FRAME + length as usize)?;
                 self.begin_records(false, self.records.len() as u64);
                 Ok(true)
+            }
+            // A length that is damaged would leap over chunks; those of indexes are written twice.
+            op::MESSAGE_INDEX if u32_at(&head, FRAME + 2).map(|entries| u64::from(entries) + 6) != Some(length) => {
+                self.look_for_chunk()
             }
             op::HEADER | op::SCHEMA | op::MESSAGE_INDEX | op::ATTACHMENT | op::METADATA
                 if length <= remaining - FRAME as u64 =>
@@ -266,7 +273,7 @@ fn frame(bytes: &[u8]) -> Option<(u8, u64)> {
 /// The header of a chunk whose record has this length, unless it contradicts itself.
 fn chunk_header(bytes: &[u8], length: u64) -> Option<ChunkHeader> {
     // The crate reads a chunk with its data; the header alone is one with none.
-    let name = usize::try_from(u32::from_le_bytes(bytes.get(28..32)?.try_into().ok()?)).ok()?;
+    let name = usize::try_from(u32_at(bytes, 28)?).ok()?;
     let compression = match bytes.get(32..32usize.checked_add(name)?)? {
         b"" => "",
         b"zstd" => "zstd",
@@ -278,7 +285,7 @@ fn chunk_header(bytes: &[u8], length: u64) -> Option<ChunkHeader> {
         message_start_time: number(0)?,
         message_end_time: number(8)?,
         uncompressed_size: number(16)?,
-        uncompressed_crc: u32::from_le_bytes(bytes[24..28].try_into().ok()?),
+        uncompressed_crc: u32_at(bytes, 24)?,
         compression: compression.to_owned(),
         compressed_size: number(32 + name)?,
     };
@@ -288,6 +295,10 @@ fn chunk_header(bytes: &[u8], length: u64) -> Option<ChunkHeader> {
         && header.uncompressed_size <= CHUNK_MAX
         && (name > 0 || header.uncompressed_size == header.compressed_size);
     consistent.then_some(header)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 fn read_up_to(file: &File, into: &mut [u8], position: u64) -> io::Result<usize> {
