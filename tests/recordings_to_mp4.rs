@@ -222,3 +222,13 @@ fn video_files_are_recordings_too_and_ours_keep_their_clock() {
     assert_eq!(numbers(&output), (5..40).collect::<Vec<_>>());
     convert(&matroska, &["--output", text(&output), "--overwrite", "--provider", "svo2"]).expect_code(2);
 }
+
+#[test]
+fn a_recording_that_begins_without_a_keyframe_keeps_its_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = Svo2 { form: Form::Refreshed, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+    let summary = convert(&input, &["--start-frame", "30"]).expect_code(0).json();
+    assert_eq!((&summary["written"], &summary["concealed"]), (&10.into(), &10.into()), "{summary}");
+    // The one that the recording lacks had the number 0.
+    assert_eq!(numbers(&directory.path().join("run.mp4")), (31..=40).collect::<Vec<_>>());
+}

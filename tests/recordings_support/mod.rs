@@ -31,6 +31,8 @@ const BITS: usize = 8;
 pub enum Form {
     H264,
     H265,
+    /// H.264 that never has a keyframe, and renews its pictures a column at a time.
+    Refreshed,
     /// Four strips of grey JPEG that hold packed YUYV.
     Strips,
     /// Nobody knows; it begins like a PNG.
@@ -137,6 +139,13 @@ fn messages(form: Form, frames: usize) -> Vec<Vec<u8>> {
              video/x-h265,stream-format=byte-stream,alignment=au",
             numbers,
         ),
+        // The encoder's first picture is a keyframe, which the recording does not have.
+        Form::Refreshed => access_units(
+            "x264enc tune=zerolatency intra-refresh=true key-int-max=10 option-string=scenecut=0 ! h264parse \
+             config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au",
+            0..frames + 1,
+        )
+        .split_off(1),
         Form::Strips => numbers.map(strips).collect(),
         Form::Lossless => numbers.map(|_| framed(b"\x89PNG\r\n\x1a\nsomething", 0)).collect(),
     }

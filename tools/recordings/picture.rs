@@ -24,7 +24,7 @@ pub fn of_sample(sample: &gst::Sample) -> Option<(gst::Buffer, VideoInfo)> {
 /// None when it cannot be halved.
 pub fn left_half(buffer: &gst::Buffer, info: &VideoInfo) -> Option<(gst::Buffer, VideoInfo)> {
     // Both eyes have a width that chroma can be halved for.
-    if info.width() % 4 != 0 {
+    if !info.width().is_multiple_of(4) {
         return None;
     }
     let (offset, stride): (Vec<usize>, Vec<i32>) = match buffer.meta::<VideoMeta>() {
