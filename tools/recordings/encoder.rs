@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use gst::prelude::*;
 
+use super::{mp4::Trouble, progress::say};
 use crate::common::{elements, failure::Failure};
 
 /// A player can jump to every second.
@@ -47,6 +48,31 @@ pub struct Choice {
 }
 
 impl Encoding {
+    /// Does the work with the encoder to try first; and once more in software, when a hardware one turns out not to work.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when no encoder works, or what else the work fails with.
+    pub fn attempt<T>(&self, program: &str, mut work: impl FnMut(Choice) -> Result<T, Trouble>) -> Result<T, Failure> {
+        let mut choice = self.pick()?;
+        loop {
+            say(program, &format!("encoder: {}", choice.factory));
+            match work(choice) {
+                Ok(done) => return Ok(done),
+                Err(Trouble::Other(failure)) => return Err(failure),
+                Err(Trouble::Encoder(why)) if choice.hardware && self.device == Device::Auto => {
+                    say(program, &format!("{} does not work ({why}); going on in software", choice.factory));
+                    choice = self.software()?;
+                }
+                Err(Trouble::Encoder(why)) => {
+                    return Err(Failure::Pipeline(format!(
+                        "{} does not work: {why}; take another --encoder-device, --codec or --preset",
+                        choice.factory
+                    )));
+                }
+            }
+        }
+    }
+
     /// The encoder to try first.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod container;
 mod decoder;
 mod encoder;
+pub mod grid;
 mod interrupt;
 mod mp4;
 mod mp4_date;

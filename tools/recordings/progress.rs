@@ -66,6 +66,7 @@ impl Drop for Progress {
         if let Shown::Bar(bar) = &self.shown {
             // What has been reached stays on the screen.
             bar.abandon();
+            let _ = writeln!(std::io::stderr());
         }
     }
 }

@@ -55,8 +55,11 @@ impl Svo2 {
     /// When there is nothing in it that could be shown.
     pub fn open(file: File) -> Result<Self, Unreadable> {
         let index = Index::read(Walk::new(file.try_clone()?)?)?;
-        let timestamps: Vec<_> = index.entries.iter().map(|entry| entry.timestamp).collect();
-        let first = index.entries.iter().find(|entry| entry.whole).map_or(0, |entry| entry.timestamp);
+        let mut timestamps: Vec<_> = index.entries.iter().map(|entry| entry.timestamp).collect();
+        let begin = index.entries.iter().position(|entry| entry.whole).unwrap_or_default();
+        let first = timestamps[begin];
+        // Nobody knows when what is damaged before it was taken.
+        timestamps[..begin].fill(first);
         let facts = Facts {
             provider: "svo2",
             compression: match index.compression {

@@ -38,24 +38,8 @@ pub fn run() -> Result<(), Failure> {
     let range = range(&args, recording.facts())?;
     describe(recording.facts());
     let encoding = args.encoding();
-    let mut choice = encoding.pick()?;
-    let summary = loop {
-        say(PROGRAM, &format!("encoder: {}", choice.factory));
-        match convert(recording.as_mut(), &args, range.clone(), choice, &target) {
-            Ok(summary) => break summary,
-            Err(Trouble::Other(failure)) => return Err(failure),
-            Err(Trouble::Encoder(why)) if choice.hardware && encoding.device == super::encoder::Device::Auto => {
-                say(PROGRAM, &format!("{} does not work ({why}); going on in software", choice.factory));
-                choice = encoding.software()?;
-            }
-            Err(Trouble::Encoder(why)) => {
-                return Err(Failure::Pipeline(format!(
-                    "{} does not work: {why}; take another --encoder-device, --codec or --preset",
-                    choice.factory
-                )));
-            }
-        }
-    };
+    let summary =
+        encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), &args, range.clone(), choice, &target))?;
     summary.print(args.json);
     Ok(())
 }
