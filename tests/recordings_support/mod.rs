@@ -163,7 +163,7 @@ fn grey(number: usize) -> Vec<u8> {
 }
 
 /// The numbers in pictures of one eye.
-fn numbers_in(luminance: &[u8]) -> Vec<usize> {
+pub fn numbers_in(luminance: &[u8]) -> Vec<usize> {
     luminance
         .chunks_exact(WIDTH * HEIGHT)
         .map(|picture| {
@@ -281,15 +281,20 @@ pub fn number(value: &serde_json::Value) -> f64 {
 
 /// The numbers in the pictures of a file, as ffmpeg decodes it.
 pub fn numbers(path: &Path) -> Vec<usize> {
+    numbers_in(&luminance(path, "null"))
+}
+
+/// Luminance of all pictures of a file, behind a filter of ffmpeg.
+pub fn luminance(path: &Path, filter: &str) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-i"])
         .arg(path)
-        .args(["-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "-"])
+        .args(["-vf", filter, "-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "-"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    numbers_in(&output.stdout)
+    output.stdout
 }
 
 /// The boxes at the top of an MP4 file, in their order.

@@ -1,6 +1,6 @@
 //! The picture that shows all cameras.
 
-use gst_video::{VideoConverter, VideoConverterConfig, VideoFormat, VideoFrame, VideoFrameExt as _, VideoInfo};
+use gst_video::{VideoConverter, VideoFormat, VideoFrame, VideoFrameExt as _, VideoInfo};
 
 use super::label;
 use crate::{common::failure::Failure, recordings::picture::Picture};
@@ -55,32 +55,36 @@ impl Canvas {
         (tile % self.columns * self.tile.0, tile / self.columns * self.tile.1)
     }
 
-    /// What scales the pictures of a camera into its tile.
+    /// What scales pictures of such a form to the size of a tile.
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer does not know their format.
-    pub fn scaler(&self, tile: usize, of: &VideoInfo) -> Result<VideoConverter, Failure> {
-        let (x, y) = self.place(tile);
-        let mut config = VideoConverterConfig::new();
-        config.set_dest_x(x as i32);
-        config.set_dest_y(y as i32);
-        config.set_dest_width(Some(self.tile.0 as i32));
-        config.set_dest_height(Some(self.tile.1 as i32));
-        config.set_fill_border(false);
+    pub fn scaler(&self, of: &VideoInfo) -> Result<VideoConverter, Failure> {
         timeless(of)
-            .and_then(|of| VideoConverter::new(&of, &self.info, Some(config)).ok())
+            .and_then(|of| VideoConverter::new(&of, &self.tile_form()?, None).ok())
             .ok_or_else(|| Failure::Pipeline(format!("pictures in the format {} cannot be scaled", of.format())))
     }
 
-    /// Shows a picture in its camera's tile.
+    fn tile_form(&self) -> Option<VideoInfo> {
+        VideoInfo::builder(VideoFormat::I420, self.tile.0 as u32, self.tile.1 as u32).build().ok()
+    }
+
+    /// Shows a picture in a tile.
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when the picture's memory cannot be read.
-    pub fn show(&mut self, scaler: &VideoConverter, picture: &Picture) -> Result<(), Failure> {
+    pub fn show(&mut self, scaler: &VideoConverter, picture: &Picture, tile: usize) -> Result<(), Failure> {
         let source = timeless(&picture.info)
             .and_then(|info| VideoFrame::from_buffer_readable(picture.buffer.clone(), &info).ok())
             .ok_or_else(unreadable)?;
-        self.on_frame(|frame| scaler.frame(&source, frame))
+        // Not straight into the grid: for some formats, the converter writes whole rows, over the other tiles.
+        let mut scaled = self
+            .tile_form()
+            .and_then(|form| VideoFrame::from_buffer_writable(gst::Buffer::with_size(form.size()).ok()?, &form).ok())
+            .ok_or_else(unreadable)?;
+        scaler.frame(&source, &mut scaled);
+        let (x, y) = self.place(tile);
+        self.on_frame(|frame| paste(frame, (x, y), &scaled))
     }
 
     /// Draws a red frame around the tile of a camera that gives nothing.
@@ -143,6 +147,30 @@ fn timeless(info: &VideoInfo) -> Option<VideoInfo> {
 
 fn unreadable() -> Failure {
     Failure::Pipeline("a decoded picture cannot be accessed".to_owned())
+}
+
+/// Copies a picture to a place, which is even.
+fn paste(
+    frame: &mut VideoFrame<gst_video::video_frame::Writable>,
+    (x, y): (usize, usize),
+    picture: &VideoFrame<gst_video::video_frame::Writable>,
+) {
+    for plane in 0..3 {
+        let part = if plane == 0 { 1 } else { 2 };
+        let (width, height) = (picture.width() as usize / part, picture.height() as usize / part);
+        let (to, from) = (frame.plane_stride()[plane] as usize, picture.plane_stride()[plane] as usize);
+        let (Ok(data), Ok(source)) = (frame.plane_data_mut(plane as u32), picture.plane_data(plane as u32)) else {
+            continue;
+        };
+        for row in 0..height {
+            let begin = (y / part + row) * to + x / part;
+            if let (Some(into), Some(dots)) =
+                (data.get_mut(begin..begin + width), source.get(row * from..row * from + width))
+            {
+                into.copy_from_slice(dots);
+            }
+        }
+    }
 }
 
 /// Fills an area, whose place and size are even.

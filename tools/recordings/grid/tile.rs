@@ -65,11 +65,11 @@ impl<'a> Tile<'a> {
             let scaler = match &self.scaler {
                 Some((form, scaler)) if *form == picture.info => scaler,
                 _ => {
-                    let scaler = canvas.scaler(place, &picture.info)?;
+                    let scaler = canvas.scaler(&picture.info)?;
                     &self.scaler.insert((picture.info.clone(), scaler)).1
                 }
             };
-            canvas.show(scaler, &picture)?;
+            canvas.show(scaler, &picture, place)?;
             self.shown_at = Some(picture.timestamp);
             self.shown += 1;
         }
