@@ -43,11 +43,17 @@ pub struct Target {
 }
 
 impl Target {
-    /// Looks whether a file can be made.
+    /// Looks whether a file can be made of these.
     ///
     /// # Errors
-    /// [`Failure::Configuration`] when there is one already, or no directory.
-    pub fn new(path: &Path, overwrite: bool) -> Result<Self, Failure> {
+    /// [`Failure::Usage`] when it is one of them, [`Failure::Configuration`] when there is one already, or no directory.
+    pub fn new(path: &Path, overwrite: bool, inputs: &[PathBuf]) -> Result<Self, Failure> {
+        let is_output = |input: &PathBuf| {
+            input == path || path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|input| input == path))
+        };
+        if inputs.iter().any(is_output) {
+            return Err(Failure::Usage("the output would replace an input; name another --output".to_owned()));
+        }
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),

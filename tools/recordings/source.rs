@@ -119,10 +119,11 @@ pub trait Recording {
 /// [`Failure::Configuration`] when it is not there, or nobody can read it.
 pub fn open(path: &Path, provider: Provider) -> Result<Box<dyn Recording>, Failure> {
     let unusable = |why: &dyn std::fmt::Display| Failure::Configuration(format!("{}: {why}", path.display()));
-    let mut file = File::open(path).map_err(|error| unusable(&format!("it cannot be opened: {error}")))?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+    // Before it is opened: a named pipe would wait for somebody to write.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(unusable(&"it is not a file; give a recording"));
     }
+    let mut file = File::open(path).map_err(|error| unusable(&format!("it cannot be opened: {error}")))?;
     let mut begin = [0; 12];
     let got = file.read(&mut begin).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
     let begin = &begin[..got];

@@ -95,9 +95,6 @@ impl Args {
             )));
         }
         let output = self.output.clone().or(beside).expect("--input requires --output");
-        if inputs.contains(&output) {
-            return Err(Failure::Usage("the output would replace an input; name another --output".to_owned()));
-        }
         Ok((inputs, output))
     }
 }

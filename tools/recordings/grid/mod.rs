@@ -41,7 +41,7 @@ pub fn run() -> Result<(), Failure> {
         return Ok(());
     };
     let (inputs, output) = args.files()?;
-    let target = Target::new(&output, args.overwrite)?;
+    let target = Target::new(&output, args.overwrite, &inputs)?;
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
     interrupt::listen();
     let mut recordings =

@@ -8,7 +8,7 @@ const PICTURES: usize = 12;
 
 /// An access unit that no other has.
 fn message(number: usize) -> Vec<u8> {
-    let header = if number % 4 == 0 { 0x65 } else { 0x41 };
+    let header = if number.is_multiple_of(4) { 0x65 } else { 0x41 };
     let mut unit = vec![0, 0, 0, 1, 0x67, 7, 0, 0, 1, header];
     unit.extend([number as u8 + 1; 20]);
     let length = unit.len() as u32;

@@ -3,7 +3,7 @@
 mod args;
 mod summary;
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::ops::RangeInclusive;
 
 use self::{args::Args, summary::Summary};
 use super::{
@@ -30,8 +30,8 @@ pub fn run() -> Result<(), Failure> {
     let Some(args) = cli::parse::<Args>()? else {
         return Ok(());
     };
-    let output = output(&args)?;
-    let target = Target::new(&output, args.overwrite)?;
+    let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("mp4"));
+    let target = Target::new(&output, args.overwrite, std::slice::from_ref(&args.input))?;
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
     interrupt::listen();
     let mut recording = source::open(&args.input, args.provider)?;
@@ -42,14 +42,6 @@ pub fn run() -> Result<(), Failure> {
         encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), &args, range.clone(), choice, &target))?;
     summary.print(args.json);
     Ok(())
-}
-
-fn output(args: &Args) -> Result<PathBuf, Failure> {
-    let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("mp4"));
-    if output == args.input {
-        return Err(Failure::Usage("the output would replace the input; name another --output".to_owned()));
-    }
-    Ok(output)
 }
 
 /// The pictures that are asked for.
