@@ -225,6 +225,15 @@ fn video_files_are_recordings_too_and_ours_keep_their_clock() {
     assert_eq!((&summary["written"], &summary["clock"]), (&35.into(), &"start".into()), "{summary}");
     assert_eq!(numbers(&output), (5..40).collect::<Vec<_>>());
     convert(&matroska, &["--output", text(&output), "--overwrite", "--provider", "svo2"]).expect_code(2);
+
+    // Pictures out of their order, and a sound that nobody asks for.
+    let with_sound = directory.path().join("sound.mkv");
+    let sound = ["-f", "lavfi", "-i", "sine=duration=1.5", "-c:v", "libx264", "-bf", "3", "-c:a", "aac"];
+    support::ffmpeg_output(
+        &[&["-i", text(&ours)], &sound[..], &["-fps_mode", "passthrough", text(&with_sound)]].concat(),
+    );
+    convert(&with_sound, &["--output", text(&output), "--overwrite"]).expect_code(0);
+    assert_eq!(numbers(&output), (5..40).collect::<Vec<_>>());
 }
 
 #[test]

@@ -18,8 +18,8 @@ use crate::common::failure::Failure;
 pub struct Container {
     path: PathBuf,
     facts: Facts,
-    /// Time of the file's beginning on the recording's clock.
-    epoch: u64,
+    /// Of each picture, as the file counts.
+    times: Vec<u64>,
     range: RangeInclusive<usize>,
     shown: usize,
     decoder: Option<Decoder>,
@@ -47,8 +47,8 @@ impl Container {
         let Some(&first) = times.first() else {
             return Err(Failure::Configuration("there are no pictures with timestamps in it".to_owned()));
         };
-        let epoch = provenance.as_ref().map_or(0, |known| known.first_timestamp_ns.saturating_sub(first));
-        let timestamps: Vec<_> = times.into_iter().map(|time| epoch.saturating_add(time)).collect();
+        let begin = provenance.as_ref().map_or(0, |known| known.first_timestamp_ns);
+        let timestamps: Vec<_> = times.iter().map(|time| begin.saturating_add(time - first)).collect();
         let facts = Facts {
             provider: "gstreamer",
             compression: compression.unwrap_or_default(),
@@ -57,7 +57,7 @@ impl Container {
             serial: provenance.and_then(|known| known.camera_serial),
             timestamps,
         };
-        Ok(Self { path: path.to_owned(), facts, epoch, range: 0..=0, shown: 0, decoder: None })
+        Ok(Self { path: path.to_owned(), facts, times, range: 0..=0, shown: 0, decoder: None })
     }
 }
 
@@ -81,10 +81,10 @@ impl Recording for Container {
             let (Some(time), Some((buffer, info))) = (time(&sample), picture::of_sample(&sample)) else {
                 continue;
             };
-            let timestamp = self.epoch.saturating_add(time);
-            let Ok(index) = self.facts.timestamps.binary_search(&timestamp) else {
+            let Ok(index) = self.times.binary_search(&time) else {
                 continue;
             };
+            let timestamp = self.facts.timestamps[index];
             if index > *self.range.end() {
                 break;
             }
@@ -103,10 +103,10 @@ impl Recording for Container {
     }
 }
 
-/// When a picture is shown, from the beginning of the file.
+/// The picture's own time. Not its place in the segment: Matroska's demuxer sends another one behind the first picture,
+/// and pictures before and after it would be placed differently by parser and decoder.
 fn time(sample: &gst::Sample) -> Option<u64> {
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    segment.to_running_time(sample.buffer()?.pts()?).map(gst::ClockTime::nseconds)
+    sample.buffer()?.pts().map(gst::ClockTime::nseconds)
 }
 
 fn name(media_type: &str) -> &'static str {
