@@ -193,6 +193,18 @@ fn what_cannot_be_read_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_terminal_gets_a_bar() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = Svo2 { frames: 3, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+    let command = format!("stty cols 120; {CONVERTER} --input {}", text(&input));
+    let output = std::process::Command::new("script").args(["-qec", &command, "/dev/null"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("run.svo2: 100%|") && shown.contains("3/3 ["), "{shown}");
+    assert!(shown.contains("frames/s]"), "{shown}");
+}
+
+#[test]
 fn an_interrupted_conversion_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let input = Svo2 { repeat: 500, ..Svo2::default() }.write(&directory.path().join("run.svo2"));

@@ -60,7 +60,7 @@ impl Decoder {
             }
             let _ = source.end_of_stream();
         });
-        decoder.play()
+        Ok(decoder.play())
     }
 
     /// Decodes the first video of a file.
@@ -68,7 +68,7 @@ impl Decoder {
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer lacks an element.
     pub fn file(path: &Path) -> Result<Self, Failure> {
-        Self::new(&file_source(path)?, "decodebin", is_raw)?.play()
+        Ok(Self::new(&file_source(path)?, "decodebin", is_raw)?.play())
     }
 
     /// The first video of a file as it is stored.
@@ -76,7 +76,7 @@ impl Decoder {
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer lacks an element.
     pub fn units_of(path: &Path) -> Result<Self, Failure> {
-        Self::new(&file_source(path)?, "parsebin", is_picture)?.play()
+        Ok(Self::new(&file_source(path)?, "parsebin", is_picture)?.play())
     }
 
     fn new(source: &gst::Element, bin: &str, is_wanted: fn(&gst::StructureRef) -> bool) -> Result<Self, Failure> {
@@ -107,10 +107,10 @@ impl Decoder {
         Ok(Self { pipeline, sink, feed_failure: Arc::default() })
     }
 
-    fn play(self) -> Result<Self, Failure> {
+    fn play(self) -> Self {
         // What speaks against it is told by a message.
         let _ = self.pipeline.set_state(gst::State::Playing);
-        Ok(self)
+        self
     }
 
     /// The next picture; none at the end.

@@ -1,14 +1,18 @@
 //! How far a conversion is: a bar for a person at a terminal, a line now and then for a log.
 
 use std::{
+    fmt,
     io::{IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// A log gets a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// What users of tqdm know.
+const STYLE: &str = "{msg}: {percent:>3}%|{wide_bar}| {pos}/{len} [{elapsed}<{eta}, {rate} frames/s]";
 
 /// Tells how far it is.
 #[derive(Debug)]
@@ -29,8 +33,11 @@ impl Progress {
     pub fn new(program: &'static str, what: &str, frames: usize) -> Self {
         let shown = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(frames as u64).with_message(what.to_owned());
-            let style = "{msg}: {percent:>3}%|{wide_bar}| {pos}/{len} [{elapsed}<{eta}, {per_sec}]";
-            bar.set_style(ProgressStyle::with_template(style).expect("the template is understood"));
+            let style = ProgressStyle::with_template(STYLE).expect("the template is understood");
+            bar.set_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
+                // A bar that cannot be written is not seen.
+                let _ = write!(to, "{:.1}", state.per_sec());
+            }));
             Shown::Bar(bar)
         } else {
             let now = Instant::now();
