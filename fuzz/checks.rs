@@ -11,8 +11,8 @@ use std::{
 };
 
 use cvmmap::{
-    Address, Coherence, METADATA_SIZE, Metadata, MetadataBytes, SnapshotError, SnapshotReader, SyncMessage, Target,
-    body::Packet,
+    Address, Arrival, Coherence, METADATA_SIZE, Metadata, MetadataBytes, SnapshotError, SnapshotReader, SyncMessage,
+    Target, body::Packet,
 };
 
 /// Takes the first `N` bytes off, filled up with zeros.
@@ -153,7 +153,8 @@ impl Scene {
             elapsed[7] = high;
             timestamp = timestamp.wrapping_add(u64::from_le_bytes(elapsed));
             let after = Duration::from_micros(index as u64 * u64::from(at));
-            reader.observe(&SyncMessage::new(frame_id, timestamp, ""), received + after);
+            let arrival = Arrival { at: received + after, waited: index % 4 != 3 };
+            reader.observe(&SyncMessage::new(frame_id, timestamp, ""), arrival);
         }
         let mut region: &[u8] = data;
         let bytes: MetadataBytes = take(&mut region);
@@ -163,7 +164,7 @@ impl Scene {
             Ok(metadata) => SyncMessage::new(metadata.frame_id, metadata.timestamp_ns, ""),
             Err(_) => SyncMessage::new(0, 0, ""),
         };
-        let mut snapshot = match reader.begin(&announced, received) {
+        let mut snapshot = match reader.begin(&announced, Arrival { at: received, waited: false }) {
             Ok(snapshot) => snapshot,
             Err(SnapshotError::Truncated) => return assert!(data.len() < METADATA_SIZE),
             Err(SnapshotError::Metadata(error)) => return assert_eq!(parsed, Err(error)),

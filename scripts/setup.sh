@@ -10,12 +10,12 @@ packages=(
   ca-certificates curl git g++ make pkg-config
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav glib-networking
 )
 tests=false
 case "${1-}" in
   "") ;;
-  --tests) tests=true; packages+=(ffmpeg python3-venv) ;;
+  --tests) tests=true; packages+=(ffmpeg iproute2 nats-server openssl procps python3-venv stunnel4) ;;
   --bench) packages+=(valgrind) ;;
   *) say "unknown argument '$1' (known are --tests and --bench)"; exit 1 ;;
 esac
@@ -48,4 +48,10 @@ if $tests && [ ! -x target/peers/ffmpeg ]; then
   target/peers/venv/bin/pip install --quiet --disable-pip-version-check imageio-ffmpeg==0.8.1
   binary=$(target/peers/venv/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')
   ln -sf "$binary" target/peers/ffmpeg
+fi
+
+# What other people read recordings with.
+if $tests && ! target/peers/venv/bin/python -c 'import mcap, mcap_protobuf' 2>/dev/null; then
+  say "fetching Python's mcap into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check mcap==1.6.0 mcap-protobuf-support==0.6.0
 fi

@@ -80,7 +80,7 @@ fn sigterm_ends_it_in_order() {
 fn a_signal_ends_the_wait_for_a_producer() {
     let names = Names::new();
     let mut streamer = Running::start(names.streamer().args(H264).args(["--rtp", "--rtp-endpoint", "127.0.0.1:9"]));
-    read_until(&mut streamer.stderr(), "encoder: ");
+    read_until(&mut streamer.stderr(), "waiting for the producer");
     streamer.signal("-INT");
     assert_eq!(streamer.wait().0, Some(0));
 }

@@ -9,6 +9,7 @@ const INPUT: &[&str] = &["--input-uri", "cvmmap://nobody"];
 const DUMMY: &[&str] = &["--input-mode", "dummy", "--shm-name", "refused", "--zmq-endpoint", "ipc:///tmp/refused.ipc"];
 const H264: &[&str] = &["--codec", "h264"];
 const H265: &[&str] = &["--codec", "h265"];
+const RAW: &[&str] = &["--input-video-source", "raw"];
 const RTP: &[&str] = &["--rtp", "--rtp-endpoint", "127.0.0.1:5004"];
 const RTMP: &[&str] = &["--rtmp", "--rtmp-url", "rtmp://127.0.0.1:1/live/sekret"];
 
@@ -59,9 +60,10 @@ fn an_input_that_is_malformed() {
 fn outputs_without_what_they_need() {
     refused(1, &[INPUT, H264, &["--rtp"]], &["--rtp needs --rtp-endpoint"]);
     refused(1, &[INPUT, H264, &["--rtmp"]], &["--rtmp needs --rtmp-url"]);
-    refused(1, &[INPUT, RTP], &["--codec"]);
+    refused(1, &[INPUT, RTP, RAW], &["--codec"]);
     refused(1, &[DUMMY, RTP], &["--codec"]);
-    refused(1, &[INPUT], &["--codec"]);
+    refused(1, &[INPUT, RAW], &["--codec"]);
+    refused(1, &[DUMMY, RTP, &["--input-video-source", "encoded"]], &["--input-video-source"]);
     refused(1, &[INPUT, H264, &["--rtp-endpoint", "127.0.0.1:5004"]], &["--rtp-endpoint needs --rtp"]);
     refused(1, &[INPUT, H264, &["--rtp-sdp", "/tmp/x"]], &["--rtp-sdp needs --rtp"]);
     refused(1, &[INPUT, H264, &RTMP[1..]], &["--rtmp-url needs --rtmp"]);

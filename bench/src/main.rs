@@ -1,12 +1,15 @@
-//! Measures what the elements cost, in processes of their own: `ingest` and `muxer` drive, and start the other commands.
+//! Measures what the elements and the streamer cost, in processes of their own: the commands that are not hidden drive, and
+//! start the others.
 
 mod allocations;
 mod child;
 mod copies;
 mod ingest;
+mod latency;
 mod machine;
 mod muxer;
 mod pace;
+mod passthrough;
 mod picture;
 mod report;
 mod roles;
@@ -49,6 +52,27 @@ enum Command {
         #[arg(long, default_value = "target/bench/muxer.json")]
         json: PathBuf,
     },
+    /// Measures what it costs to send a producer's own access units on, for one stream and for fifty
+    Passthrough {
+        /// Shorter
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/passthrough.json")]
+        json: PathBuf,
+    },
+    /// Measures from capture to decoded picture, beside ffmpeg, and prints one table
+    Latency {
+        /// Shorter rounds
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/latency.json")]
+        json: PathBuf,
+        /// Measures the rows whose names start with this alone
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Publishes frames until its input ends
     #[command(hide = true)]
     Produce(roles::produce::Args),
@@ -70,6 +94,8 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Ingest { quick, json, only } => ingest::run(quick, &json, &only),
         Command::Muxer { quick, json } => muxer::run(quick, &json),
+        Command::Passthrough { quick, json } => passthrough::run(quick, &json),
+        Command::Latency { quick, json, only } => latency::run(quick, &json, &only),
         Command::Produce(args) => roles::produce::run(&args),
         Command::Send(args) => roles::send::run(&args),
         Command::Read(args) => roles::read::run(&args),

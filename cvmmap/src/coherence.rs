@@ -13,9 +13,12 @@
 //!
 //! What the rule rests on, and cannot see: that no interval is shorter than the shortest of the last [`HISTORY`] by more
 //! than the margin, that one of these frames was announced and received without delay, and that the producer writes
-//! no slower than half as fast as this reader copies. `docs/coherence.md` has the whole story.
+//! no slower than half as fast as this reader copies. A reader that was busy whenever a frame came has received none
+//! without delay, and takes none. `docs/coherence.md` has the whole story.
 
 use std::time::{Duration, Instant};
+
+use crate::subscriber::Arrival;
 
 /// Frames that are looked back on: long enough to hold one that nothing delayed, short enough that a clock that was set
 /// back by less than an interval is forgotten in a second.
@@ -53,6 +56,8 @@ pub(crate) enum Verdict {
     Whole,
     /// The cadence is not known yet.
     Learning,
+    /// Nobody waited for any of the recent announcements, so their delays may all be the reader's own.
+    NeverWaited,
     /// It may not have: the end was this late, and this late is allowed.
     Late { by: Duration, allowed: Duration },
 }
@@ -62,17 +67,28 @@ pub(crate) enum Verdict {
 pub(crate) struct Cadence {
     epoch: Instant,
     last: Option<(u32, u64)>,
-    /// Interval to the frame before and delay of the announcement, of the last frames, nanoseconds.
-    history: [(i64, i64); HISTORY],
+    /// The last announcements.
+    history: [Noted; HISTORY],
     known: usize,
     next: usize,
     /// Nanoseconds this reader takes to copy a byte, when it is known.
     copy_cost: Option<f64>,
 }
 
+/// An announcement, nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noted {
+    /// From the frame before to this one.
+    interval: i64,
+    /// From the timestamp to the arrival, at most: a reader that was busy saw it later than it came.
+    delay: i64,
+    /// Whether the reader was not.
+    waited: bool,
+}
+
 impl Cadence {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { epoch: now, last: None, history: [(0, 0); HISTORY], known: 0, next: 0, copy_cost: None }
+        Self { epoch: now, last: None, history: [Noted::default(); HISTORY], known: 0, next: 0, copy_cost: None }
     }
 
     /// Takes note of what a copy cost.
@@ -85,9 +101,13 @@ impl Cadence {
     }
 
     /// Takes note of an announcement, whether its frame can be copied or not.
-    pub(crate) fn note_announcement(&mut self, frame_id: u32, timestamp_ns: u64, announced: Instant) {
+    pub(crate) fn note_announcement(&mut self, frame_id: u32, timestamp_ns: u64, arrival: Arrival) {
+        if self.last == Some((frame_id, timestamp_ns)) {
+            // Announced again; the first time told how late it is.
+            return;
+        }
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
-        let delay = self.since_epoch(announced).saturating_sub(timestamp);
+        let delay = self.since_epoch(arrival.at).saturating_sub(timestamp);
         let Some((last_id, last_timestamp)) = self.last.replace((frame_id, timestamp_ns)) else {
             return;
         };
@@ -99,7 +119,7 @@ impl Cadence {
                 if self.has_jumped(delay, interval) {
                     self.forget();
                 }
-                self.history[self.next] = (interval, delay);
+                self.history[self.next] = Noted { interval, delay, waited: arrival.waited };
                 self.next = (self.next + 1) % HISTORY;
                 self.known = (self.known + 1).min(HISTORY);
             }
@@ -114,8 +134,11 @@ impl Cadence {
         if self.known < LEARNED {
             return Verdict::Learning;
         }
-        let interval = recent.iter().map(|(interval, _)| *interval).min().unwrap_or(0) as f64;
-        let earliest = recent.iter().map(|(_, delay)| *delay).min().unwrap_or(0);
+        if !recent.iter().any(|noted| noted.waited) {
+            return Verdict::NeverWaited;
+        }
+        let interval = recent.iter().map(|noted| noted.interval).min().unwrap_or(0) as f64;
+        let earliest = recent.iter().map(|noted| noted.delay).min().unwrap_or(0);
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
         let late = self.since_epoch(ended).saturating_sub(timestamp).saturating_sub(earliest) as f64;
         let write = self.copy_cost.unwrap_or(COPY_COST) * payload_bytes as f64;
@@ -133,7 +156,7 @@ impl Cadence {
     /// half.
     fn is_ahead_of_time(&self, interval: f64) -> bool {
         let oldest = self.next + HISTORY - self.known;
-        let earliest = |from: usize, to: usize| (from..to).map(|at| self.history[(oldest + at) % HISTORY].1).min();
+        let earliest = |from: usize, to: usize| (from..to).map(|at| self.history[(oldest + at) % HISTORY].delay).min();
         match (earliest(0, self.known / 2), earliest(self.known / 2, self.known)) {
             (Some(older), Some(newer)) => older.saturating_sub(newer) as f64 > interval * LATEST,
             _ => false,
@@ -144,8 +167,8 @@ impl Cadence {
     /// interval is no frame in a hurry.
     fn has_jumped(&self, delay: i64, interval: i64) -> bool {
         let recent = &self.history[..self.known];
-        let earliest = recent.iter().map(|(_, delay)| *delay).min();
-        let shortest = recent.iter().map(|(interval, _)| *interval).min();
+        let earliest = recent.iter().map(|noted| noted.delay).min();
+        let shortest = recent.iter().map(|noted| noted.interval).min();
         match (earliest, shortest) {
             (Some(earliest), Some(shortest)) => {
                 earliest.saturating_sub(delay) > shortest || interval > shortest.saturating_mul(GAP_MAX.into())

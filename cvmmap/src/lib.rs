@@ -7,14 +7,12 @@
 //! ```no_run
 //! use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotReader, Subscriber, Target};
 //!
-//! use std::time::Instant;
-//!
 //! let target: Target = "cvmmap://cam0".parse()?;
 //! let address = Address::from(&target);
 //! let mut subscriber = Subscriber::connect(&address)?;
 //! let mut reader = SnapshotReader::new(&address, Coherence::Cadence);
 //! while let Event::Frame(announced) = subscriber.wait(None)? {
-//!     let Ok(mut snapshot) = reader.begin(&announced, Instant::now()) else { continue };
+//!     let Ok(mut snapshot) = reader.begin(&announced, subscriber.arrival()) else { continue };
 //!     let plane = *snapshot.metadata().plane(PlaneKind::Left).expect("every frame has one");
 //!     let mut picture = vec![0; plane.size as usize];
 //!     snapshot.read_plane(&plane, &mut picture, plane.stride as usize)?;
@@ -28,11 +26,16 @@
 //! Source of every format fact: the cv-mmap IPC contract.
 
 #![warn(missing_docs)]
+#![deny(unsafe_code)]
 
 pub mod body;
+#[cfg(feature = "nats")]
+pub mod nats;
 
 mod address;
 mod coherence;
+#[allow(unsafe_code)]
+mod guarded_mapping;
 mod metadata;
 mod pixel;
 mod publisher;
@@ -51,6 +54,6 @@ pub use metadata::{
 pub use pixel::{Depth, PixelFormat};
 pub use publisher::{Frame, PlaneImage, PublishError, Publisher};
 pub use reader::{Snapshot, SnapshotError, SnapshotReader};
-pub use subscriber::{Event, Foreign, Subscriber, Waker};
+pub use subscriber::{Arrival, Event, Foreign, Subscriber, Waker};
 pub use sync::{LABEL_SIZE, SYNC_SIZE, SyncError, SyncMessage};
 pub use target::{DEFAULT_NAMESPACE, DEFAULT_PREFIX, INSTANCE_MAX, NAMESPACE_MAX, SCHEME, Target, TargetError};

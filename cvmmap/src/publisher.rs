@@ -1,19 +1,21 @@
 //! Being a producer: a segment, an endpoint, and frames in them.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::atomic::{Ordering, fence},
 };
 
 use rustix::{
-    fs::{FlockOperation, Mode, OFlags},
+    fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
 };
 
 use crate::{
     address::Address,
+    guarded_mapping::{Access, Cut, GuardedMapping, Rows},
     metadata::{
         Abi, DepthUnit, Encoded, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind, mark_header_first,
     },
@@ -26,8 +28,8 @@ use crate::{
 const LINGER: i32 = 50;
 /// Announcements kept for a consumer that does not read; it wants the newest anyway.
 const QUEUED_MAX: i32 = 64;
-/// Rows written by one system call (the kernel's limit on slices).
-const ROWS_PER_WRITE: usize = 1024;
+/// Tries to write a frame whole while somebody cuts the segment off.
+const TRIES: usize = 8;
 
 /// Publishes frames at an address, in an order that no coherent reader can misread: the header is given the new frame
 /// id first, then the payload is written, then the whole metadata, then the frame is announced.
@@ -91,6 +93,9 @@ pub enum PublishError {
         /// What the system says.
         source: io::Error,
     },
+    /// Somebody else cuts the segment off as fast as it is written.
+    #[error("segment {0}: somebody keeps cutting it off; find and stop the program that truncates it")]
+    CutOff(PathBuf),
     /// The endpoint cannot be made or written.
     #[error("endpoint {endpoint}: {source}")]
     Endpoint {
@@ -129,25 +134,23 @@ impl Publisher {
     /// When the frame does not fit the layout, or the segment (no space left in `/dev/shm`) or the endpoint fails.
     pub fn publish(&mut self, frame: &Frame<'_>) -> Result<u32, PublishError> {
         let metadata = self.describe(frame)?;
-        if let Some(last) = &mut self.last_metadata {
-            // The old frame's header under the new id: no reader that knows either frame takes it.
-            let frame_id = metadata.frame_id.to_le_bytes();
-            last[0x0C..0x10].copy_from_slice(&frame_id);
-            self.segment.write(last, 0)?;
-        }
-        for (image, plane) in frame.planes.iter().zip(metadata.planes.iter().flatten()) {
-            self.segment.write_plane(image, plane)?;
-        }
         let mut bytes = metadata.to_bytes();
         mark_header_first(&mut bytes);
-        // A plane may end in row padding that the image did not have.
-        self.segment.grow(METADATA_SIZE as u64 + u64::from(metadata.payload_size))?;
-        self.segment.write(&bytes, 0)?;
+        if let Some(last) = &mut self.last_metadata {
+            // The old frame's header under the new id: no reader that knows either frame takes it.
+            last[0x0C..0x10].copy_from_slice(&bytes[0x0C..0x10]);
+        }
+        self.segment.write(self.last_metadata.as_ref(), frame.planes, &metadata, &bytes)?;
         self.last_metadata = Some(bytes);
         self.publish_seq += 1;
         self.next_frame_id = metadata.frame_id.wrapping_add(1);
         self.endpoint.send(&SyncMessage::new(metadata.frame_id, metadata.timestamp_ns, &self.label))?;
         Ok(metadata.frame_id)
+    }
+
+    /// Counts frame ids from 0 again: the source starts over.
+    pub fn start_over(&mut self) {
+        self.next_frame_id = 0;
     }
 
     fn describe(&self, frame: &Frame<'_>) -> Result<Metadata, PublishError> {
@@ -208,7 +211,9 @@ fn describe_plane(image: &PlaneImage<'_>, offset: u32, abi: Abi) -> Result<Plane
 struct OwnedSegment {
     fd: OwnedFd,
     path: PathBuf,
+    /// Bytes that have been there; somebody may have cut them off.
     size: u64,
+    mapping: Option<GuardedMapping>,
 }
 
 impl OwnedSegment {
@@ -228,62 +233,58 @@ impl OwnedSegment {
             Err(Errno::EXIST | Errno::WOULDBLOCK) => return Err(busy()),
             Err(error) => return Err(failed(error)),
         };
-        Ok(Self { fd, path: path.to_owned(), size: 0 })
+        Ok(Self { fd, path: path.to_owned(), size: 0, mapping: None })
     }
 
-    fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), PublishError> {
-        while !bytes.is_empty() {
-            match rustix::io::pwrite(&self.fd, bytes, offset) {
-                Ok(count) => {
-                    bytes = &bytes[count..];
-                    offset += count as u64;
-                }
-                Err(Errno::INTR) => {}
-                Err(source) => return Err(self.failed(source)),
+    /// Writes a frame over the last one. What somebody cuts off meanwhile grows again, and all of it is written again.
+    fn write(
+        &mut self,
+        last: Option<&MetadataBytes>,
+        planes: &[PlaneImage<'_>],
+        metadata: &Metadata,
+        bytes: &MetadataBytes,
+    ) -> Result<(), PublishError> {
+        let size = METADATA_SIZE as u64 + u64::from(metadata.payload_size);
+        for _ in 0..TRIES {
+            let written = write_frame(self.hold(size)?, last, planes, metadata, bytes);
+            // In its last page a segment ends without a fault.
+            if written.is_ok() && self.actual_size()? >= size {
+                return Ok(());
             }
+            (self.size, self.mapping) = (0, None);
         }
-        Ok(())
+        Err(PublishError::CutOff(self.path.clone()))
     }
 
-    fn write_plane(&self, image: &PlaneImage<'_>, plane: &Plane) -> Result<(), PublishError> {
-        let offset = METADATA_SIZE as u64 + u64::from(plane.offset);
-        let row = plane.row_bytes() as usize;
-        let rows = plane.height as usize;
-        let source_stride = image.stride as usize;
-        if image.stride == plane.stride {
-            return self.write(&image.data[..(rows - 1) * source_stride + row], offset);
-        }
-        let lines = image.data.chunks(source_stride).take(rows);
-        let mut lines = lines.map(|line| IoSlice::new(&line[..row])).collect::<Vec<_>>();
-        let mut offset = offset;
-        for batch in lines.chunks_mut(ROWS_PER_WRITE) {
-            self.write_slices(batch, offset)?;
-            offset += (batch.len() * row) as u64;
-        }
-        Ok(())
-    }
-
-    fn write_slices(&self, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> Result<(), PublishError> {
-        while !slices.is_empty() {
-            match rustix::io::pwritev(&self.fd, slices, offset) {
-                Ok(count) => {
-                    offset += count as u64;
-                    IoSlice::advance_slices(&mut slices, count);
-                }
-                Err(Errno::INTR) => {}
-                Err(source) => return Err(self.failed(source)),
+    /// Makes the segment at least this large, and maps it. It is never made smaller: a reader may have mapped all of it.
+    fn hold(&mut self, size: u64) -> Result<&mut GuardedMapping, PublishError> {
+        if self.size < size {
+            // With its memory: an error now instead of missing pages under the copy.
+            let allocated = rustix::io::retry_on_intr(|| fallocate(&self.fd, FallocateFlags::empty(), 0, size));
+            match allocated {
+                // Not everything that may be mounted there can.
+                Err(Errno::OPNOTSUPP) if self.actual_size()? < size => rustix::fs::ftruncate(&self.fd, size),
+                Err(Errno::OPNOTSUPP) => Ok(()),
+                allocated => allocated,
             }
-        }
-        Ok(())
-    }
-
-    /// Makes the segment at least this large. It is never made smaller: a reader may have mapped all of it.
-    fn grow(&mut self, size: u64) -> Result<(), PublishError> {
-        if size > self.size {
-            rustix::fs::ftruncate(&self.fd, size).map_err(|source| self.failed(source))?;
+            .map_err(|source| self.failed(source))?;
             self.size = size;
+            self.mapping = None;
         }
-        Ok(())
+        match &mut self.mapping {
+            Some(mapping) => Ok(mapping),
+            slot => {
+                let failed = |source| PublishError::Segment { path: self.path.clone(), source };
+                let length = usize::try_from(self.size).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
+                Ok(slot.insert(GuardedMapping::new(&self.fd, length, Access::Write).map_err(failed)?))
+            }
+        }
+    }
+
+    /// Bytes of the segment now.
+    fn actual_size(&self) -> Result<u64, PublishError> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|source| self.failed(source))?;
+        Ok(stat.st_size.max(0) as u64)
     }
 
     fn failed(&self, source: Errno) -> PublishError {
@@ -299,6 +300,28 @@ impl Drop for OwnedSegment {
             let _ = rustix::fs::unlink(&self.path);
         }
     }
+}
+
+/// Writes in an order that a coherent reader relies on: each step is visible before the next one is, on every processor.
+fn write_frame(
+    mapping: &mut GuardedMapping,
+    last: Option<&MetadataBytes>,
+    planes: &[PlaneImage<'_>],
+    metadata: &Metadata,
+    bytes: &MetadataBytes,
+) -> Result<(), Cut> {
+    let region = Rows::one(METADATA_SIZE);
+    if let Some(last) = last {
+        mapping.write(0, METADATA_SIZE, last, METADATA_SIZE, region)?;
+    }
+    fence(Ordering::Release);
+    for (image, plane) in planes.iter().zip(metadata.planes.iter().flatten()) {
+        let rows = Rows { bytes: plane.row_bytes() as usize, count: plane.height as usize };
+        let offset = METADATA_SIZE + plane.offset as usize;
+        mapping.write(offset, plane.stride as usize, image.data, image.stride as usize, rows)?;
+    }
+    fence(Ordering::Release);
+    mapping.write(0, METADATA_SIZE, bytes, METADATA_SIZE, region)
 }
 
 /// Whether a live process has the Unix socket; what a dead one left refuses.

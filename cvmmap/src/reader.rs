@@ -3,14 +3,17 @@
 use std::{
     io,
     path::PathBuf,
+    sync::atomic::{Ordering, fence},
     time::{Duration, Instant},
 };
 
 use crate::{
     address::Address,
     coherence::{Cadence, Coherence, Verdict},
+    guarded_mapping::Rows,
     metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane, is_header_first},
     segment::{Segment, shm_path},
+    subscriber::Arrival,
     sync::SyncMessage,
 };
 
@@ -56,6 +59,12 @@ pub enum SnapshotError {
     /// Too few frames came by to know when the next one is written.
     #[error("the producer's cadence is not known yet")]
     Learning,
+    /// The reader was busy whenever a frame was announced, so it cannot tell how late it is.
+    #[error(
+        "the reader was busy at each of the last announcements and cannot know how late it is; wait for them in a \
+         thread that only waits and copies, or copy less"
+    )]
+    NeverWaited,
     /// The next frame's write may have begun before the copy ended.
     #[error("the copy ended {by:?} after the frame's time, {allowed:?} is safe")]
     Late {
@@ -74,7 +83,7 @@ impl SnapshotError {
 
     /// Whether nothing speaks against the frame, and nothing proves it whole.
     pub fn is_late(&self) -> bool {
-        matches!(self, Self::Learning | Self::Late { .. })
+        matches!(self, Self::Learning | Self::NeverWaited | Self::Late { .. })
     }
 }
 
@@ -98,22 +107,42 @@ impl SnapshotReader {
     }
 
     /// Learns the cadence from an announcement whose frame is not wanted.
-    pub fn observe(&mut self, announced: &SyncMessage, received: Instant) {
+    pub fn observe(&mut self, announced: &SyncMessage, arrival: Arrival) {
         if let Some(cadence) = &mut self.cadence {
-            cadence.note_announcement(announced.frame_id, announced.timestamp_ns, received);
+            cadence.note_announcement(announced.frame_id, announced.timestamp_ns, arrival);
         }
     }
 
-    /// Begins the snapshot of a frame that was announced at `received`: its metadata are read and have to be those of
+    /// Begins the snapshot of a frame whose announcement has arrived: its metadata are read and have to be those of
     /// the message. The reader learns the cadence from it, as from those that are only [observed](Self::observe).
     ///
     /// # Errors
     /// When there is no such frame in the segment now, or it is too late to copy it.
-    pub fn begin(&mut self, announced: &SyncMessage, received: Instant) -> Result<Snapshot<'_>, SnapshotError> {
-        self.observe(announced, received);
-        if !self.segment.as_ref().is_some_and(Segment::is_current) {
+    pub fn begin(&mut self, announced: &SyncMessage, arrival: Arrival) -> Result<Snapshot<'_>, SnapshotError> {
+        self.observe(announced, arrival);
+        let mut found = self.find(announced);
+        let is_stale = |segment: &Segment| match &found {
+            Ok(found) => !found.is_linked,
+            Err(_) => !segment.is_current(),
+        };
+        if self.segment.as_ref().is_some_and(is_stale) {
+            // A restarted producer made a new one.
             self.segment = None;
+            found = self.find(announced);
         }
+        let Found { bytes, metadata, .. } = found?;
+        let cadence = self.cadence.as_mut().filter(|_| !is_header_first(&bytes));
+        if let Some(cadence) = &cadence {
+            // Too late already: the copy can be saved.
+            accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
+        }
+        // `find` has left it there.
+        let segment = self.segment.as_mut().ok_or(SnapshotError::Truncated)?;
+        Ok(Snapshot { segment, cadence, bytes, metadata })
+    }
+
+    /// Looks for the announced frame in the segment, which is opened when it is not.
+    fn find(&mut self, announced: &SyncMessage) -> Result<Found, SnapshotError> {
         let segment = match &mut self.segment {
             Some(segment) => segment,
             slot => slot.insert(
@@ -121,25 +150,28 @@ impl SnapshotReader {
                     .map_err(|source| SnapshotError::Unavailable { path: self.path.clone(), source })?,
             ),
         };
-        let bytes = read_metadata(segment)?;
-        let capacity = segment.size()?.saturating_sub(METADATA_SIZE as u64);
-        let metadata = Metadata::parse(&bytes, capacity)?;
+        let (bytes, extent) = segment.read_metadata()?;
+        let metadata = Metadata::parse(&bytes, extent.size - METADATA_SIZE as u64)?;
         if (metadata.frame_id, metadata.timestamp_ns) != (announced.frame_id, announced.timestamp_ns) {
             return Err(SnapshotError::Superseded { announced: announced.frame_id, found: metadata.frame_id });
         }
-        let cadence = self.cadence.as_mut().filter(|_| !is_header_first(&bytes));
-        if let Some(cadence) = &cadence {
-            // Too late already: the copy can be saved.
-            accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
-        }
-        Ok(Snapshot { segment, cadence, bytes, metadata })
+        // The payload is not read before the metadata; on the other side of the copy, `finish` has its counterpart.
+        fence(Ordering::Acquire);
+        Ok(Found { bytes, metadata, is_linked: extent.is_linked })
     }
+}
+
+/// The announced frame, as its metadata say.
+struct Found {
+    bytes: MetadataBytes,
+    metadata: Metadata,
+    is_linked: bool,
 }
 
 /// A snapshot under way: copy the planes that are wanted, then [`finish`](Snapshot::finish).
 #[must_use = "what was copied counts only after finish()"]
 pub struct Snapshot<'a> {
-    segment: &'a Segment,
+    segment: &'a mut Segment,
     cadence: Option<&'a mut Cadence>,
     bytes: MetadataBytes,
     metadata: Metadata,
@@ -162,14 +194,9 @@ impl Snapshot<'_> {
         let row_bytes = plane.row_bytes() as usize;
         assert!(target_stride >= row_bytes, "rows overlap");
         let began = Instant::now();
-        self.segment.read_rows_at(
-            target,
-            target_stride,
-            row_bytes,
-            plane.stride as usize,
-            plane.height as usize,
-            METADATA_SIZE as u64 + u64::from(plane.offset),
-        )?;
+        let offset = METADATA_SIZE as u64 + u64::from(plane.offset);
+        let rows = Rows { bytes: row_bytes, count: plane.height as usize };
+        self.segment.read(offset, plane.stride as usize, target, target_stride, rows)?;
         if let Some(cadence) = &mut self.cadence {
             cadence.note_copy(plane.size.into(), began.elapsed());
         }
@@ -182,7 +209,11 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`SnapshotError::Torn`] or [`SnapshotError::Late`]; what was copied is to be thrown away.
     pub fn finish(self) -> Result<Metadata, SnapshotError> {
-        if read_metadata(self.segment)? != self.bytes {
+        // Every byte of the payload was read before the metadata are, again: on some processors reads overtake each other.
+        // A writer that changes its metadata first has a release fence between them and the payload, so whoever has seen
+        // any byte of its new payload sees its new metadata here.
+        fence(Ordering::Acquire);
+        if self.segment.read_metadata()?.0 != self.bytes {
             return Err(SnapshotError::Torn);
         }
         if let Some(cadence) = self.cadence {
@@ -196,12 +227,7 @@ fn accept(verdict: Verdict) -> Result<(), SnapshotError> {
     match verdict {
         Verdict::Whole => Ok(()),
         Verdict::Learning => Err(SnapshotError::Learning),
+        Verdict::NeverWaited => Err(SnapshotError::NeverWaited),
         Verdict::Late { by, allowed } => Err(SnapshotError::Late { by, allowed }),
     }
-}
-
-fn read_metadata(segment: &Segment) -> io::Result<MetadataBytes> {
-    let mut bytes = [0; METADATA_SIZE];
-    segment.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
 }

@@ -1,21 +1,20 @@
-//! A producer's shared memory segment, as a file: it is read with `pread`, for a producer may cut it off at any time
-//! and a read through a mapping would then raise SIGBUS.
+//! A producer's shared memory segment, as its readers see it.
 
 use std::{
-    io::{self, IoSliceMut},
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{FileType, Mode, OFlags, Stat},
-    io::Errno,
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use crate::{
+    guarded_mapping::{Access, GuardedMapping, Rows},
+    metadata::{METADATA_SIZE, MetadataBytes},
 };
 
-/// Slices filled by one system call (the kernel's limit).
-const SLICES_PER_READ: usize = 1024;
-/// Bytes of row padding that one system call may read to nowhere; wider padding is skipped row by row.
-const PADDING_PER_READ: usize = 64 << 10;
+/// Bytes of a segment that a frame can use: its payload has less than 4 GiB. More is not mapped.
+const SIZE_MAX: u64 = METADATA_SIZE as u64 + u32::MAX as u64;
 
 /// Path of a POSIX shared memory object on Linux (`shm_overview(7)`).
 pub(crate) fn shm_path(name: &str) -> PathBuf {
@@ -35,11 +34,22 @@ impl From<&Stat> for FileId {
     }
 }
 
+/// What a segment is at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// Bytes of it.
+    pub(crate) size: u64,
+    /// Whether it has a name: the cheaper half of [`Segment::is_current`].
+    pub(crate) is_linked: bool,
+}
+
 /// An open segment.
 pub(crate) struct Segment {
     fd: OwnedFd,
     path: PathBuf,
     id: FileId,
+    /// Made anew when the segment has grown, or was cut off under a copy.
+    mapping: Option<GuardedMapping>,
 }
 
 impl Segment {
@@ -52,7 +62,7 @@ impl Segment {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a shared memory segment"));
         }
-        Ok(Self { fd, path: path.to_owned(), id: FileId::from(&stat) })
+        Ok(Self { fd, path: path.to_owned(), id: FileId::from(&stat), mapping: None })
     }
 
     /// Whether the name still stands for this segment: a producer that restarts makes a new one.
@@ -60,77 +70,54 @@ impl Segment {
         rustix::fs::stat(&self.path).is_ok_and(|stat| FileId::from(&stat) == self.id)
     }
 
-    /// Bytes of the segment now.
-    pub(crate) fn size(&self) -> io::Result<u64> {
-        Ok(rustix::fs::fstat(&self.fd)?.st_size.max(0) as u64)
-    }
-
-    /// Fills `target` from `offset`.
+    /// The metadata region, and what the segment is now.
     ///
-    /// An `UnexpectedEof` error says that the segment ends before.
-    pub(crate) fn read_exact_at(&self, target: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut done = 0;
-        while done < target.len() {
-            match rustix::io::pread(&self.fd, &mut target[done..], offset + done as u64) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => done += count,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    /// An `UnexpectedEof` error says that the segment ends before, here and below.
+    pub(crate) fn read_metadata(&mut self) -> io::Result<(MetadataBytes, Extent)> {
+        let mut bytes = [0; METADATA_SIZE];
+        let extent = self.read(0, METADATA_SIZE, &mut bytes, METADATA_SIZE, Rows::one(METADATA_SIZE))?;
+        Ok((bytes, extent))
     }
 
-    /// Copies `rows` of `row_bytes`, `source_stride` apart from `offset` on, to rows `target_stride` apart.
-    pub(crate) fn read_rows_at(
-        &self,
+    /// Copies rows, `source_stride` apart from `offset` on, to rows `target_stride` apart.
+    pub(crate) fn read(
+        &mut self,
+        offset: u64,
+        source_stride: usize,
         target: &mut [u8],
         target_stride: usize,
-        row_bytes: usize,
-        source_stride: usize,
-        rows: usize,
-        offset: u64,
-    ) -> io::Result<()> {
-        let last_row = (rows - 1) * target_stride;
-        if source_stride == target_stride {
-            return self.read_exact_at(&mut target[..last_row + row_bytes], offset);
+        rows: Rows,
+    ) -> io::Result<Extent> {
+        let end = offset + (rows.count as u64 - 1) * source_stride as u64 + rows.bytes as u64;
+        if self.mapping.as_ref().is_none_or(|mapping| (mapping.length() as u64) < end) {
+            self.map(end)?;
         }
-        let gap = source_stride - row_bytes;
-        let rows_per_read = match gap {
-            0 => SLICES_PER_READ,
-            _ => (PADDING_PER_READ / gap).clamp(1, SLICES_PER_READ / 2),
-        };
-        let mut padding = vec![0; if rows_per_read > 1 { gap * rows_per_read } else { 0 }];
-        let target = &mut target[..last_row + row_bytes];
-        for (batch, chunk) in target.chunks_mut(target_stride * rows_per_read).enumerate() {
-            let start = offset + (batch * rows_per_read * source_stride) as u64;
-            let rows = chunk.chunks_mut(target_stride).map(|row| IoSliceMut::new(&mut row[..row_bytes]));
-            let mut slices = if padding.is_empty() {
-                rows.collect::<Vec<_>>()
-            } else {
-                let padding = padding.chunks_mut(gap).map(IoSliceMut::new);
-                let mut slices = rows.zip(padding).flat_map(|(row, padding)| [row, padding]).collect::<Vec<_>>();
-                // What stands behind the last row is not asked for, and may not be there.
-                slices.pop();
-                slices
-            };
-            self.read_slices_at(&mut slices, start)?;
+        let mapping = self.mapping.as_mut().ok_or(io::ErrorKind::UnexpectedEof)?;
+        let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        if let Err(cut) = mapping.read(offset, source_stride, target, target_stride, rows) {
+            self.mapping = None;
+            return Err(cut.into());
         }
-        Ok(())
+        // In its last page a segment ends without a fault, in zeros.
+        let extent = self.extent()?;
+        if extent.size < end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(extent) }
     }
 
-    fn read_slices_at(&self, mut slices: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
-        while !slices.is_empty() {
-            match rustix::io::preadv(&self.fd, slices, offset) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    offset += count as u64;
-                    IoSliceMut::advance_slices(&mut slices, count);
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+    fn extent(&self) -> io::Result<Extent> {
+        let stat = rustix::fs::fstat(&self.fd)?;
+        Ok(Extent { size: stat.st_size.max(0) as u64, is_linked: stat.st_nlink > 0 })
+    }
+
+    /// Maps all of the segment, if it is large enough.
+    fn map(&mut self, least: u64) -> io::Result<()> {
+        let size = self.extent()?.size.min(SIZE_MAX);
+        if size < least {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let length = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        // The old one first: both may not fit a small address space.
+        self.mapping = None;
+        self.mapping = Some(GuardedMapping::new(&self.fd, length, Access::Read)?);
         Ok(())
     }
 }

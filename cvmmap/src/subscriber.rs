@@ -2,12 +2,15 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    io::Errno,
+};
 
 use crate::{
     address::Address,
@@ -38,6 +41,16 @@ pub struct Subscriber {
     renew_after: Duration,
     label: Option<Vec<u8>>,
     waker: Waker,
+    arrival: Arrival,
+}
+
+/// How an announcement was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub at: Instant,
+    /// Whether the reader was waiting for it. One that was busy knows only that it came before.
+    pub waited: bool,
 }
 
 /// Wakes a [`Subscriber`] out of [`Subscriber::wait`], from any thread, without waiting.
@@ -54,6 +67,13 @@ pub enum Event {
     /// Nothing came in time.
     TimedOut,
     /// [`Waker::wake`] was called.
+    Woken,
+}
+
+/// What ended a poll.
+enum Polled {
+    Nothing,
+    Changed,
     Woken,
 }
 
@@ -87,6 +107,7 @@ impl Subscriber {
             renew_after: SILENCE_MIN,
             label: address.label().map(|label| label.as_bytes().to_vec()),
             waker: Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)),
+            arrival: Arrival { at: Instant::now(), waited: false },
         })
     }
 
@@ -102,30 +123,51 @@ impl Subscriber {
     /// When the socket fails.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Event> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let mut waited = false;
         loop {
-            // The socket first: polling it costs more than asking it.
+            // ZeroMQ's descriptor tells of changes, not of messages that are there. So it is waited for only after the
+            // socket was found empty: what comes from then on changes it.
             if let Some(event) = self.newest()? {
+                self.arrival = Arrival { at: Instant::now(), waited };
                 return Ok(event);
             }
             let now = Instant::now();
             if self.renew_at <= now {
                 self.renew(now)?;
+                // That may have made a change, and no other need come.
+                continue;
             }
             let until = deadline.map_or(self.renew_at, |deadline| deadline.min(self.renew_at));
-            // Rounded up, or the last millisecond would be spent spinning.
-            let left = until.saturating_duration_since(now).as_micros().div_ceil(1000);
-            let mut items =
-                [self.socket.as_poll_item(zmq::POLLIN), zmq::PollItem::from_fd(self.waker.0.as_raw_fd(), zmq::POLLIN)];
-            match zmq::poll(&mut items, left as i64) {
-                Err(zmq::Error::EINTR) => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) if items[1].is_readable() => {
+            match self.poll(until.saturating_duration_since(now))? {
+                Polled::Woken => {
                     self.waker.drain();
                     return Ok(Event::Woken);
                 }
-                Ok(0) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return Ok(Event::TimedOut),
-                Ok(_) => {}
+                Polled::Nothing if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                    return Ok(Event::TimedOut);
+                }
+                Polled::Nothing | Polled::Changed => waited = true,
             }
+        }
+    }
+
+    /// How the last announcement that [`wait`](Self::wait) gave was received.
+    pub fn arrival(&self) -> Arrival {
+        self.arrival
+    }
+
+    /// Waits for a change of the socket, or to be woken.
+    #[allow(unsafe_code)]
+    fn poll(&self, longest: Duration) -> io::Result<Polled> {
+        // SAFETY: the socket has this descriptor for as long as it lives, and it outlives the call.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.socket.get_fd()?) };
+        let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&self.waker.0, PollFlags::IN)];
+        let longest = Timespec::try_from(longest).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match poll(&mut polled, Some(&longest)) {
+            Ok(0) | Err(Errno::INTR) => Ok(Polled::Nothing),
+            Ok(_) if polled[1].revents().is_empty() => Ok(Polled::Changed),
+            Ok(_) => Ok(Polled::Woken),
+            Err(error) => Err(error.into()),
         }
     }
 

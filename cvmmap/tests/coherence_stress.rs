@@ -175,7 +175,7 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
     let end = Instant::now() + case.duration();
     while Instant::now() < end && !enough(&tally) {
         let event = subscriber.wait(Some(Duration::from_secs(1))).unwrap();
-        let received = Instant::now();
+        let arrival = subscriber.arrival();
         let Event::Frame(announced) = event else {
             continue;
         };
@@ -184,7 +184,7 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
             reader = SnapshotReader::new(&producer.address, case.coherence);
         }
         thread::sleep(random.delay(case.longest));
-        let outcome = reader.begin(&announced, received).and_then(|mut snapshot| {
+        let outcome = reader.begin(&announced, arrival).and_then(|mut snapshot| {
             let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
             picture.resize(plane.size as usize, 0);
             thread::sleep(random.delay(case.longest));
@@ -198,7 +198,7 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
                 tally.mixed += u64::from(!picture.chunks(4096).all(|chunk| *chunk == page[..chunk.len()]));
             }
             Err(SnapshotError::Learning) => tally.learning += 1,
-            Err(SnapshotError::Late { .. }) => tally.late += 1,
+            Err(SnapshotError::Late { .. } | SnapshotError::NeverWaited) => tally.late += 1,
             Err(error) if error.is_torn() => tally.torn += 1,
             // Nothing was published yet.
             Err(SnapshotError::Metadata(_)) => {}

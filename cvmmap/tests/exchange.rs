@@ -6,8 +6,8 @@ use std::{
 };
 
 use cvmmap::{
-    Abi, Address, Coherence, Depth, DepthUnit, Event, Foreign, Frame, METADATA_SIZE, Metadata, PixelFormat, Plane,
-    PlaneImage, PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, Subscriber, SyncMessage,
+    Abi, Address, Arrival, Coherence, Depth, DepthUnit, Event, Foreign, Frame, METADATA_SIZE, Metadata, PixelFormat,
+    Plane, PlaneImage, PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, Subscriber, SyncMessage,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,6 +45,10 @@ fn announced(publisher: &mut Publisher, subscriber: &mut Subscriber, frame: &Fra
     panic!("no announcement came through");
 }
 
+fn now() -> Arrival {
+    Arrival { at: Instant::now(), waited: true }
+}
+
 fn left(metadata: &Metadata) -> Plane {
     *metadata.plane(PlaneKind::Left).unwrap()
 }
@@ -60,7 +64,7 @@ fn a_frame_arrives_whole_in_any_stride() {
         let planes = [picture(5, 7, stride, &data)];
         for target_stride in [15, 16, 24, 40] {
             let message = announced(&mut publisher, &mut subscriber, &frame(1_000, &planes));
-            let mut snapshot = reader.begin(&message, Instant::now()).unwrap();
+            let mut snapshot = reader.begin(&message, now()).unwrap();
             let plane = left(snapshot.metadata());
             let mut copy = vec![0xEE; target_stride * 6 + 15];
             snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
@@ -91,7 +95,7 @@ fn more_rows_than_one_system_call_takes() {
         let planes = [picture(1, height, stride, &data)];
         let message = announced(&mut publisher, &mut subscriber, &frame(1, &planes));
         for target_stride in [3, 4, 9] {
-            let mut snapshot = reader.begin(&message, Instant::now()).unwrap();
+            let mut snapshot = reader.begin(&message, now()).unwrap();
             let plane = left(snapshot.metadata());
             let mut copy = vec![0; target_stride * height as usize];
             snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
@@ -113,11 +117,11 @@ fn a_frame_that_is_gone_is_told_from_a_torn_one() {
     let planes = [picture(2, 2, 6, &data)];
     let message = announced(&mut publisher, &mut subscriber, &frame(5, &planes));
 
-    let snapshot = reader.begin(&message, Instant::now()).unwrap();
+    let snapshot = reader.begin(&message, now()).unwrap();
     let next = publisher.publish(&frame(6, &planes)).unwrap();
     assert!(matches!(snapshot.finish(), Err(SnapshotError::Torn)));
 
-    let error = reader.begin(&message, Instant::now()).err().unwrap();
+    let error = reader.begin(&message, now()).err().unwrap();
     assert!(matches!(error, SnapshotError::Superseded { found, .. } if found == next), "{error}");
     assert!(error.is_torn());
 }
@@ -133,7 +137,7 @@ fn a_segment_cut_short_is_an_error() {
     let message = announced(&mut publisher, &mut subscriber, &frame(5, &planes));
     let segment = fs::OpenOptions::new().write(true).open(format!("/dev/shm/{}", place.address.shm_name())).unwrap();
 
-    let mut snapshot = reader.begin(&message, Instant::now()).unwrap();
+    let mut snapshot = reader.begin(&message, now()).unwrap();
     segment.set_len(METADATA_SIZE as u64 + 100).unwrap();
     let plane = left(snapshot.metadata());
     let mut copy = vec![0; 2 * plane.size as usize];
@@ -141,9 +145,9 @@ fn a_segment_cut_short_is_an_error() {
         assert!(matches!(snapshot.read_plane(&plane, &mut copy, stride), Err(SnapshotError::Truncated)));
     }
     drop(snapshot);
-    assert!(matches!(reader.begin(&message, Instant::now()), Err(SnapshotError::Metadata(_))));
+    assert!(matches!(reader.begin(&message, now()), Err(SnapshotError::Metadata(_))));
     segment.set_len(0).unwrap();
-    assert!(matches!(reader.begin(&message, Instant::now()), Err(SnapshotError::Truncated)));
+    assert!(matches!(reader.begin(&message, now()), Err(SnapshotError::Truncated)));
 }
 
 #[test]
@@ -151,16 +155,13 @@ fn a_restarted_producer_is_followed() {
     let place = place("restart");
     let mut subscriber = Subscriber::connect(&place.address).unwrap();
     let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
-    assert!(matches!(
-        reader.begin(&SyncMessage::new(0, 0, ""), Instant::now()),
-        Err(SnapshotError::Unavailable { .. })
-    ));
+    assert!(matches!(reader.begin(&SyncMessage::new(0, 0, ""), now()), Err(SnapshotError::Unavailable { .. })));
     for (run, size) in [(1u64, 4u32), (2, 8), (3, 2)] {
         let mut publisher = Publisher::create(&place.address, V2).unwrap();
         let data = vec![run as u8; (size * size * 3) as usize];
         let planes = [picture(size, size, size * 3, &data)];
         let message = announced(&mut publisher, &mut subscriber, &frame(run, &planes));
-        let metadata = reader.begin(&message, Instant::now()).unwrap().finish().unwrap();
+        let metadata = reader.begin(&message, now()).unwrap().finish().unwrap();
         assert_eq!((left(&metadata).width, metadata.timestamp_ns), (size, run));
     }
     assert!(!fs::exists(format!("/dev/shm/{}", place.address.shm_name())).unwrap(), "the segment stays behind");
@@ -278,7 +279,7 @@ fn padding_wider_than_memory_is_not_read() {
     fs::write(&path, metadata.to_bytes()).unwrap();
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(256 + 3 * u64::from(stride)).unwrap();
     let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
-    let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), Instant::now()).unwrap();
+    let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), now()).unwrap();
     let mut copy = [9; 6];
     let plane = left(snapshot.metadata());
     snapshot.read_plane(&plane, &mut copy, 2).unwrap();
@@ -304,4 +305,51 @@ fn a_subscription_follows_every_restart_of_the_endpoint() {
         waker.wake();
         waiter.join().unwrap();
     });
+}
+
+/// ZeroMQ's descriptor tells of changes only. An announcement that is missed there is found a second later, when the silence
+/// has been too long.
+#[test]
+fn no_announcement_is_slept_through() {
+    /// The machine may stand still for so long, but not that often.
+    const STALL: Duration = Duration::from_millis(500);
+    const STALLS_MAX: u32 = 10;
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("ipc://{}/sync", folder.path().display());
+    let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
+    socket.bind(&endpoint).unwrap();
+    let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+    let waker = subscriber.waker();
+    assert_eq!(socket.recv_bytes(0).unwrap(), [1]);
+    let (got, received) = std::sync::mpsc::channel();
+    let stalls = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            loop {
+                match subscriber.wait(None).unwrap() {
+                    Event::Frame(message) => got.send(message.frame_id).unwrap(),
+                    event => return assert_eq!(event, Event::Woken),
+                }
+            }
+        });
+        let send = |frame_id| socket.send(&SyncMessage::new(frame_id, 1, "mine").to_bytes()[..], 0).unwrap();
+        let (mut frame_id, mut stalls) = (0, 0);
+        for round in 0..3_000 {
+            // One, two or three at once, at any moment of the wait.
+            (0..round * 37 % 1_000).for_each(|_| std::hint::spin_loop());
+            for _ in 0..=round % 3 {
+                frame_id += 1;
+                send(frame_id);
+            }
+            while stalls < STALLS_MAX {
+                match received.recv_timeout(STALL) {
+                    Ok(newest) if newest == frame_id => break,
+                    Ok(_) => {}
+                    Err(_) => stalls += 1,
+                }
+            }
+        }
+        waker.wake();
+        stalls
+    });
+    assert!(stalls < STALLS_MAX);
 }

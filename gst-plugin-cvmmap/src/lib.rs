@@ -1,13 +1,15 @@
 //! `libgstcvmmap.so`: GStreamer elements that read from and act as cv-mmap producers.
 
 mod address;
+pub mod body;
 mod cvmmapsink;
 mod cvmmapsrc;
 mod lock;
+mod nats;
 mod picture;
 
 pub use cvmmapsink::CvmmapSink;
-pub use cvmmapsrc::CvmmapSrc;
+pub use cvmmapsrc::{CvmmapSrc, STATUS_MESSAGE};
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     cvmmapsrc::register(plugin)?;

@@ -98,7 +98,11 @@ fn statistics_have_the_documented_fields() {
     ];
     let cases: [(&str, &str, &[&str]); 2] = [
         ("cvmmapsrc", "application/x-cvmmapsrc-stats", &documented),
-        ("cvmmapsink", "application/x-cvmmapsink-stats", &["frames-published", "bytes-published"]),
+        (
+            "cvmmapsink",
+            "application/x-cvmmapsink-stats",
+            &["frames-published", "bytes-published", "planes-unusable", "bodies-published", "bodies-unsent"],
+        ),
     ];
     for (kind, name, fields) in cases {
         let stats = made(kind).property::<gst::Structure>("stats");

@@ -153,3 +153,20 @@ fn a_segment_that_shrinks_under_the_copy_is_invalid() {
         stage.assert_flowing();
     }
 }
+
+#[test]
+fn a_frame_whose_copy_failed_is_tried_again_when_it_is_announced_again() {
+    let mut stage = stage();
+    let (frame_id, picture) = stage.picture();
+    let segment = stage.place.segment();
+    *stage.hook.lock().unwrap() = Some(Box::new(move || {
+        OpenOptions::new().write(true).open(segment).unwrap().set_len(1_000).unwrap();
+    }));
+    stage.producer.publish(&picture, frame_id, 7);
+    stage.player.wait_stat("frames-invalid", 1);
+    stage.producer.publish(&picture, frame_id, 7);
+    assert_eq!(stage.player.pull().rows, picture.rows());
+    stage.producer.announce(frame_id, 7);
+    stage.player.wait_stat("frames-repeated", 1);
+    stage.assert_flowing();
+}

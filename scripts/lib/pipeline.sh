@@ -19,7 +19,7 @@ trap 'exit 130' INT TERM
 
 build_programs() {
   if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
-  cargo build --workspace --locked --quiet --profile "$profile"
+  cargo build --locked --quiet --profile "$profile" --package cvmmap-streamer --package gst-plugin-cvmmap --package gst-plugin-flvhevc
   export GST_PLUGIN_PATH=$PWD/$programs
 }
 
@@ -67,9 +67,10 @@ start_streamer() {
   pids+=("$streamer_pid")
 }
 
-# play_clip DIR TARGET CLIP: a producer of the clip's pictures in real time.
+# play_clip DIR TARGET CLIP: a producer of the clip's pictures in real time. A clip of seconds that is not over in two
+# minutes has failed.
 play_clip() {
-  gst-launch-1.0 filesrc location="$3" ! decodebin ! videoconvert ! video/x-raw,format=BGR ! cvmmapsink uri="cvmmap://$2" \
+  timeout 120 gst-launch-1.0 filesrc location="$3" ! decodebin ! videoconvert ! video/x-raw,format=BGR ! cvmmapsink uri="cvmmap://$2" \
     > "$1/producer.log" 2>&1
 }
 

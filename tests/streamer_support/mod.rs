@@ -82,6 +82,10 @@ impl Running {
         Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -201,7 +205,8 @@ impl RtmpServer {
         let output = ffmpeg()
             .args(["-loglevel", "error", "-progress", "pipe:1", "-i"])
             .arg(&self.file)
-            .args(["-fps_mode", "passthrough", "-f", "null", "-"])
+            // Timestamps as they are: counted in frames, two that came close together would be one.
+            .args(["-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "null", "-"])
             .stdout(Stdio::piped())
             .output()
             .unwrap();

@@ -3,3 +3,5 @@
 pub mod cli;
 pub mod elements;
 pub mod failure;
+pub mod nats;
+pub mod running_time;

@@ -1,14 +1,23 @@
 //! A simulated producer: test pictures under the names of a camera.
 
+mod bodies;
+mod encode;
+mod planes;
+mod timeline;
+
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
-use cvmmap::Address;
+use cvmmap::{Address, body::Format};
 use gst::prelude::*;
 
-use crate::common::{elements, failure::Failure};
+use self::{encode::Encoder, timeline::Timeline};
+use crate::{
+    common::{elements, failure::Failure, nats},
+    streamer::options::{Codec, Skeleton},
+};
 
 /// Name of the publishing element in the pipeline.
 pub const SINK: &str = "simulator";
@@ -26,6 +35,16 @@ pub struct Settings {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
+    /// Whether there is a depth plane.
+    pub depth: bool,
+    /// Whether there is a confidence plane.
+    pub confidence: bool,
+    /// Codec of the encoded plane.
+    pub encoded: Option<Codec>,
+    /// Skeleton of the simulated bodies.
+    pub body: Option<Skeleton>,
+    /// NATS server.
+    pub nats: Option<nats::Server>,
 }
 
 /// A simulated producer.
@@ -44,19 +63,14 @@ impl Simulator {
         let source = elements::make("videotestsrc")?;
         source.set_property("is-live", true);
         source.set_property_from_str("pattern", "ball");
-        if settings.frames != 0 {
-            source.set_property("num-buffers", settings.frames as i32);
-        }
         let filter = elements::make("capsfilter")?;
-        filter.set_property(
-            "caps",
-            gst_video::VideoCapsBuilder::new()
-                .format(gst_video::VideoFormat::Bgr)
-                .width(settings.width as i32)
-                .height(settings.height as i32)
-                .framerate(gst::Fraction::new(settings.fps as i32, 1))
-                .build(),
-        );
+        let caps = gst_video::VideoCapsBuilder::new()
+            .format(gst_video::VideoFormat::Bgr)
+            .width(settings.width as i32)
+            .height(settings.height as i32)
+            .framerate(gst::Fraction::new(settings.fps as i32, 1))
+            .build();
+        filter.set_property("caps", &caps);
         let sink = elements::make("cvmmapsink")?;
         sink.set_property("name", SINK);
         // The source keeps the pace; waiting a second time would make each frame older by the pipeline's latency.
@@ -64,6 +78,12 @@ impl Simulator {
         sink.set_property("shm-name", settings.address.shm_name());
         sink.set_property("zmq-endpoint", settings.address.zmq_endpoint());
         sink.set_property("label", settings.address.label());
+        // Planes may be missing on single frames, and there may be confidence without depth.
+        if settings.confidence || settings.encoded.is_some() {
+            sink.set_property_from_str("abi", "v2.1");
+        }
+        nats::Server::tell(settings.nats.as_ref(), &sink);
+        decorate(&source, &sink, settings, &caps)?;
 
         let published = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&published);
@@ -84,6 +104,68 @@ impl Simulator {
     /// Frames published so far.
     pub fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
+    }
+}
+
+/// Gives each frame its place in the source, and what rides on it.
+fn decorate(source: &gst::Element, sink: &gst::Element, settings: &Settings, caps: &gst::Caps) -> Result<(), Failure> {
+    let timeline = Arc::new(Timeline::new(settings.frames, settings.fps));
+    let sought = Arc::clone(&timeline);
+    sink.connect("seek-source", false, move |values| {
+        let landed = values[1].get::<u64>().ok().and_then(|target| sought.seek(target));
+        let landed = landed.map(|landed| gst::Structure::builder("landed").field("landed-timestamp", landed).build());
+        Some(landed.to_value())
+    });
+    let encoder = settings.encoded.map(|codec| Encoder::new(codec, caps, settings.fps)).transpose()?;
+    let encoder = Mutex::new(encoder);
+    let (settings, weak_sink) = (settings.clone(), sink.downgrade());
+    elements::pad(source, "src").add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(moment) = timeline.advance() else {
+            info.flow_res = Err(gst::FlowError::Eos);
+            return gst::PadProbeReturn::Handled;
+        };
+        if moment.index == 0
+            && let (Some(sink), Some((start, end))) = (weak_sink.upgrade(), timeline.bounds())
+        {
+            let told = gst::Structure::builder("source").field("kind", "finite").field("can-seek", true);
+            sink.set_property("source-info", told.field("start", start).field("end", end).build());
+        }
+        if let Some(buffer) = info.buffer_mut() {
+            let buffer = buffer.make_mut();
+            if let Some(captured) = moment.timestamp_ns {
+                let unix = gst::Caps::new_empty_simple("timestamp/x-unix");
+                let captured = gst::ClockTime::from_nseconds(captured);
+                gst::ReferenceTimestampMeta::add(buffer, &unix, captured, gst::ClockTime::NONE);
+            }
+            let encoder = &mut *encoder.lock().unwrap_or_else(PoisonError::into_inner);
+            load(buffer, moment.index, &settings, encoder.as_mut());
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// Puts planes and bodies on a picture.
+fn load(buffer: &mut gst::BufferRef, index: u32, settings: &Settings, encoder: Option<&mut Encoder>) {
+    let size = (settings.width, settings.height);
+    if let Some(encoder) = encoder
+        && let Some(unit) = encoder.encode(buffer)
+    {
+        planes::attach_unit(buffer, encoder.codec(), &unit);
+    }
+    if settings.depth {
+        planes::attach_floats(buffer, "depth", planes::depth(index, size), size, Some("millimeter"));
+    }
+    if settings.confidence {
+        planes::attach_floats(buffer, "confidence", planes::confidence(size), size, None);
+    }
+    if let Some(skeleton) = settings.body {
+        let format = match skeleton {
+            Skeleton::Body18 => Format::Body18,
+            Skeleton::Body34 => Format::Body34,
+            Skeleton::Body38 => Format::Body38,
+        };
+        gstcvmmap::body::attach_packet(buffer, &bodies::packet(index, format, size));
     }
 }
 

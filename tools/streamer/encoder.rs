@@ -1,4 +1,7 @@
-//! Which encoder runs, and with what settings.
+//! Which encoder runs, and why that one.
+
+mod candidates;
+mod probe;
 
 use gst::prelude::*;
 
@@ -7,6 +10,8 @@ use super::{
     plan::Encoding,
 };
 use crate::common::{elements, failure::Failure};
+use candidates::{CANDIDATES, Candidate, Kind};
+use probe::Obstacle;
 
 /// Bits for each pixel of each frame: enough for camera pictures at the fast presets that latency asks for.
 const H264_BITS_PER_PIXEL: f64 = 0.10;
@@ -18,114 +23,195 @@ const KBIT_MIN: u32 = 1000;
 const KBIT_MAX: u32 = 100_000;
 /// Frame rate for the bit rate of a producer that tells none.
 const ASSUMED_FPS: f64 = 30.0;
-/// x265 takes no side below this.
-const H265_SIDE_MIN: i32 = 16;
+/// H.265 codes blocks of this size, and x265 takes no side below it; neither does OpenH264.
+const BLOCK: i32 = 16;
 
 /// An encoder that is there and opens.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    factory: &'static str,
-    codec: Codec,
-    hardware: bool,
+    candidate: &'static Candidate,
+    /// Why not another one.
     note: Option<String>,
 }
 
 impl Choice {
-    /// Picks the encoder: NVENC first, where the device allows it.
+    /// Picks the first encoder that is there and opens, of those that the device allows.
     ///
     /// # Errors
-    /// [`Failure::Pipeline`] when no allowed encoder is there.
-    pub fn pick(encoding: &Encoding) -> Result<Self, Failure> {
-        let hardware = match encoding.codec {
-            Codec::H264 => "nvh264enc",
-            Codec::H265 => "nvh265enc",
+    /// [`Failure::Pipeline`] when there is none.
+    pub fn pick(codec: Codec, encoding: &Encoding) -> Result<Self, Failure> {
+        let allowed = |candidate: &Candidate| match encoding.device {
+            EncoderDevice::Auto => true,
+            EncoderDevice::Nvidia => candidate.kind == Kind::Nvenc,
+            EncoderDevice::Jetson => candidate.kind == Kind::Jetson,
+            EncoderDevice::Vaapi => candidate.kind == Kind::Vaapi,
+            EncoderDevice::Software => candidate.kind == Kind::Software,
         };
-        if encoding.device == EncoderDevice::Software {
-            return Self::software(encoding.codec, None);
-        }
-        match (opens(hardware), encoding.device) {
-            (Ok(()), _) => Ok(Self { factory: hardware, codec: encoding.codec, hardware: true, note: None }),
-            (Err(reason), EncoderDevice::Nvidia) => Err(Failure::Pipeline(format!(
-                "--encoder-device nvidia: {reason}; install the NVIDIA driver and GStreamer's nvcodec plugin, or take \
-                 --encoder-device auto or software"
-            ))),
-            (Err(reason), _) => Self::software(encoding.codec, Some(reason)),
-        }
+        Self::first(codec, encoding, allowed).map_err(|passed_over| {
+            let (flag, remedy) = match encoding.device {
+                EncoderDevice::Auto => ("auto", SOFTWARE_REMEDY),
+                EncoderDevice::Software => ("software", SOFTWARE_REMEDY),
+                EncoderDevice::Nvidia => ("nvidia", "install the NVIDIA driver and GStreamer's nvcodec plugin"),
+                EncoderDevice::Jetson => ("jetson", "install NVIDIA's L4T GStreamer plugins (nvidia-l4t-gstreamer)"),
+                EncoderDevice::Vaapi => ("vaapi", "install the card's VA-API driver and GStreamer's va plugin"),
+            };
+            let otherwise = match encoding.device {
+                EncoderDevice::Auto | EncoderDevice::Software => "",
+                _ => ", or take --encoder-device auto or software",
+            };
+            Failure::Pipeline(format!("--encoder-device {flag}: {passed_over}; {remedy}{otherwise}"))
+        })
     }
 
-    /// The software encoder, after the hardware one let the run down.
+    /// A software encoder, after the hardware one let the run down; `why` says how.
     ///
     /// # Errors
-    /// [`Failure::Pipeline`] when it is not there.
-    pub fn software(codec: Codec, note: Option<String>) -> Result<Self, Failure> {
-        let factory = match codec {
-            Codec::H264 => "x264enc",
-            Codec::H265 => "x265enc",
-        };
-        if gst::ElementFactory::find(factory).is_none() {
-            return Err(elements::missing(factory));
+    /// [`Failure::Pipeline`] when there is none.
+    pub fn software(codec: Codec, encoding: &Encoding, why: &str) -> Result<Self, Failure> {
+        let software = |candidate: &Candidate| candidate.kind == Kind::Software;
+        let found = Self::first(codec, encoding, software)
+            .map_err(|passed_over| Failure::Pipeline(format!("{why}; {passed_over}; {SOFTWARE_REMEDY}")))?;
+        Ok(Self { note: Some(why.to_owned()), ..found })
+    }
+
+    /// The first that works, or why none does.
+    fn first(codec: Codec, encoding: &Encoding, allowed: impl Fn(&Candidate) -> bool) -> Result<Self, String> {
+        let mut passed_over = Vec::new();
+        for candidate in CANDIDATES.iter().filter(|candidate| candidate.codec == codec && allowed(candidate)) {
+            let obstacle = match probe::look_at(candidate) {
+                Ok(()) if encoding.b_frames > 0 && !candidate.b_frames => Obstacle::NoBFrames,
+                Ok(()) => return Ok(Self { candidate, note: told(&passed_over) }),
+                Err(obstacle) => obstacle,
+            };
+            passed_over.push((candidate.factory, obstacle));
         }
-        Ok(Self { factory, codec, hardware: false, note })
+        Err(told(&passed_over).unwrap_or_default())
     }
 
     /// Element name of the encoder.
     pub fn name(&self) -> &'static str {
-        self.factory
+        self.candidate.factory
     }
 
     /// Whether the encoder is hardware.
     pub fn is_hardware(&self) -> bool {
-        self.hardware
+        self.candidate.kind != Kind::Software
     }
 
     /// One line for the user.
     pub fn sentence(&self) -> String {
-        let kind = if self.hardware { "NVENC" } else { "software" };
+        let kind = match self.candidate.kind {
+            Kind::Nvenc => "NVENC",
+            Kind::Jetson => "Jetson",
+            Kind::Vaapi => "VA-API",
+            Kind::Software => "software",
+        };
         match &self.note {
-            Some(note) => format!("encoder: {} ({kind}; {note})", self.factory),
-            None => format!("encoder: {} ({kind})", self.factory),
+            Some(note) => format!("encoder: {} ({kind}; {note})", self.name()),
+            None => format!("encoder: {} ({kind})", self.name()),
         }
-    }
-
-    /// Raw format that the encoder is fed with.
-    pub fn input_format(&self) -> &'static str {
-        if self.hardware { "NV12" } else { "I420" }
     }
 
     /// Smallest side that the encoder takes.
     pub fn side_min(&self) -> i32 {
-        match self.codec {
-            Codec::H264 => 2,
-            Codec::H265 => H265_SIDE_MIN,
+        match (self.candidate.codec, self.candidate.factory) {
+            (Codec::H265, _) | (_, "openh264enc") => BLOCK,
+            (Codec::H264, _) => 2,
         }
     }
 
-    /// Makes the encoder with low-latency settings.
+    /// Makes the encoder with low-latency settings, behind what brings I420 pictures to its input. It is the last.
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when it cannot be made.
-    pub fn make(&self, encoding: &Encoding) -> Result<gst::Element, Failure> {
-        let encoder = elements::make(self.factory)?;
-        match (self.hardware, self.codec) {
-            (true, _) => set_nvenc(&encoder, encoding),
-            (false, Codec::H264) => set_x264(&encoder, encoding),
-            (false, Codec::H265) => set_x265(&encoder, encoding),
+    pub fn make(&self, encoding: &Encoding) -> Result<Vec<gst::Element>, Failure> {
+        let Candidate { format, upload, .. } = self.candidate;
+        let raw = || gst::Caps::builder("video/x-raw").field("format", *format);
+        let mut chain = vec![elements::make("videoconvert")?, elements::filter(raw().build())?];
+        if let Some(upload) = upload {
+            chain.push(elements::make(upload.element)?);
+            chain.push(elements::filter(raw().features([upload.memory]).build())?);
         }
-        Ok(encoder)
+        let encoder = elements::make(self.candidate.factory)?;
+        for (name, value) in (self.candidate.settings)(encoding) {
+            set(&encoder, name, &value);
+        }
+        follow_picture(&encoder, self.candidate);
+        if self.candidate.factory == "x265enc" {
+            keep_last_headers(&encoder);
+        }
+        chain.push(encoder);
+        Ok(chain)
     }
+}
 
-    /// Bit rate in kbit/s for pictures of these caps.
-    pub fn bitrate(&self, caps: &gst::CapsRef) -> Option<u32> {
-        let structure = caps.structure(0)?;
-        let width = structure.get::<i32>("width").ok()?;
-        let height = structure.get::<i32>("height").ok()?;
-        let fps = structure
-            .get::<gst::Fraction>("framerate")
-            .ok()
-            .filter(|rate| rate.numer() > 0)
-            .map_or(ASSUMED_FPS, |rate| f64::from(rate.numer()) / f64::from(rate.denom()));
-        Some(bitrate(self.codec, width, height, fps))
+const SOFTWARE_REMEDY: &str =
+    "install x264enc (Debian: gstreamer1.0-plugins-ugly) or x265enc (gstreamer1.0-plugins-bad)";
+
+/// Encoders that were passed over, together by what is wrong with them.
+fn told(passed_over: &[(&str, Obstacle)]) -> Option<String> {
+    let mut groups = Vec::<(&Obstacle, Vec<&str>)>::new();
+    for (factory, obstacle) in passed_over {
+        match groups.iter_mut().find(|(known, _)| *known == obstacle) {
+            Some((_, factories)) => factories.push(factory),
+            None => groups.push((obstacle, vec![factory])),
+        }
     }
+    let groups = groups.iter().map(|(obstacle, factories)| format!("{obstacle}: {}", factories.join(", ")));
+    Some(groups.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+}
+
+/// Sets a property that elements of one name have in some releases and on some cards only.
+fn set(encoder: &gst::Element, name: &str, value: &str) {
+    if let Some(spec) = encoder.find_property(name)
+        && let Ok(value) = gst::glib::Value::deserialize_with_pspec(value, &spec)
+    {
+        encoder.set_property_from_value(name, &value);
+    }
+}
+
+/// Sets the bit rate from the picture's size and rate, each time they change.
+fn follow_picture(encoder: &gst::Element, candidate: &'static Candidate) {
+    elements::pad(encoder, "sink").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
+            && let Some(kbit) = bitrate_for(candidate.codec, event.caps())
+            && let Some(encoder) = pad.parent_element()
+        {
+            encoder.set_property("bitrate", kbit * candidate.bitrate_per_kbit);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// `x265enc` puts headers of its own before the first ones of an encoder. Of the second encoder of a process they may be
+/// another one's, a whole picture included. With `repeat-headers` the keyframe has all that it needs behind them.
+fn keep_last_headers(encoder: &gst::Element) {
+    /// A start code, and the NAL header of a video parameter set. Source: ITU-T H.265, B.1.1 and table 7-1.
+    const VPS: [u8; 5] = [0, 0, 1, 0x40, 0x01];
+    elements::pad(encoder, "src").add_probe(gst::PadProbeType::BUFFER, |_, info| {
+        let Some(unit) = info.buffer_mut().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT)) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let last = unit.map_readable().ok().and_then(|bytes| bytes.windows(VPS.len()).rposition(|at| at == VPS));
+        if let Some(last) = last {
+            // The place was found in it.
+            let _ = unit.make_mut().resize(last..);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Bit rate in kbit/s for pictures of these caps.
+fn bitrate_for(codec: Codec, caps: &gst::CapsRef) -> Option<u32> {
+    let structure = caps.structure(0)?;
+    let width = structure.get::<i32>("width").ok()?;
+    let height = structure.get::<i32>("height").ok()?;
+    let fps = structure
+        .get::<gst::Fraction>("framerate")
+        .ok()
+        .filter(|rate| rate.numer() > 0)
+        .map_or(ASSUMED_FPS, |rate| f64::from(rate.numer()) / f64::from(rate.denom()));
+    Some(bitrate(codec, width, height, fps))
 }
 
 fn bitrate(codec: Codec, width: i32, height: i32, fps: f64) -> u32 {
@@ -135,66 +221,6 @@ fn bitrate(codec: Codec, width: i32, height: i32, fps: f64) -> u32 {
     };
     let kbit = f64::from(width) * f64::from(height) * fps * per_pixel / 1000.0;
     (kbit as u32).clamp(KBIT_MIN, KBIT_MAX)
-}
-
-/// Whether an encoder is there and its device opens.
-fn opens(factory: &str) -> Result<(), String> {
-    let Some(encoder) = gst::ElementFactory::find(factory) else {
-        return Err(format!("NVENC is not there: no element {factory}"));
-    };
-    let encoder = encoder.create().build().map_err(|_| format!("NVENC is not there: {factory} cannot be made"))?;
-    let opened = encoder.set_state(gst::State::Ready);
-    // An element in NULL has let go of its device.
-    let _ = encoder.set_state(gst::State::Null);
-    opened.map(|_| ()).map_err(|_| format!("NVENC does not open: {factory} finds no usable device"))
-}
-
-fn set_x264(encoder: &gst::Element, encoding: &Encoding) {
-    encoder.set_property_from_str("tune", "zerolatency");
-    encoder.set_property_from_str("speed-preset", "superfast");
-    encoder.set_property("key-int-max", encoding.gop);
-    encoder.set_property("bframes", encoding.b_frames);
-    encoder.set_property("b-adapt", false);
-    // Access unit delimiters are of no use in RTP and FLV, which frame the units themselves.
-    encoder.set_property("aud", false);
-    // A keyframe exactly every --gop frames, and no other.
-    encoder.set_property("option-string", "scenecut=0:open-gop=0");
-}
-
-fn set_x265(encoder: &gst::Element, encoding: &Encoding) {
-    let Encoding { gop, b_frames, .. } = encoding;
-    // B-frames need a look ahead of their own number and one; without any there is none.
-    let lookahead = if *b_frames == 0 { 0 } else { b_frames + 1 };
-    encoder.set_property_from_str("tune", "zerolatency");
-    encoder.set_property_from_str("speed-preset", "ultrafast");
-    encoder.set_property("key-int-max", *gop as i32);
-    encoder.set_property(
-        "option-string",
-        format!(
-            "bframes={b_frames}:b-adapt=0:rc-lookahead={lookahead}:min-keyint={gop}:scenecut=0:open-gop=0:\
-             repeat-headers=1"
-        ),
-    );
-}
-
-/// The properties of NVENC elements differ between GStreamer releases and between cards.
-fn set_nvenc(encoder: &gst::Element, encoding: &Encoding) {
-    for (name, value) in [
-        ("preset", "low-latency-hq"),
-        ("zerolatency", "true"),
-        ("rc-mode", "cbr"),
-        ("strict-gop", "true"),
-        ("gop-size", encoding.gop.to_string().as_str()),
-        ("bframes", encoding.b_frames.to_string().as_str()),
-        ("b-frames", encoding.b_frames.to_string().as_str()),
-    ] {
-        let Some(spec) = encoder.find_property(name) else {
-            continue;
-        };
-        if let Ok(value) = gst::glib::Value::deserialize_with_pspec(value, &spec) {
-            encoder.set_property_from_value(name, &value);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -207,5 +233,13 @@ mod tests {
         assert_eq!(bitrate(Codec::H265, 1920, 1080, 30.0), 4354);
         assert_eq!(bitrate(Codec::H264, 320, 180, 10.0), KBIT_MIN);
         assert_eq!(bitrate(Codec::H264, 16384, 16384, 1000.0), KBIT_MAX);
+    }
+
+    #[test]
+    fn encoders_are_passed_over_together_by_what_is_wrong_with_them() {
+        let passed_over =
+            [("nvh264enc", Obstacle::Closed), ("vah264enc", Obstacle::Absent), ("vah264lpenc", Obstacle::Absent)];
+        assert_eq!(told(&passed_over).unwrap(), "does not open: nvh264enc; not installed: vah264enc, vah264lpenc");
+        assert_eq!(told(&[]), None);
     }
 }

@@ -1,10 +1,13 @@
 //! The command line as typed. What it means, and whether it may, is decided in [`super::plan`].
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-use crate::common::cli::VERSION;
+use crate::{
+    common::{cli::VERSION, nats::NatsArgs},
+    recorder::args::RecordingArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +17,9 @@ Examples:
   Publish H.265 to an RTMP server:
     cvmmap_streamer --input-uri cvmmap://zed1 --codec h265 \\
       --rtmp --rtmp-url rtmp://127.0.0.1:1935/live/zed1 --rtmp-mode enhanced
+  Send on what a camera encodes itself:
+    cvmmap_streamer --input-uri cvmmap://zed1 --input-video-source encoded \\
+      --rtp --rtp-endpoint 127.0.0.1:5004 --rtp-sdp /tmp/zed1.sdp
   Simulate a camera of 300 frames for any consumer:
     cvmmap_streamer --input-mode dummy --shm-name test_stream \\
       --zmq-endpoint ipc:///tmp/test_sync.ipc --dummy-label teststream
@@ -50,17 +56,21 @@ pub struct Options {
     /// ZeroMQ PUB endpoint of the producer's frame sync
     #[arg(long, value_name = "URI", help_heading = "Input")]
     pub zmq_endpoint: Option<String>,
-    /// NATS server of the producer's control, status and body messages; video goes on without it
-    #[arg(long, value_name = "URL", default_value = "nats://localhost:4222", help_heading = "Input")]
-    pub nats_url: String,
+    /// What to take of each frame: the producer's own H.264 or H.265, sent on without an encoder, or the picture
+    #[arg(long, value_enum, default_value_t = VideoSource::Auto, help_heading = "Input")]
+    pub input_video_source: VideoSource,
     /// Frames that wait for the encoder at most; 1 keeps the newest alone
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Input")]
     pub queue_size: u32,
 
-    /// Video codec
+    /// Control, status and body messages of the producer; video goes on without them
+    #[command(flatten)]
+    pub nats: NatsArgs,
+
+    /// Video codec; may be left out for a producer that encodes itself
     #[arg(long, value_enum, help_heading = "Codec")]
     pub codec: Option<Codec>,
-    /// Encoder: NVENC when there, else software; or one of them and no other
+    /// Encoder: the first that works, and software when it stops working; or one kind and no other
     #[arg(long, value_enum, default_value_t = EncoderDevice::Auto, help_heading = "Codec")]
     pub encoder_device: EncoderDevice,
     /// Frames from one keyframe to the next
@@ -85,7 +95,7 @@ pub struct Options {
     /// Publish to RTMP servers; one that is not there, breaks or hangs is tried again until the run ends
     #[arg(long, help_heading = "Output")]
     pub rtmp: bool,
-    /// RTMP publish URL: rtmp://HOST[:PORT]/APP/STREAM. Several times for several servers
+    /// RTMP publish URL: rtmp[s]://HOST[:PORT]/APP/STREAM. Several times for several servers
     #[arg(long, value_name = "URL", help_heading = "Output")]
     pub rtmp_url: Vec<String>,
     /// H.265 packaging, required for H.265: Enhanced RTMP (FourCC hvc1) or the domestic extension (codec id 12)
@@ -100,6 +110,12 @@ pub struct Options {
     /// Longest wait before an RTMP server is tried again
     #[arg(long, value_name = "MS", default_value_t = 1500, help_heading = "Output")]
     pub rtmp_retry_max_ms: u32,
+    /// Certificates (PEM) that an rtmps:// server's has to be signed by, or be [default: the system's authorities]
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub rtmp_ca_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub recording: RecordingArgs,
 
     /// Process this many frames, then exit; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]
@@ -123,6 +139,32 @@ pub struct Options {
     /// Height of the simulated picture
     #[arg(long, value_name = "PIXELS", default_value_t = 360, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_height: u32,
+    /// Publish a depth plane as well, and with --dummy-confidence how far it is to be trusted
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_depth: bool,
+    /// Publish a confidence plane as well
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_confidence: bool,
+    /// Publish each picture encoded as well
+    #[arg(long, value_enum, value_name = "CODEC", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_encoded: Option<Codec>,
+    /// Publish simulated skeletons of so many keypoints over NATS
+    #[arg(long, value_enum, value_name = "KEYPOINTS", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_body: Option<Skeleton>,
+}
+
+/// `--dummy-body`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Skeleton {
+    /// 18 keypoints
+    #[value(name = "18")]
+    Body18,
+    /// 34 keypoints
+    #[value(name = "34")]
+    Body34,
+    /// 38 keypoints
+    #[value(name = "38")]
+    Body38,
 }
 
 /// `--run-mode`.
@@ -141,6 +183,17 @@ pub enum InputMode {
     Dummy,
 }
 
+/// `--input-video-source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VideoSource {
+    /// The producer's access units when it has them in the codec asked for, else its pictures
+    Auto,
+    /// The pictures
+    Raw,
+    /// The producer's access units, and nothing else
+    Encoded,
+}
+
 /// `--codec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
@@ -150,14 +203,27 @@ pub enum Codec {
     H265,
 }
 
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+        })
+    }
+}
+
 /// `--encoder-device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EncoderDevice {
-    /// NVENC when there, else software
+    /// NVENC, Jetson, VA-API or software: the first that works
     Auto,
     /// NVENC or nothing
     Nvidia,
-    /// x264 or x265
+    /// The encoder of an NVIDIA Jetson or nothing
+    Jetson,
+    /// VA-API (Intel, AMD) or nothing
+    Vaapi,
+    /// x264, OpenH264 or x265
     Software,
 }
 

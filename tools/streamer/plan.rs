@@ -10,11 +10,15 @@ use cvmmap::{Address, AddressError, Target};
 
 use super::{
     endpoint,
-    options::{Codec, EncoderDevice, InputMode, Options, RtmpMode},
+    options::{Codec, EncoderDevice, InputMode, Options, RtmpMode, VideoSource},
     outlet::retry,
     rtmp_url::RtmpUrl,
 };
-use crate::{common::failure::Failure, simulator};
+use crate::{
+    common::{failure::Failure, nats},
+    recorder::args::Recordings,
+    simulator,
+};
 
 /// Longest simulator label in bytes. Source: cv-mmap IPC contract, section 3.
 const LABEL_MAX: usize = cvmmap::LABEL_SIZE;
@@ -45,18 +49,26 @@ pub struct Plan {
 pub struct Stream {
     /// Producer.
     pub input: Input,
+    /// NATS server.
+    pub nats: Option<nats::Server>,
     /// Frames that wait for the encoder at most.
     pub queue_size: u32,
     /// End after this many frames; 0 is unlimited.
     pub max_frames: u64,
     /// End when no frame has come for this long; 0 waits for ever.
     pub idle_timeout_ms: u32,
+    /// What to take of each frame.
+    pub video_source: VideoSource,
+    /// Codec; none is that of the producer's access units.
+    pub codec: Option<Codec>,
     /// How to encode.
     pub encoding: Encoding,
     /// RTP outputs.
     pub rtp: Vec<Rtp>,
     /// RTMP outputs.
     pub rtmp: Vec<Rtmp>,
+    /// What is recorded, and how.
+    pub recordings: Recordings,
 }
 
 /// Which producer.
@@ -71,8 +83,6 @@ pub enum Input {
 /// How to encode.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoding {
-    /// Codec.
-    pub codec: Codec,
     /// Which encoders may be taken.
     pub device: EncoderDevice,
     /// Frames from one keyframe to the next.
@@ -103,6 +113,8 @@ pub struct Rtmp {
     pub retry: retry::Bounds,
     /// Whether the run fails when the first attempt does.
     pub required: bool,
+    /// Authorities that vouch for an `rtmps://` server, in place of the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Plan {
@@ -112,39 +124,30 @@ impl Plan {
     /// [`Failure::Usage`] for what contradicts itself or the specification, [`Failure::Configuration`] for what cannot
     /// be set up.
     pub fn new(options: &Options) -> Result<Self, Failure> {
-        check_nats_url(&options.nats_url)?;
+        let nats = options.nats.server()?;
         check_latency_knobs(options)?;
         let simulated = options.input_mode == InputMode::Dummy;
         let input = input(options)?;
         let rtp = rtp(options)?;
         let rtmp = rtmp(options)?;
+        let recordings = Recordings::new(&options.recording, options.b_frames)?;
 
         // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
-        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() {
+        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() && recordings.is_empty() {
             None
         } else {
-            Some(stream(options, input.clone(), rtp, rtmp)?)
+            Some(stream(options, input.clone(), nats.clone(), rtp, rtmp, recordings)?)
         };
-        Ok(Self { simulator: simulated.then(|| simulator(options, &input)).transpose()?, stream, json: options.json })
+        let simulator = simulated.then(|| simulator(options, &input, nats.clone())).transpose()?;
+        if let Some(nats) = nats {
+            nats.check()?;
+        }
+        Ok(Self { simulator, stream, json: options.json })
     }
 }
 
 fn usage(message: impl Into<String>) -> Failure {
     Failure::Usage(message.into())
-}
-
-fn check_nats_url(text: &str) -> Result<(), Failure> {
-    let valid = text.split_once("://").is_some_and(|(scheme, rest)| {
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        matches!(scheme, "nats" | "tls") && endpoint::split(host).is_some()
-    });
-    if valid {
-        Ok(())
-    } else {
-        // The text itself may hold a password: it is not repeated.
-        Err(usage("--nats-url must be nats://HOST[:PORT] or tls://HOST[:PORT]"))
-    }
 }
 
 fn check_latency_knobs(options: &Options) -> Result<(), Failure> {
@@ -254,6 +257,9 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
         )));
     }
     if !options.rtmp {
+        if options.rtmp_ca_file.is_some() {
+            return Err(usage("--rtmp-ca-file needs --rtmp"));
+        }
         return match (options.rtmp_url.is_empty(), options.rtmp_mode, options.rtmp_required) {
             (false, ..) => Err(usage("--rtmp-url needs --rtmp")),
             (_, Some(_), _) => Err(usage("--rtmp-mode needs --rtmp")),
@@ -267,41 +273,73 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     let urls = options.rtmp_url.iter().map(|text| RtmpUrl::parse(text)).collect::<Option<Vec<_>>>();
     let Some(urls) = urls else {
         // The text itself may hold a stream key: it is not repeated.
-        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM"));
+        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM, or rtmps://"));
     };
     if let Some(url) = twice(&urls) {
         return Err(usage(format!("--rtmp-url {url} is given twice")));
     }
-    match (options.codec, options.rtmp_mode) {
-        (Some(Codec::H264), Some(RtmpMode::Domestic)) => {
-            return Err(usage("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264"));
-        }
-        (Some(Codec::H265), None) => {
-            return Err(usage("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"));
-        }
-        _ => {}
+    if options.rtmp_ca_file.is_some() && !urls.iter().any(RtmpUrl::is_tls) {
+        return Err(usage("--rtmp-ca-file needs an --rtmp-url that begins with rtmps://"));
+    }
+    if let Some(codec) = options.codec {
+        check_packaging(codec, options.rtmp_mode).map_err(usage)?;
     }
     let [min, max] = [min, max].map(|ms| Duration::from_millis(ms.into()));
     let (mode, required) = (options.rtmp_mode, options.rtmp_required);
-    Ok(urls.into_iter().map(|url| Rtmp { url, mode, retry: retry::Bounds { min, max }, required }).collect())
+    let (retry, ca_file) = (retry::Bounds { min, max }, &options.rtmp_ca_file);
+    Ok(urls.into_iter().map(|url| Rtmp { url, mode, retry, required, ca_file: ca_file.clone() }).collect())
 }
 
-fn stream(options: &Options, input: Input, rtp: Vec<Rtp>, rtmp: Vec<Rtmp>) -> Result<Stream, Failure> {
-    let Some(codec) = options.codec else {
-        return Err(usage("--codec h264 or --codec h265 is missing"));
+/// Whether a codec can be published over RTMP in this mode.
+///
+/// # Errors
+/// A sentence that says what to do.
+pub fn check_packaging(codec: Codec, mode: Option<RtmpMode>) -> Result<(), &'static str> {
+    match (codec, mode) {
+        (Codec::H264, Some(RtmpMode::Domestic)) => {
+            Err("--rtmp-mode domestic is a packaging of H.265; leave it out for --codec h264")
+        }
+        (Codec::H265, None) => Err("--codec h265 over RTMP needs --rtmp-mode enhanced or --rtmp-mode domestic"),
+        _ => Ok(()),
+    }
+}
+
+fn stream(
+    options: &Options,
+    input: Input,
+    nats: Option<nats::Server>,
+    rtp: Vec<Rtp>,
+    rtmp: Vec<Rtmp>,
+    recordings: Recordings,
+) -> Result<Stream, Failure> {
+    let video_source = match (options.input_mode, options.input_video_source) {
+        (InputMode::Dummy, VideoSource::Encoded) if options.dummy_encoded.is_none() => {
+            return Err(usage(
+                "the simulated producer has pictures alone; leave --input-video-source out, or add --dummy-encoded",
+            ));
+        }
+        (InputMode::Dummy, _) if options.dummy_encoded.is_none() => VideoSource::Raw,
+        (_, video_source) => video_source,
     };
+    if options.codec.is_none() && video_source == VideoSource::Raw {
+        return Err(usage("--codec h264 or --codec h265 is missing"));
+    }
     Ok(Stream {
         input,
+        nats,
         queue_size: options.queue_size,
         max_frames: options.ingest_max_frames,
         idle_timeout_ms: options.ingest_idle_timeout_ms,
-        encoding: Encoding { codec, device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
+        video_source,
+        codec: options.codec,
+        encoding: Encoding { device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
         rtp,
         rtmp,
+        recordings,
     })
 }
 
-fn simulator(options: &Options, input: &Input) -> Result<simulator::Settings, Failure> {
+fn simulator(options: &Options, input: &Input, nats: Option<nats::Server>) -> Result<simulator::Settings, Failure> {
     let address = match (input, &options.dummy_label) {
         (Input::Target(target), Some(label)) if label != target.instance() => {
             return Err(usage(format!(
@@ -339,5 +377,10 @@ fn simulator(options: &Options, input: &Input) -> Result<simulator::Settings, Fa
         fps: options.dummy_fps,
         width: options.dummy_width,
         height: options.dummy_height,
+        depth: options.dummy_depth,
+        confidence: options.dummy_confidence,
+        encoded: options.dummy_encoded,
+        body: options.dummy_body,
+        nats,
     })
 }

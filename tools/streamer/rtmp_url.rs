@@ -55,6 +55,11 @@ impl RtmpUrl {
         &self.text
     }
 
+    /// Whether the server is reached through TLS.
+    pub fn is_tls(&self) -> bool {
+        self.text.starts_with("rtmps:")
+    }
+
     /// `text` with every secret of this URL masked where it stands as a word.
     pub fn redact(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| mask_word(&text, secret))
@@ -151,6 +156,7 @@ mod tests {
             assert_eq!(url.to_string(), shown);
             assert_eq!(format!("{url:?}"), format!("RtmpUrl({shown})"));
             assert_eq!(url.reveal(), text);
+            assert_eq!(url.is_tls(), text.starts_with("rtmps"));
         }
     }
 

@@ -1,16 +1,17 @@
 //! A run from the checked plan to the summary.
 
-use std::io::Write;
+use std::{io::Write, sync::Arc, time::Duration};
 
 use super::{
-    encoder,
-    options::{EncoderDevice, Options},
-    pipeline::Streamer,
+    events::Events,
+    options::Options,
     plan::{Plan, Stream},
+    recorder_service::RecorderService,
+    stream::Streamer,
     summary::{self, Summary},
-    supervisor::{Ending, Supervisor},
+    supervisor::Supervisor,
 };
-use crate::{common::failure::Failure, simulator::Simulator};
+use crate::{common::failure::Failure, recorder::Recorders, simulator::Simulator};
 
 /// Runs what was typed, to its end.
 ///
@@ -25,11 +26,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
 
     // Signals are heard from here on: nothing that is set up below is left behind by one.
-    let supervisor = Supervisor::new();
+    let events = Events::new();
     let simulator = plan.simulator.as_ref().map(Simulator::new).transpose()?;
     let (outcome, stream) = match &plan.stream {
-        None => (supervisor.run(simulator.as_ref(), None).map(|_| ()), None),
-        Some(plan) => run_stream(&supervisor, simulator.as_ref(), plan)?,
+        None => (Supervisor::new(&events, simulator.as_ref(), None).run(), None),
+        Some(plan) => run_stream(&events, simulator.as_ref(), plan)?,
     };
     if let Err(Failure::Configuration(_)) = outcome {
         // Nothing ran.
@@ -43,30 +44,37 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     outcome
 }
 
+/// How long files may take to be made whole when the run is over.
+const FINISH_MAX: Duration = Duration::from_secs(30);
+
 type Account = (Result<(), Failure>, Option<summary::Stream>);
 
-/// Streams; a second time, in software, when the hardware encoder turns out not to work.
-fn run_stream(supervisor: &Supervisor, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
-    let encoding = &plan.encoding;
-    if plan.rtp.is_empty() && plan.rtmp.is_empty() {
+/// Streams and records.
+fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
+    if plan.rtp.is_empty() && plan.rtmp.is_empty() && plan.recordings.is_empty() {
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
-    let mut choice = encoder::Choice::pick(encoding)?;
-    loop {
-        let streamer = Streamer::new(plan, choice)?;
-        let ending = supervisor.run(simulator, Some(&streamer));
-        match ending {
-            Ok(Ending::EncoderBroken(reason)) if encoding.device == EncoderDevice::Auto => {
-                choice = encoder::Choice::software(encoding.codec, Some(reason))?;
-            }
-            Ok(Ending::EncoderBroken(reason)) => {
-                let advice = format!("{reason}; take --encoder-device auto or software");
-                return Ok((Err(Failure::Pipeline(advice)), Some(streamer.summary())));
-            }
-            Ok(Ending::Done) => return Ok((Ok(()), Some(streamer.summary()))),
-            Err(failure) => return Ok((Err(failure), Some(streamer.summary()))),
-        }
-    }
+    let recorders = Recorders::new(tell);
+    let streamed = plan.recordings.start(&recorders).and_then(|()| {
+        let _service = RecorderService::start(plan, &recorders)?;
+        stream(events, simulator, plan, &recorders)
+    });
+    let recordings = recorders.finish(FINISH_MAX);
+    let (outcome, summary) = streamed?;
+    let fault = recordings.iter().find_map(|(format, status)| status.fault(*format));
+    let recordings = recordings.iter().map(|(format, status)| summary::Recording::new(*format, status)).collect();
+    Ok((outcome.and(fault.map_or(Ok(()), Err)), summary.map(|stream| summary::Stream { recordings, ..stream })))
+}
+
+fn stream(
+    events: &Events,
+    simulator: Option<&Simulator>,
+    plan: &Stream,
+    recorders: &Arc<Recorders>,
+) -> Result<Account, Failure> {
+    let mut streamer = Streamer::new(plan, recorders)?;
+    let outcome = Supervisor::new(events, simulator, Some(&mut streamer)).run();
+    Ok((outcome, Some(streamer.summary())))
 }
 
 /// One line for the person at the terminal.

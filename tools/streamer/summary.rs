@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::outlet::Meter;
+use super::{latency::Histogram, outlet::Meter};
+use crate::recorder;
 
 /// A run.
 #[derive(Clone, Debug, Serialize)]
@@ -39,13 +40,60 @@ pub struct Stream {
     pub skipped: u64,
     /// Frames that could not be read: unusable metadata, or no segment.
     pub invalid: u64,
-    /// Element name of the encoder.
+    /// Access units that were of no use, for one before them was lost.
+    pub undecodable: u64,
+    /// Element name of the encoder; `passthrough` when the producer encodes, `none` before anything did.
     pub encoder: &'static str,
-    /// Access units out of the encoder.
+    /// Access units out of the encoder, or of the producer.
     pub encoded: u64,
+    /// Milliseconds that the encoder took for a frame.
+    pub encode_ms: Latency,
+    /// Milliseconds from capture to the access unit.
+    pub encoded_latency_ms: Latency,
     /// Outputs by name.
     #[serde(serialize_with = "as_map")]
     pub outputs: Vec<(String, Output)>,
+    /// Recordings, the last one of each format.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<Recording>,
+}
+
+/// One recording.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recording {
+    /// Its format.
+    pub format: &'static str,
+    /// The file, or the last one.
+    pub path: String,
+    /// Files that are whole.
+    pub files: u64,
+    /// Access units recorded.
+    pub video: u64,
+    /// Depth pictures recorded.
+    pub depth: u64,
+    /// Body-tracking packets recorded.
+    pub body: u64,
+    /// Access units, depth pictures and packets that were not, for the disk was too slow.
+    pub dropped: [u64; 3],
+    /// What became of it.
+    pub state: &'static str,
+}
+
+impl Recording {
+    /// The account of one recording.
+    pub fn new(format: recorder::Format, status: &recorder::Status) -> Self {
+        let recorder::Status { path, files, video, depth, body, losses, state, .. } = status;
+        Self {
+            format: format.name(),
+            path: path.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+            files: *files,
+            video: *video,
+            depth: *depth,
+            body: *body,
+            dropped: [losses.video, losses.depth, losses.body],
+            state: state.name(),
+        }
+    }
 }
 
 /// One output.
@@ -60,7 +108,7 @@ pub struct Output {
     /// How often a server agreed to take the stream; of an output that asks one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connects: Option<u64>,
-    /// Milliseconds from capture to sending.
+    /// Milliseconds from capture to the first byte sent.
     pub latency_ms: Latency,
 }
 
@@ -75,15 +123,31 @@ pub struct Latency {
 impl Output {
     /// The account of one output.
     pub fn new(meter: &Meter, state: &'static str, connects: Option<u64>) -> Self {
-        let latency = meter.latency();
-        let at = |percent| latency.percentile(percent).map(milliseconds);
         Self {
             sent: meter.sent(),
             dropped: meter.dropped(),
             state,
             connects,
-            latency_ms: Latency { p50: at(50.0), p95: at(95.0), p99: at(99.0) },
+            latency_ms: Latency::new(&meter.latency()),
         }
+    }
+}
+
+impl Latency {
+    /// Of what was measured.
+    pub fn new(times: &Histogram) -> Self {
+        let at = |percent| times.percentile(percent).map(milliseconds);
+        Self { p50: at(50.0), p95: at(95.0), p99: at(99.0) }
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        let Self { p50, p95, p99 } = self;
+        for (percentile, value) in [("p50", p50), ("p95", p95), ("p99", p99)] {
+            if let Some(value) = value {
+                write!(f, " {name}_{percentile}_ms={value:.1}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -105,22 +169,35 @@ impl fmt::Display for Summary {
         };
         writeln!(
             f,
-            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={}",
-            stream.frames_in, stream.dropped, stream.torn, stream.late, stream.skipped, stream.invalid
+            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={} undecodable={}",
+            stream.frames_in,
+            stream.dropped,
+            stream.torn,
+            stream.late,
+            stream.skipped,
+            stream.invalid,
+            stream.undecodable
         )?;
-        writeln!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
+        write!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
+        stream.encode_ms.write(f, "encode")?;
+        stream.encoded_latency_ms.write(f, "latency")?;
+        writeln!(f)?;
         for (name, output) in &stream.outputs {
             write!(f, "{name}: sent={} dropped={} state={}", output.sent, output.dropped, output.state)?;
             if let Some(connects) = output.connects {
                 write!(f, " connects={connects}")?;
             }
-            let Latency { p50, p95, p99 } = output.latency_ms;
-            for (percentile, value) in [("p50", p50), ("p95", p95), ("p99", p99)] {
-                if let Some(value) = value {
-                    write!(f, " latency_{percentile}_ms={value:.1}")?;
-                }
-            }
+            output.latency_ms.write(f, "latency")?;
             writeln!(f)?;
+        }
+        for recording in &stream.recordings {
+            let Recording { format, path, files, video, depth, body, dropped, state } = recording;
+            let [dropped, depth_dropped, body_dropped] = dropped;
+            writeln!(
+                f,
+                "{format}: video={video} depth={depth} body={body} dropped={dropped} depth_dropped={depth_dropped} \
+                 body_dropped={body_dropped} files={files} state={state} path={path}"
+            )?;
         }
         Ok(())
     }
@@ -140,8 +217,11 @@ mod tests {
                 late: 5,
                 skipped: 3,
                 invalid: 4,
+                undecodable: 0,
                 encoder: "x264enc",
                 encoded: 7,
+                encode_ms: Latency { p50: Some(0.5), p95: Some(0.75), p99: Some(0.9) },
+                encoded_latency_ms: Latency { p50: None, p95: None, p99: None },
                 outputs: vec![
                     (
                         "rtp".to_owned(),
@@ -155,6 +235,16 @@ mod tests {
                     ),
                     ("rtmp".to_owned(), Output::new(&Meter::default(), "retrying", Some(2))),
                 ],
+                recordings: vec![Recording {
+                    format: "mcap",
+                    path: "/day/a.mcap".to_owned(),
+                    files: 1,
+                    video: 7,
+                    depth: 6,
+                    body: 5,
+                    dropped: [1, 2, 3],
+                    state: "finished",
+                }],
             }),
         }
     }
@@ -164,10 +254,11 @@ mod tests {
         assert_eq!(
             summary().to_string(),
             "simulator: published=9\n\
-             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4\n\
-             encoder: name=x264enc encoded=7\n\
+             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4 undecodable=0\n\
+             encoder: name=x264enc encoded=7 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
-             rtmp: sent=0 dropped=0 state=retrying connects=2\n"
+             rtmp: sent=0 dropped=0 state=retrying connects=2\n\
+             mcap: video=7 depth=6 body=5 dropped=1 depth_dropped=2 body_dropped=3 files=1 state=finished path=/day/a.mcap\n"
         );
     }
 
@@ -178,6 +269,7 @@ mod tests {
         assert_eq!(json["frames_in"], 8);
         assert_eq!(json["outputs"]["rtp"]["latency_ms"]["p50"], 1.25);
         assert_eq!(json["outputs"]["rtmp"]["connects"], 2);
+        assert_eq!(json["recordings"][0]["path"], "/day/a.mcap");
         assert!(json["outputs"]["rtp"].get("connects").is_none());
         assert!(json["outputs"]["rtmp"]["latency_ms"]["p99"].is_null());
         let alone = Summary { stream: None, ..summary() };

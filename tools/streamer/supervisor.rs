@@ -1,152 +1,45 @@
 //! The main loop: what pipelines and signals say, until there is nothing left to do.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
-    rc::Rc,
-    time::Duration,
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::{
+    complaint::Warnings,
+    events::{Event, Events, Role},
+    ingest::FRAMES_WAIT,
+    run::tell,
+    stream::Streamer,
+    subject::Subject,
 };
+use crate::{common::failure::Failure, simulator::Simulator};
 
-use gst::{glib, prelude::*};
-
-use super::{complaint, complaint::Warnings, pipeline, pipeline::Streamer, run::tell};
-use crate::{
-    common::failure::Failure,
-    simulator::{self, Simulator},
-};
-
-/// After a signal, outputs have this long to say goodbye,
-const GOODBYE_MAX: Duration = Duration::from_millis(500);
+/// The stream is looked after this often.
+pub const TICK_MS: u32 = 20;
+/// After a signal, encoder and outputs have this long to say goodbye,
+const GOODBYE_MAX: Duration = Duration::from_millis(600);
 /// and after the end of the stream this long to send what is left.
-const DRAIN_MAX: Duration = Duration::from_secs(3);
-/// Outputs are looked after this often.
-const OUTLET_TICK: Duration = Duration::from_millis(20);
+const SENDING_MAX: Duration = Duration::from_secs(3);
 /// After the last simulated frame, the stream is looked at this often,
 const TAIL_TICK: Duration = Duration::from_millis(100);
 /// and ends when nothing has moved for so many looks.
 const TAIL_QUIET_TICKS: u32 = 5;
-/// SIGINT and SIGTERM. Source: signal(7).
-const SIGNALS: [i32; 2] = [2, 15];
 
-/// How a run ended without failing.
-#[derive(Debug)]
-pub enum Ending {
-    /// The stream ended, a limit was reached, or a signal came.
-    Done,
-    /// The hardware encoder gave nothing; why.
-    EncoderBroken(String),
-}
-
-/// Runs pipelines and hears signals.
-#[derive(Debug)]
-pub struct Supervisor {
-    events: Events,
-    /// The simulator outlives a stream that is started over with another encoder.
-    simulator_ended: Cell<bool>,
-    signals: Vec<glib::SourceId>,
-}
-
-type Events = Rc<RefCell<VecDeque<Event>>>;
-
-#[derive(Debug)]
-enum Event {
-    Signal,
-    GoodbyeOver,
-    OutletTick,
-    TailTick,
-    Message(Role, gst::Message),
-}
-
+/// Whether the run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Simulator,
-    Streamer,
+enum Next {
+    Go,
+    End,
 }
 
-impl Supervisor {
-    /// Hears signals from now on.
-    pub fn new() -> Self {
-        let events = Events::default();
-        let signals = SIGNALS
-            .map(|signal| {
-                let events = Rc::clone(&events);
-                glib_unix::unix_signal_add_local(signal, move || {
-                    events.borrow_mut().push_back(Event::Signal);
-                    glib::ControlFlow::Continue
-                })
-            })
-            .into();
-        Self { events, simulator_ended: Cell::new(false), signals }
-    }
-
-    /// Runs until the stream, or without one the simulator, ends.
-    ///
-    /// # Errors
-    /// What an element complains of.
-    pub fn run(&self, simulator: Option<&Simulator>, streamer: Option<&Streamer>) -> Result<Ending, Failure> {
-        let mut run =
-            Run { supervisor: self, simulator, streamer, stopping: false, tail: None, warnings: Warnings::default() };
-        // What an earlier stream had to say is over.
-        self.events.borrow_mut().retain(|event| matches!(event, Event::Signal | Event::Message(Role::Simulator, _)));
-        let _watches = [
-            simulator.map(|simulator| self.watch(Role::Simulator, simulator.pipeline())),
-            streamer.map(|streamer| self.watch(Role::Streamer, streamer.pipeline())),
-        ];
-        let _ticks = streamer.map(|_| self.tick());
-        run.start()?;
-        let context = glib::MainContext::default();
-        loop {
-            let event = self.events.borrow_mut().pop_front();
-            match event {
-                None => {
-                    context.iteration(true);
-                }
-                Some(event) => {
-                    if let Some(ending) = run.hear(event)? {
-                        return run.judge(ending);
-                    }
-                }
-            }
-        }
-    }
-
-    fn tick(&self) -> Ticks {
-        let events = Rc::clone(&self.events);
-        Ticks(Some(glib::timeout_add_local(OUTLET_TICK, move || {
-            events.borrow_mut().push_back(Event::OutletTick);
-            glib::ControlFlow::Continue
-        })))
-    }
-
-    fn watch(&self, role: Role, pipeline: &gst::Pipeline) -> Option<gst::bus::BusWatchGuard> {
-        let events = Rc::clone(&self.events);
-        pipeline
-            .bus()?
-            .add_watch_local(move |_, message| {
-                events.borrow_mut().push_back(Event::Message(role, message.clone()));
-                glib::ControlFlow::Continue
-            })
-            .ok()
-    }
-}
-
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        for signal in self.signals.drain(..) {
-            signal.remove();
-        }
-    }
-}
-
-/// A timer that ends with its owner.
-struct Ticks(Option<glib::SourceId>);
-
-impl Drop for Ticks {
-    fn drop(&mut self) {
-        if let Some(source) = self.0.take() {
-            source.remove();
-        }
-    }
+/// A run of what there is to run.
+pub struct Supervisor<'a, 'b> {
+    events: &'a Events,
+    simulator: Option<&'a Simulator>,
+    streamer: Option<&'a mut Streamer<'b>>,
+    stopping: bool,
+    tail: Option<Tail>,
+    warnings: Warnings,
 }
 
 /// The end of a simulated stream: frames still on their way.
@@ -155,248 +48,181 @@ struct Tail {
     quiet_ticks: u32,
 }
 
-struct Run<'a> {
-    supervisor: &'a Supervisor,
-    simulator: Option<&'a Simulator>,
-    streamer: Option<&'a Streamer>,
-    stopping: bool,
-    tail: Option<Tail>,
-    warnings: Warnings,
-}
-
-impl Run<'_> {
-    /// The simulator claims its names first and publishes last, when the stream is there to see its first frame.
-    fn start(&mut self) -> Result<(), Failure> {
-        // A run after a failed encoder finds the simulator at work.
-        let simulator =
-            self.simulator.map(Simulator::pipeline).filter(|pipeline| pipeline.current_state() == gst::State::Null);
-        if let Some(pipeline) = simulator {
-            self.set_state(Role::Simulator, pipeline, gst::State::Paused)?;
-        }
-        if let Some(streamer) = self.streamer {
-            streamer.outlets().start()?;
-            self.set_state(Role::Streamer, streamer.pipeline(), gst::State::Playing)?;
-        }
-        if let Some(pipeline) = simulator {
-            self.set_state(Role::Simulator, pipeline, gst::State::Playing)?;
-        }
-        if let Some(streamer) = self.streamer {
-            tell(&streamer.encoder().sentence());
-        }
-        if self.supervisor.simulator_ended.get() {
-            self.begin_tail();
-        }
-        Ok(())
+impl<'a, 'b> Supervisor<'a, 'b> {
+    /// A run that has not begun.
+    pub fn new(events: &'a Events, simulator: Option<&'a Simulator>, streamer: Option<&'a mut Streamer<'b>>) -> Self {
+        Self { events, simulator, streamer, stopping: false, tail: None, warnings: Warnings::default() }
     }
 
-    fn set_state(&self, role: Role, pipeline: &gst::Pipeline, state: gst::State) -> Result<(), Failure> {
+    /// Runs until the stream, or without one the simulator, ends.
+    ///
+    /// # Errors
+    /// What an element complains of.
+    pub fn run(mut self) -> Result<(), Failure> {
+        let _watches = [Role::Simulator, Role::Ingest].map(|role| self.events.watch(role, self.pipeline(role)?));
+        let _ticks = self.streamer.as_ref().map(|_| self.events.tick(Duration::from_millis(TICK_MS.into())));
+        self.start()?;
+        while self.hear(self.events.next())? == Next::Go {}
+        self.streamer.as_ref().and_then(|streamer| streamer.fault()).map_or(Ok(()), Err)
+    }
+
+    /// The simulator claims its names first and publishes last, when the stream is there to see its first frame.
+    fn start(&mut self) -> Result<(), Failure> {
+        self.set_state(Role::Simulator, gst::State::Paused)?;
+        if let Some(streamer) = &mut self.streamer {
+            streamer.start()?;
+        }
+        self.set_state(Role::Ingest, gst::State::Playing)?;
+        self.set_state(Role::Simulator, gst::State::Playing)
+    }
+
+    fn set_state(&self, role: Role, state: gst::State) -> Result<(), Failure> {
+        let Some(pipeline) = self.pipeline(role) else {
+            return Ok(());
+        };
         let Err(refused) = pipeline.set_state(state) else {
             return Ok(());
         };
         let said = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-        Err(said
-            .as_ref()
-            .and_then(|message| self.failure(role, message))
-            .unwrap_or_else(|| Failure::Pipeline(format!("the pipeline does not start: {refused}"))))
+        Err(match said.as_ref().map(|message| (message, message.view())) {
+            Some((message, gst::MessageView::Error(error))) => {
+                Subject::of(role, message, pipeline).failure(&error.error(), error.debug().as_deref())
+            }
+            _ => Failure::Pipeline(format!("the pipeline does not start: {refused}")),
+        })
     }
 
-    fn hear(&mut self, event: Event) -> Result<Option<Ending>, Failure> {
+    fn hear(&mut self, event: Event) -> Result<Next, Failure> {
         match event {
             Event::Signal => Ok(self.stop()),
             Event::GoodbyeOver => {
                 tell("an output did not finish in time and is cut off");
-                Ok(Some(Ending::Done))
+                Ok(Next::End)
             }
-            Event::OutletTick => self.look_after_outlets(),
+            Event::Tick => self.look_after_stream(),
             Event::TailTick => {
                 self.look_at_tail();
-                Ok(None)
+                Ok(Next::Go)
             }
             Event::Message(role, message) => self.read(role, &message),
         }
     }
 
-    fn look_after_outlets(&self) -> Result<Option<Ending>, Failure> {
-        let Some(streamer) = self.streamer else {
-            return Ok(None);
+    fn look_after_stream(&mut self) -> Result<Next, Failure> {
+        let Some(streamer) = &mut self.streamer else {
+            return Ok(Next::Go);
         };
-        let mut outlets = streamer.outlets();
-        outlets.look()?;
-        match outlets.have_ended() {
-            true => Ok(Some(Ending::Done)),
-            false => Ok(None),
-        }
-    }
-
-    /// What a run that has ended is worth.
-    fn judge(&self, ending: Ending) -> Result<Ending, Failure> {
-        match (&ending, self.streamer.and_then(|streamer| streamer.outlets().fault())) {
-            (Ending::Done, Some(failure)) => Err(failure),
-            _ => Ok(ending),
-        }
+        streamer.look()?;
+        Ok(if streamer.has_ended() { Next::End } else { Next::Go })
     }
 
     /// Ends the stream when the last simulated frame is through.
     fn look_at_tail(&mut self) {
-        let (Some(tail), Some(streamer)) = (&mut self.tail, self.streamer) else {
+        let (Some(tail), Some(streamer)) = (&mut self.tail, &self.streamer) else {
             return;
         };
         let (ingested, waiting) = streamer.progress();
         tail.quiet_ticks = if waiting == 0 && ingested == tail.ingested { tail.quiet_ticks + 1 } else { 0 };
         tail.ingested = ingested;
         if tail.quiet_ticks == TAIL_QUIET_TICKS {
-            streamer.pipeline().send_event(gst::event::Eos::new());
+            streamer.ingest().send_event(gst::event::Eos::new());
         } else if tail.quiet_ticks < TAIL_QUIET_TICKS {
-            self.after(TAIL_TICK, || Event::TailTick);
+            self.events.after(TAIL_TICK, || Event::TailTick);
         }
-    }
-
-    fn after(&self, time: Duration, event: fn() -> Event) {
-        let events = Rc::clone(&self.supervisor.events);
-        glib::timeout_add_local_once(time, move || events.borrow_mut().push_back(event()));
     }
 
     /// Ends the stream in order; at once when told twice.
-    fn stop(&mut self) -> Option<Ending> {
-        let Some(streamer) = self.streamer.filter(|_| !self.stopping) else {
-            return Some(Ending::Done);
+    fn stop(&mut self) -> Next {
+        let Some(streamer) = self.streamer.as_mut().filter(|_| !self.stopping) else {
+            return Next::End;
         };
         self.stopping = true;
-        // A pipeline that cannot take the end is cut off by the timer.
-        streamer.pipeline().send_event(gst::event::Eos::new());
-        self.after(GOODBYE_MAX, || Event::GoodbyeOver);
-        None
+        streamer.finish(true);
+        // An output that cannot take the end is cut off by the timer.
+        self.events.after(GOODBYE_MAX, || Event::GoodbyeOver);
+        Next::Go
     }
 
-    fn read(&mut self, role: Role, message: &gst::Message) -> Result<Option<Ending>, Failure> {
+    fn read(&mut self, role: Role, message: &gst::Message) -> Result<Next, Failure> {
+        let Some(pipeline) = self.pipeline(role) else {
+            return Ok(Next::Go);
+        };
         match message.view() {
             gst::MessageView::Eos(_) => return Ok(self.ended(role)),
-            gst::MessageView::Error(_) if self.stopping => return Ok(Some(Ending::Done)),
-            gst::MessageView::Error(_) => return self.broke(role, message),
+            // What breaks while it is being stopped is not missed.
+            gst::MessageView::Error(_) if self.stopping => {}
+            gst::MessageView::Error(error) => {
+                let subject = Subject::of(role, message, pipeline);
+                return Err(subject.failure(&error.error(), error.debug().as_deref()));
+            }
             gst::MessageView::Warning(warning) => {
-                let subject = self.subject(role, message);
-                let text = subject.sentence(&warning.error(), warning.debug().as_deref());
-                self.warnings.tell(&subject.line(&text));
+                let subject = Subject::of(role, message, pipeline);
+                let line = subject.line(&warning.error(), warning.debug().as_deref());
+                let lacks_plane = subject == Subject::Input && warning.error().matches(gst::ResourceError::NotFound);
+                if lacks_plane && self.streamer.as_ref().is_some_and(|streamer| streamer.needs_access_units()) {
+                    return Err(Failure::Pipeline(
+                        "input: the producer has no access units; take --input-video-source auto or raw, and --codec"
+                            .to_owned(),
+                    ));
+                }
+                self.warnings.tell(&line);
+            }
+            gst::MessageView::Application(question)
+                if question.structure().is_some_and(|it| it.name() == FRAMES_WAIT) =>
+            {
+                // At once: frames are lost meanwhile.
+                return self.look_after_stream();
             }
             gst::MessageView::Latency(_) => {
-                if let Some(pipeline) = self.pipeline(role) {
-                    // Each element goes on with the latency it had when one does not answer.
-                    let _ = pipeline.recalculate_latency();
-                }
+                // Each element goes on with the latency it had when one does not answer.
+                let _ = pipeline.recalculate_latency();
             }
-            gst::MessageView::Application(application)
-                if application.structure().is_some_and(|structure| structure.name() == pipeline::ENCODER_SILENT) =>
-            {
-                if let Some(streamer) = self.streamer.filter(|streamer| streamer.encoded_nothing()) {
-                    return Ok(Some(Ending::EncoderBroken(format!("{} gives nothing", streamer.encoder().name()))));
+            gst::MessageView::Element(element) if role == Role::Ingest => match (element.structure(), &self.streamer) {
+                (Some(told), Some(streamer)) if told.name() == gstcvmmap::body::BODY_MESSAGE => {
+                    if let Some(packet) = gstcvmmap::body::packet_bytes(told) {
+                        streamer.record_body(&packet);
+                    }
                 }
-            }
+                (Some(told), _) if told.name() == gstcvmmap::STATUS_MESSAGE => {
+                    self.hear_producer(told.get("status").unwrap_or_default());
+                }
+                _ => {}
+            },
             _ => {}
         }
-        Ok(None)
+        Ok(Next::Go)
     }
 
-    /// Decides what an error ends: the encoder's turn, or everything.
-    fn broke(&mut self, role: Role, message: &gst::Message) -> Result<Option<Ending>, Failure> {
-        let subject = self.subject(role, message);
-        match (self.failure(role, message), self.streamer) {
-            (None, _) => Ok(None),
-            (Some(failure), Some(streamer))
-                if subject == Subject::Encoder && streamer.encoder().is_hardware() && streamer.encoded_nothing() =>
-            {
-                Ok(Some(Ending::EncoderBroken(failure.to_string())))
-            }
-            (Some(failure), _) => Err(failure),
+    /// Outlets stay as they are when the producer leaves or starts over; only the decoders behind them need a keyframe.
+    fn hear_producer(&self, status: &str) {
+        tell(&format!("producer: {status}"));
+        if let Some(streamer) = self.streamer.as_ref().filter(|_| status == "stream-reset") {
+            streamer.force_keyframe();
         }
     }
 
-    fn ended(&mut self, role: Role) -> Option<Ending> {
-        let Some(streamer) = self.streamer else {
-            return Some(Ending::Done);
+    fn ended(&mut self, role: Role) -> Next {
+        let Some(streamer) = &mut self.streamer else {
+            return Next::End;
         };
         match role {
-            Role::Streamer => {
-                streamer.outlets().finish();
-                if !self.stopping {
-                    self.after(DRAIN_MAX, || Event::GoodbyeOver);
-                }
+            Role::Ingest if self.stopping => {}
+            Role::Ingest => {
+                streamer.finish(false);
+                self.events.after(SENDING_MAX, || Event::GoodbyeOver);
             }
             Role::Simulator => {
-                self.supervisor.simulator_ended.set(true);
-                self.begin_tail();
+                self.tail = Some(Tail { ingested: 0, quiet_ticks: 0 });
+                self.look_at_tail();
             }
         }
-        None
-    }
-
-    fn begin_tail(&mut self) {
-        self.tail = Some(Tail { ingested: 0, quiet_ticks: 0 });
-        self.look_at_tail();
+        Next::Go
     }
 
     fn pipeline(&self, role: Role) -> Option<&gst::Pipeline> {
         match role {
             Role::Simulator => self.simulator.map(Simulator::pipeline),
-            Role::Streamer => self.streamer.map(Streamer::pipeline),
+            Role::Ingest => self.streamer.as_ref().map(|streamer| streamer.ingest()),
         }
-    }
-
-    fn failure(&self, role: Role, message: &gst::Message) -> Option<Failure> {
-        let gst::MessageView::Error(error) = message.view() else {
-            return None;
-        };
-        let subject = self.subject(role, message);
-        let text = subject.sentence(&error.error(), error.debug().as_deref());
-        let line = subject.line(&text);
-        let names_taken = subject == Subject::Simulator
-            && matches!(
-                error.error().kind::<gst::ResourceError>(),
-                Some(
-                    gst::ResourceError::Busy
-                        | gst::ResourceError::OpenWrite
-                        | gst::ResourceError::OpenReadWrite
-                        | gst::ResourceError::Settings
-                )
-            );
-        Some(if names_taken { Failure::Configuration(line) } else { Failure::Pipeline(line) })
-    }
-
-    fn subject(&self, role: Role, message: &gst::Message) -> Subject {
-        let culprit = self.pipeline(role).and_then(|pipeline| complaint::culprit(message, pipeline));
-        match culprit.as_deref() {
-            Some(simulator::SINK) => Subject::Simulator,
-            Some(pipeline::INPUT) => Subject::Input,
-            Some(pipeline::ENCODER) => Subject::Encoder,
-            _ => Subject::Pipeline,
-        }
-    }
-}
-
-/// Who a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
-    Simulator,
-    Input,
-    Encoder,
-    Pipeline,
-}
-
-impl Subject {
-    fn sentence(self, error: &glib::Error, debug: Option<&str>) -> String {
-        match self {
-            Self::Simulator | Self::Input => complaint::own_sentence(error, debug),
-            _ => complaint::sentence(error, debug),
-        }
-    }
-
-    /// `text`, with who says it.
-    fn line(self, text: &str) -> String {
-        let name = match self {
-            Self::Simulator => "simulator",
-            Self::Input => "input",
-            Self::Encoder => "encoder",
-            Self::Pipeline => "pipeline",
-        };
-        format!("{name}: {text}")
     }
 }

@@ -107,9 +107,11 @@ fn read(line: &Timeline, copy: u64, delays: impl IntoIterator<Item = (u64, u64)>
         // What came while the reader was busy is received when it is free.
         let received = line.end[next].max(free);
         let frame = line.newest(next, received).expect("more frames are written than read");
+        let waited = line.end[next] > free;
         next = frame + 1;
         let timestamp = (TICK * line.timestamp[frame] as u32).as_nanos() as u64;
-        cadence.note_announcement(frame as u32, timestamp, instant(received));
+        let arrival = Arrival { at: instant(received), waited };
+        cadence.note_announcement(frame as u32, timestamp, arrival);
         free = received + before;
         let is_safe = |cadence: &Cadence, bytes, at| {
             !with_cadence || cadence.judge(timestamp, bytes, instant(at)) == Verdict::Whole
@@ -209,16 +211,39 @@ fn a_reader_that_is_late_from_the_start_takes_no_mixed_frame() {
     assert!(taken > 10_000, "{taken}");
 }
 
-/// The rule's limit: a reader that is never waiting when an announcement comes, and late by the same time again and
-/// again, takes that for the producer's delay.
+/// A reader that is always busy for one interval is late by the same time again and again. It never waits when an
+/// announcement comes, so it must not take its own lateness for the producer's delay.
 #[test]
-fn a_reader_in_step_with_the_producer_and_always_late_is_not_protected() {
-    let line = Writer { write: 3, ..CALM_WRITER }.timeline();
-    let in_step = |late| {
-        let once = [(INTERVAL + late, 0)];
-        once.into_iter().chain([(INTERVAL, 0); HISTORY + 1]).chain([(0, 0)])
+fn a_reader_in_step_with_the_producer_and_always_late_takes_no_mixed_frame() {
+    let mut mixed = 0;
+    for (write, late) in (1..=4).flat_map(|write| (0..INTERVAL).map(move |late| (write, late))) {
+        let line = Writer { write, ..CALM_WRITER }.timeline();
+        let in_step = || {
+            let once = [(INTERVAL + late, 0)];
+            once.into_iter().chain([(INTERVAL, 0); HISTORY + 1]).chain([(0, 0)])
+        };
+        let outcome = read(&line, 2, in_step(), true);
+        assert_eq!(outcome.mixed, 0, "write {write}, late {late}");
+        mixed += read(&line, 2, in_step(), false).mixed;
+    }
+    assert!(mixed > 0, "nothing would have been mixed");
+}
+
+#[test]
+fn a_reader_that_never_waits_is_told_so_until_it_does() {
+    let epoch = Instant::now();
+    let mut cadence = Cadence::new(epoch);
+    let mut judge = |frame: u32, waited| {
+        let at = epoch + TICK * (frame * INTERVAL as u32);
+        let timestamp = at.duration_since(epoch).as_nanos() as u64;
+        cadence.note_announcement(frame, timestamp, Arrival { at, waited });
+        cadence.judge(timestamp, PAYLOAD, at)
     };
-    assert!((0..INTERVAL).any(|late| read(&line, 2, in_step(late), true).mixed > 0));
+    let history = HISTORY as u32;
+    assert!((1..=history).all(|frame| [Verdict::Learning, Verdict::NeverWaited].contains(&judge(frame, false))));
+    assert_eq!(judge(history + 1, true), Verdict::Whole);
+    assert!((2..=history).all(|frame| judge(history + frame, false) == Verdict::Whole));
+    assert_eq!(judge(2 * history + 1, false), Verdict::NeverWaited);
 }
 
 #[test]
@@ -247,6 +272,22 @@ fn a_producer_that_writes_all_the_time_gets_nothing_through() {
 }
 
 #[test]
+fn a_frame_that_is_announced_again_changes_nothing() {
+    let epoch = Instant::now();
+    let mut cadence = Cadence::new(epoch);
+    for frame in 1..=LEARNED as u32 + 1 {
+        let at = epoch + TICK * (frame * INTERVAL as u32);
+        let timestamp = at.duration_since(epoch).as_nanos() as u64;
+        for again in 0..3 {
+            cadence.note_announcement(frame, timestamp, Arrival { at: at + TICK * again, waited: true });
+        }
+        let late = cadence.judge(timestamp, PAYLOAD, at + TICK * INTERVAL as u32);
+        assert_eq!(cadence.judge(timestamp, PAYLOAD, at) == Verdict::Whole, frame as usize > LEARNED);
+        assert_ne!(late, Verdict::Whole);
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_is_learnt_anew() {
     let epoch = Instant::now();
     let mut cadence = Cadence::new(epoch);
@@ -257,7 +298,7 @@ fn a_clock_that_is_set_is_learnt_anew() {
                 tick += 1;
                 let now = epoch + TICK * (tick * INTERVAL as u32);
                 let timestamp = (10_000_000_000_000_000 + offset + i64::from(tick) * 10_000_000) as u64;
-                cadence.note_announcement(tick, timestamp, now);
+                cadence.note_announcement(tick, timestamp, Arrival { at: now, waited: true });
                 cadence.judge(timestamp, PAYLOAD, now) == Verdict::Whole
             })
             .filter(|whole| *whole)

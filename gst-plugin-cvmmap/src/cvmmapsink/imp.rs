@@ -1,17 +1,19 @@
 use std::{
-    sync::{LazyLock, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use cvmmap::{DepthUnit, Frame, PlaneImage, PlaneKind, PublishError, Publisher};
+use cvmmap::{Frame, PlaneImage, PlaneKind, PublishError, Publisher, nats::proto::source_flags};
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
 use gst_video::prelude::*;
 
-use super::Abi;
+use super::{Abi, link::Link, planes::Riding};
 use crate::{
     address::AddressSettings,
+    body,
     lock::lock,
+    nats::NatsSettings,
     picture::{CAPTURE_TIME_CAPS, template_caps, wire_format},
 };
 
@@ -24,23 +26,36 @@ pub struct CvmmapSink {
     settings: Mutex<Settings>,
     producer: Mutex<Option<Producer>>,
     published: Mutex<Published>,
+    /// What the sink says over NATS.
+    link: Mutex<Option<Arc<Link>>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Settings {
     address: AddressSettings,
     abi: Abi,
+    nats: NatsSettings,
+    source_info: Option<gst::Structure>,
 }
 
 struct Producer {
     publisher: Publisher,
+    abi: cvmmap::Abi,
     info: Option<gst_video::VideoInfo>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Published {
-    frames: u64,
+pub(super) struct Published {
+    pub(super) frames: u64,
     bytes: u64,
+    planes_unusable: u64,
+    bodies: u64,
+    bodies_unsent: u64,
+    /// The last frame.
+    pub(super) frame_id: u32,
+    pub(super) timestamp_ns: u64,
+    /// What is known of the source by its frames. Source: cv-mmap IPC contract, GetSourceInfoResponse.
+    pub(super) flags: u32,
 }
 
 #[glib::object_subclass]
@@ -55,11 +70,17 @@ impl ObjectImpl for CvmmapSink {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let mut specs = AddressSettings::param_specs();
+            specs.extend(NatsSettings::param_specs());
             specs.extend([
                 glib::ParamSpecEnum::builder_with_default("abi", Settings::default().abi)
                     .nick("ABI")
                     .blurb("Layout of the metadata")
                     .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("source-info")
+                    .nick("Source info")
+                    .blurb("What requests for source info are answered with: kind, can-seek, start, end")
+                    .mutable_playing()
                     .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
@@ -72,12 +93,24 @@ impl ObjectImpl for CvmmapSink {
         &PROPERTIES
     }
 
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            let seek = glib::subclass::Signal::builder("seek-source")
+                .param_types([u64::static_type()])
+                .return_type::<Option<gst::Structure>>()
+                .run_last();
+            vec![seek.build()]
+        });
+        &SIGNALS
+    }
+
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = lock(&self.settings);
         match pspec.name() {
             "abi" => settings.abi = value.get().expect("checked by GObject"),
+            "source-info" => settings.source_info = value.get().expect("checked by GObject"),
             name => {
-                let known = settings.address.set(name, value);
+                let known = settings.address.set(name, value) || settings.nats.set(name, value);
                 debug_assert!(known, "property {name} has no setter");
             }
         }
@@ -87,14 +120,25 @@ impl ObjectImpl for CvmmapSink {
         match pspec.name() {
             "abi" => lock(&self.settings).abi.to_value(),
             "stats" => {
-                let Published { frames, bytes } = *lock(&self.published);
-                gst::Structure::builder("application/x-cvmmapsink-stats")
-                    .field("frames-published", frames)
-                    .field("bytes-published", bytes)
-                    .build()
-                    .to_value()
+                let published = *lock(&self.published);
+                let mut structure = gst::Structure::builder("application/x-cvmmapsink-stats")
+                    .field("frames-published", published.frames)
+                    .field("bytes-published", published.bytes)
+                    .field("planes-unusable", published.planes_unusable)
+                    .field("bodies-published", published.bodies)
+                    .field("bodies-unsent", published.bodies_unsent)
+                    .build();
+                if let Some(link) = self.link() {
+                    link.count_into(&mut structure);
+                }
+                structure.to_value()
             }
-            name => lock(&self.settings).address.get(name).expect("every property has a getter"),
+            "source-info" => lock(&self.settings).source_info.to_value(),
+            name => {
+                let mut settings = lock(&self.settings);
+                let Settings { address, nats, .. } = &mut *settings;
+                address.get(name).or_else(|| nats.get(name)).expect("every property has a getter")
+            }
         }
     }
 }
@@ -135,7 +179,9 @@ impl BaseSinkImpl for CvmmapSink {
         let abi = match settings.abi {
             Abi::V1 => cvmmap::Abi::V1,
             Abi::V2 => cvmmap::Abi::V2 { minor: 0 },
+            Abi::V2Sparse => cvmmap::Abi::V2 { minor: 1 },
         };
+        let client = settings.nats.connect(&element)?;
         let publisher = Publisher::create(&address, abi).map_err(|error| match error {
             PublishError::Busy(_) => gst::error_msg!(gst::ResourceError::Busy, ("{error}")),
             PublishError::NoLabel => gst::error_msg!(gst::ResourceError::Settings, ("{error}; set label")),
@@ -143,13 +189,17 @@ impl BaseSinkImpl for CvmmapSink {
         })?;
         gst::info!(CAT, imp = self, "publishing in {} by {}", address.shm_name(), address.zmq_endpoint());
         *lock(&self.published) = Published::default();
-        *lock(&self.producer) = Some(Producer { publisher, info: None });
+        *lock(&self.producer) = Some(Producer { publisher, abi, info: None });
+        let link = client.and_then(|client| Link::start(client, &address, &self.obj()));
+        *lock(&self.link) = link.map(Arc::new);
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let producer = lock(&self.producer).take();
         drop(producer);
+        let link = lock(&self.link).take();
+        drop(link);
         gst::info!(CAT, imp = self, "stopped: {:?}", *lock(&self.published));
         Ok(())
     }
@@ -166,6 +216,13 @@ impl BaseSinkImpl for CvmmapSink {
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         self.parent_propose_allocation(query)
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::FlushStop {
+            self.start_over();
+        }
+        self.parent_event(event)
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -187,19 +244,30 @@ impl BaseSinkImpl for CvmmapSink {
             stride: u32::try_from(frame.plane_stride()[0]).map_err(|_| gst::FlowError::NotSupported)?,
             data: frame.plane_data(0).map_err(|_| gst::FlowError::Error)?,
         };
-        let published = producer.publisher.publish(&Frame {
-            timestamp_ns,
-            planes: &[plane],
-            depth_unit: DepthUnit::Unknown,
-            encoded: None,
-        });
-        let bytes = plane.data.len() as u64;
+        let riding = Riding::of(buffer, producer.abi);
+        let planes = std::iter::once(plane).chain(riding.images()).collect::<Vec<_>>();
+        let (depth_unit, encoded) = (riding.depth_unit, riding.encoded);
+        let published = producer.publisher.publish(&Frame { timestamp_ns, planes: &planes, depth_unit, encoded });
+        let bytes = planes.iter().map(|plane| plane.data.len() as u64).sum::<u64>();
         match published {
             Ok(frame_id) => {
                 gst::log!(CAT, imp = self, "frame {frame_id} captured at {timestamp_ns}");
+                // After the announcement: what goes over NATS delays no frame.
+                let body = body::packet_of(buffer)
+                    .map(|packet| self.link().is_some_and(|link| link.publish_body(packet, frame_id, timestamp_ns)));
                 let mut published = lock(&self.published);
                 published.frames += 1;
                 published.bytes += bytes;
+                published.planes_unusable += riding.unusable;
+                published.bodies += u64::from(body == Some(true));
+                published.bodies_unsent += u64::from(body == Some(false));
+                (published.frame_id, published.timestamp_ns) = (frame_id, timestamp_ns);
+                if riding.has(PlaneKind::Depth) {
+                    published.flags |= source_flags::HAS_DEPTH;
+                }
+                if body.is_some() {
+                    published.flags |= source_flags::HAS_BODY;
+                }
                 Ok(gst::FlowSuccess::Ok)
             }
             Err(error) => {
@@ -230,6 +298,25 @@ impl URIHandlerImpl for CvmmapSink {
 }
 
 impl CvmmapSink {
+    fn link(&self) -> Option<Arc<Link>> {
+        lock(&self.link).clone()
+    }
+
+    /// The last frame, and what was published so far.
+    pub(super) fn last_published(&self) -> Published {
+        *lock(&self.published)
+    }
+
+    /// Counts the frames from 0 again, and tells consumers.
+    pub(super) fn start_over(&self) {
+        if let Some(producer) = &mut *lock(&self.producer) {
+            producer.publisher.start_over();
+        }
+        if let Some(link) = self.link() {
+            link.stream_reset();
+        }
+    }
+
     /// Unix time of a buffer's capture in nanoseconds.
     fn capture_time(&self, buffer: &gst::BufferRef) -> u64 {
         let carried = buffer

@@ -1,6 +1,8 @@
 //! `cvmmapsink`: any pipeline as a cv-mmap producer.
 
 mod imp;
+mod link;
+pub(crate) mod planes;
 
 use gst::{glib, prelude::*};
 
@@ -18,6 +20,16 @@ glib::wrapper! {
     /// the Unix time of its capture: the buffer's `timestamp/x-unix` reference timestamp when it has one, else the wall
     /// clock at its running time.
     ///
+    /// Depth, confidence and encoded planes that ride on a picture as `GstCvmmapPlanesMeta` (see `attach-planes` of
+    /// `cvmmapsrc`) are published with it, access units and planes that are not on every frame with `abi=v2.1` alone. A
+    /// body-tracking packet that rides on it as `GstCvmmapBodyMeta` is published over NATS under that frame's id.
+    ///
+    /// Over NATS the sink says when it starts, leaves and starts over, and answers requests for source info,
+    /// capabilities, reset and seek. A reset, a flush or a seek starts the frame ids over. Seeks are the application's:
+    /// it sets `source-info` to a structure with `kind` (`live` or `finite`), `can-seek` (boolean), `start` and `end`
+    /// (`uint64`, the timestamps of the timeline), and answers the signal `seek-source` (`uint64` target timestamp) with a
+    /// structure that has `landed-timestamp` (`uint64`), or none when it cannot.
+    ///
     /// # Properties
     ///
     /// | name | meaning | default |
@@ -25,8 +37,11 @@ glib::wrapper! {
     /// | `uri` | `cvmmap://INSTANCE[@/PREFIX][?namespace=NAMESPACE]` | |
     /// | `instance`, `namespace`, `prefix` | the same, part by part | the element's name if one was given, `cvmmap`, `/tmp` |
     /// | `shm-name`, `zmq-endpoint`, `label` | outside the naming convention; the label has at most 24 bytes | |
-    /// | `abi` | `v2` or `v1` metadata | `v2` |
-    /// | `stats` | counters, read-only: `frames-published`, `bytes-published` (both `uint64`) | |
+    /// | `abi` | `v2`, `v2.1` or `v1` metadata | `v2` |
+    /// | `nats-url` | NATS server, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://...`; empty: none | `nats://localhost:4222` |
+    /// | `nats-credentials`, `nats-ca`, `nats-cert`, `nats-key` | credentials file; PEM files of the server's authority, of a client certificate and of its key | |
+    /// | `source-info` | what requests for source info are answered with, see above | |
+    /// | `stats` | counters, read-only: `frames-published`, `bytes-published`, `planes-unusable`, `bodies-published`, `bodies-unsent` (`uint64`), `nats-connected` (boolean) | |
     pub struct CvmmapSink(ObjectSubclass<imp::CvmmapSink>)
         @extends gst_base::BaseSink, gst::Element, gst::Object,
         @implements gst::URIHandler;
@@ -43,6 +58,9 @@ pub enum Abi {
     #[default]
     #[enum_value(name = "ABI v2: planes with strides", nick = "v2")]
     V2,
+    /// v2.1: planes that may be left out, and access units.
+    #[enum_value(name = "ABI v2.1: planes that may be left out, and access units", nick = "v2.1")]
+    V2Sparse,
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

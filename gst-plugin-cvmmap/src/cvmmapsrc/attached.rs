@@ -5,7 +5,7 @@ use cvmmap::{Metadata, PLANES, PlaneKind, Snapshot, SnapshotError};
 use super::{media::unit_name, reused::Reused};
 
 /// Name of the meta and of its structure.
-const META: &str = "GstCvmmapPlanesMeta";
+const META: &str = crate::cvmmapsink::planes::PLANES_META;
 
 /// Makes the meta known to GStreamer.
 pub(super) fn register() {

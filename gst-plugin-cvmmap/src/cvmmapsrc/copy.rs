@@ -1,6 +1,6 @@
 //! From a frame in shared memory to a buffer: the wanted plane, in the wanted form.
 
-use std::io;
+use std::{io, sync::atomic::Ordering};
 
 use cvmmap::{Depth, DepthUnit, Metadata, Plane, PlaneKind, Snapshot, SnapshotError};
 use gst_video::{VideoFormat, prelude::*};
@@ -60,8 +60,8 @@ pub(super) struct Copier {
 impl Copier {
     pub(super) fn new(settings: PlaneSettings) -> Self {
         Self {
-            settings,
             selector: Selector::new(settings.plane),
+            settings,
             chain: Chain::default(),
             scratch: Vec::new(),
             floats: Reused::default(),
@@ -122,7 +122,8 @@ impl Copier {
                 return Ok(Outcome::Refused(refused));
             }
         };
-        let attached = if self.settings.attach { Some(self.attachments.copy(&mut snapshot, kind)?) } else { None };
+        let attach = self.settings.attach.load(Ordering::Relaxed);
+        let attached = if attach { Some(self.attachments.copy(&mut snapshot, kind)?) } else { None };
         snapshot.finish()?;
 
         let (mut buffer, media) = match read {

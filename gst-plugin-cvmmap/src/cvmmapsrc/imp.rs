@@ -3,6 +3,7 @@ use std::{
     time::Duration,
 };
 
+use cvmmap::nats::{Control, Subjects};
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::{
     prelude::*,
@@ -12,8 +13,10 @@ use gst_base::{
 use super::{
     Coherence,
     cadence::{self, Tick},
+    control,
     frame_queue::{Popped, Session},
     ingest::{Captured, Failure, Ingest},
+    link::Link,
     media::{Media, possible_caps, source_caps},
     sequence::Step,
     settings::Settings,
@@ -41,6 +44,8 @@ pub struct CvmmapSrc {
     stats: Arc<Stats>,
     /// Shared, so that `unlock()` reaches it while `create()` waits in it.
     ingest: Mutex<Option<Arc<Ingest>>>,
+    /// What the producer says over NATS.
+    link: Mutex<Option<Arc<Link>>>,
     /// Of the streaming thread.
     stream: Mutex<Stream>,
     latency: Mutex<Option<gst::ClockTime>>,
@@ -80,6 +85,11 @@ impl ObjectImpl for CvmmapSrc {
         &PROPERTIES
     }
 
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(control::signals);
+        &SIGNALS
+    }
+
     fn constructed(&self) {
         self.parent_constructed();
         let obj = self.obj();
@@ -94,7 +104,7 @@ impl ObjectImpl for CvmmapSrc {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
-            "stats" => self.stats.structure().to_value(),
+            "stats" => self.counted().to_value(),
             name => lock(&self.settings).get(name).expect("every property has a getter"),
         }
     }
@@ -145,6 +155,7 @@ impl BaseSrcImpl for CvmmapSrc {
             .address
             .address(&element)
             .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
+        let client = settings.nats.connect(&element)?;
         *lock(&self.stream) = Stream::default();
         *lock(&self.latency) = None;
         self.stats.reset();
@@ -158,11 +169,18 @@ impl BaseSrcImpl for CvmmapSrc {
                     gst::error_msg!(gst::ResourceError::OpenRead, ("endpoint {}: {error}", address.zmq_endpoint()))
                 })?;
         gst::info!(CAT, imp = self, "following segment {} by {}", address.shm_name(), address.zmq_endpoint());
-        *lock(&self.ingest) = Some(Arc::new(ingest));
+        let ingest = Arc::new(ingest);
+        let link = client
+            .zip(Subjects::for_address(&address))
+            .map(|(client, subjects)| Link::start(client, subjects, &element, Arc::downgrade(&ingest)));
+        *lock(&self.link) = link.map(Arc::new);
+        *lock(&self.ingest) = Some(ingest);
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let link = lock(&self.link).take();
+        drop(link);
         let ingest = lock(&self.ingest).take();
         drop(ingest);
         gst::info!(CAT, imp = self, "stopped: {}", self.stats.structure());
@@ -293,6 +311,23 @@ impl CvmmapSrc {
         lock(&self.ingest).clone()
     }
 
+    fn link(&self) -> Option<Arc<Link>> {
+        lock(&self.link).clone()
+    }
+
+    /// Requests to the producer, while the element runs.
+    pub(super) fn control(&self) -> Option<Control> {
+        self.link().map(|link| link.consumer().control().clone())
+    }
+
+    fn counted(&self) -> gst::Structure {
+        let mut structure = self.stats.structure();
+        if let Some(link) = self.link() {
+            link.count_into(&mut structure);
+        }
+        structure
+    }
+
     /// The next frame of the producer.
     fn wait(&self, ingest: &Ingest, timeout: Option<Duration>) -> Result<Captured, gst::FlowError> {
         match ingest.pop(timeout) {
@@ -304,6 +339,10 @@ impl CvmmapSrc {
             }
             Popped::Failed(failure) => {
                 match failure {
+                    Failure::Left => {
+                        gst::info!(CAT, imp = self, "the producer has left");
+                        return Err(gst::FlowError::Eos);
+                    }
                     Failure::Picture(why) => gst::element_imp_error!(self, gst::StreamError::Format, ("{why}")),
                     Failure::Ingest(why) => gst::element_imp_error!(self, gst::ResourceError::Read, ("{why}")),
                 }
@@ -383,7 +422,11 @@ impl CvmmapSrc {
         let running_time = || self.obj().current_running_time().unwrap_or_default().nseconds() as i64;
         let now = Now::read(running_time, arrived);
         let running = gst::ClockTime::from_nseconds(now.running.unsigned_abs());
+        let link = self.link();
         let mut stream = lock(&self.stream);
+        if link.as_ref().is_some_and(|link| link.has_started_over()) {
+            stream.timeline.start_over();
+        }
         let pts = gst::ClockTime::from_nseconds(stream.timeline.pts(mode, timestamp_ns, now));
         // What passed during a pause was not lost.
         let last = stream.last.replace((sequence, session)).filter(|(_, last_session)| *last_session == session);
@@ -421,6 +464,9 @@ impl CvmmapSrc {
         if timestamp_ns < u64::MAX {
             let captured_at = gst::ClockTime::from_nseconds(timestamp_ns);
             gst::ReferenceTimestampMeta::add(buffer_ref, &CAPTURE_TIME_CAPS, captured_at, gst::ClockTime::NONE);
+        }
+        if let Some(link) = link {
+            link.attach_body(buffer_ref, timestamp_ns);
         }
         Ok(buffer)
     }

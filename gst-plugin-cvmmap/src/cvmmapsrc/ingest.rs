@@ -64,6 +64,8 @@ impl Queued for Captured {
 pub(super) enum Failure {
     /// The producer's pictures cannot be shown.
     Picture(String),
+    /// The producer has left, and that is the end.
+    Left,
     /// The thread cannot go on.
     Ingest(String),
 }
@@ -109,6 +111,7 @@ impl Ingest {
             copier: Copier::new(planes),
             pictures_max: Limit { frames: queue_size as usize, bytes: usize::MAX },
             last: None,
+            last_failed: false,
             session: None,
             absent: 0,
             absence_told: false,
@@ -145,6 +148,11 @@ impl Ingest {
         self.shared.queue.set_flushing(flushing);
     }
 
+    /// Ends the stream behind the frames that wait.
+    pub(super) fn end(&self) {
+        self.shared.queue.fail(Failure::Left);
+    }
+
     /// Frames are copied only while playing; see [`FrameQueue::set_playing`].
     pub(super) fn set_playing(&self, playing: bool) {
         self.shared.queue.set_playing(playing);
@@ -172,6 +180,8 @@ struct Follower {
     pictures_max: Limit,
     /// The last announcement that was acted on.
     last: Option<SyncMessage>,
+    /// Whether its frame could not be copied.
+    last_failed: bool,
     /// The session that it came in.
     session: Option<Session>,
     /// Frames in a row without the wanted plane.
@@ -215,10 +225,10 @@ impl Follower {
 
     /// Copies an announced frame and queues it, or counts why not.
     fn take(&mut self, announced: &SyncMessage) -> Result<(), Failure> {
-        let arrived = Instant::now();
+        let arrival = self.subscriber.arrival();
         let Some(session) = self.shared.queue.session() else {
             self.last = None;
-            self.reader.observe(announced, arrived);
+            self.reader.observe(announced, arrival);
             return Ok(());
         };
         let stats = Arc::clone(&self.shared.stats);
@@ -229,6 +239,8 @@ impl Follower {
         if let Some(last) = self.last.replace(*announced) {
             match Step::between(last.frame_id, announced.frame_id) {
                 Step::Next => {}
+                // A frame whose copy failed is tried again.
+                Step::Same if *announced == last && self.last_failed => {}
                 Step::Same if *announced == last => {
                     stats.add(Count::Repeated, 1);
                     return Ok(());
@@ -244,15 +256,16 @@ impl Follower {
                 }
             }
         }
-        let outcome = self.reader.begin(announced, arrived);
+        let outcome = self.reader.begin(announced, arrival);
         let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, |picture| self.shared.buffer(picture)));
+        self.last_failed = outcome.is_err();
         if !matches!(outcome, Ok(Outcome::Absent(_))) {
             self.absent = 0;
         }
         match outcome {
             Ok(Outcome::Copied(copied)) => {
                 stats.add(Count::Received, 1);
-                self.queue(copied, announced, arrived, session);
+                self.queue(copied, announced, arrival.at, session);
             }
             Ok(Outcome::Absent(plane)) => self.note_absent(plane),
             Ok(Outcome::Undecodable) => {
@@ -319,6 +332,7 @@ impl Follower {
             _ if error.is_torn() => (Count::Torn, gst::DebugLevel::Debug),
             SnapshotError::Learning => (Count::Late, gst::DebugLevel::Debug),
             SnapshotError::Late { allowed, .. } if allowed.is_zero() => (Count::Late, gst::DebugLevel::Warning),
+            SnapshotError::NeverWaited => (Count::Late, gst::DebugLevel::Warning),
             SnapshotError::Late { .. } => (Count::Late, gst::DebugLevel::Info),
             SnapshotError::Unavailable { .. } => (Count::Unavailable, gst::DebugLevel::Warning),
             _ => (Count::Invalid, gst::DebugLevel::Warning),

@@ -1,13 +1,16 @@
 //! `cvmmapsrc`: live video from a cv-mmap producer.
 
 mod attached;
+mod body;
 mod cadence;
+mod control;
 mod copy;
 mod depth;
 mod encoded;
 mod frame_queue;
 mod imp;
 mod ingest;
+mod link;
 mod media;
 mod plane;
 mod reused;
@@ -15,6 +18,8 @@ mod sequence;
 mod settings;
 mod stats;
 mod timeline;
+
+pub use link::STATUS_MESSAGE;
 
 use gst::{glib, prelude::*};
 
@@ -79,6 +84,19 @@ glib::wrapper! {
     /// (`BGR`, `GRAY`, ...), `sample` (`u8`, `f32`, ...), `width`, `height` and `stride` (uint); for depth `unit`, as above.
     /// That of an access unit has `buffer`, `codec` (`h264` or `h265`) and `keyframe` (boolean) alone.
     ///
+    /// # NATS
+    ///
+    /// A producer says over NATS when it starts, leaves and starts over, and which bodies it sees; it answers requests. The
+    /// element connects in the background for as long as it runs: no frame and no change of state waits for a server.
+    ///
+    /// Status events are element messages `cvmmap-status` (`status`: `online`, `offline` or `stream-reset`). When the source
+    /// starts over, timestamps that jump backwards go on from where they are. Body-tracking packets are element messages
+    /// `cvmmap-body`, and ride as `GstCvmmapBodyMeta` of the same fields on the frame that they are of; one that comes after
+    /// its frame left rides on the next. Action signals `source-info`, `source-capabilities`, `reset-source`, `seek-source`
+    /// (`uint64` timestamp), `camera-control` and `playlist` (string verb, `GBytes` payload) ask the producer, wait
+    /// `control-timeout` at most and return a structure with `error`, which is `OK` or says why not. docs/nats.md has all
+    /// fields.
+    ///
     /// # Properties
     ///
     /// | name | meaning | default |
@@ -90,10 +108,14 @@ glib::wrapper! {
     /// | `timestamp-mode` | `auto`: capture time, by the wall clock when the producer's timestamps are Unix time, else from the first arrival on; `capture`: the timestamps are Unix time, however old; `arrival`: when the announcement came | `auto` |
     /// | `plane` | `left`, `depth`, `confidence`, `encoded` or `auto` | `left` |
     /// | `depth-format` | `gray16` or `float32` | `gray16` |
-    /// | `attach-planes` | the other planes of the frame ride along | false |
+    /// | `attach-planes` | the other planes of the frame ride along, from the next frame on | false |
     /// | `queue-size` | pictures that may wait for downstream | 1 |
     /// | `idle-timeout` | end of stream after so many milliseconds of playing without a frame; 0: wait for ever | 0 |
     /// | `max-frames` | end of stream after so many frames; 0: no limit | 0 |
+    /// | `nats-url` | NATS server, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://...`; empty: none. It is read back without credentials | `nats://localhost:4222` |
+    /// | `nats-credentials`, `nats-ca`, `nats-cert`, `nats-key` | credentials file; PEM files of the server's authority, of a client certificate and of its key | from `NATS_CREDS` and so on |
+    /// | `eos-on-offline` | end of stream when the producer says that it leaves; else wait for the next one | false |
+    /// | `control-timeout` | milliseconds that an action signal waits | 1000 |
     /// | `stats` | counters, read-only | |
     ///
     /// # Statistics
@@ -102,7 +124,10 @@ glib::wrapper! {
     /// `frames-received` (whole snapshots), `frames-pushed`, `frames-dropped` (downstream was slow), `frames-torn` (changed
     /// under the copy), `frames-late` (may have changed under the copy, see `coherence`), `frames-skipped` (gaps in the frame ids), `frames-repeated` (announced twice), `frames-invalid`
     /// (metadata or segment unusable), `frames-unavailable` (no segment), `frames-without-plane`,
-    /// `frames-undecodable` (access units behind a lost one), `messages-foreign` and `source-restarts`.
+    /// `frames-undecodable` (access units behind a lost one), `messages-foreign` and `source-restarts`. While the element runs with a
+    /// `nats-url` also `status-received`, `bodies-received`, `bodies-attached`, `bodies-passed` (no frame carried them),
+    /// `messages-garbage`, `messages-overrun` (came faster than they were taken), `nats-connections`, and `nats-connected`
+    /// (boolean).
     pub struct CvmmapSrc(ObjectSubclass<imp::CvmmapSrc>)
         @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object,
         @implements gst::URIHandler;
@@ -139,5 +164,6 @@ pub enum TimestampMode {
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     attached::register();
+    crate::body::register();
     gst::Element::register(Some(plugin), "cvmmapsrc", gst::Rank::NONE, CvmmapSrc::static_type())
 }

@@ -1,5 +1,10 @@
 //! Which of a frame's planes the element gives, and in what form.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use cvmmap::{Abi, Metadata, PlaneKind};
 use gst::{glib, prelude::*};
 
@@ -43,12 +48,12 @@ pub enum DepthFormat {
 }
 
 /// The properties of `cvmmapsrc` that say what of a frame is wanted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PlaneSettings {
     pub(super) plane: Plane,
     pub(super) depth_format: DepthFormat,
-    /// Whether the other planes ride along as a meta.
-    pub(super) attach: bool,
+    /// Whether the other planes ride along as a meta; shared, for it takes effect at once.
+    pub(super) attach: Arc<AtomicBool>,
 }
 
 impl PlaneSettings {
@@ -68,8 +73,8 @@ impl PlaneSettings {
             glib::ParamSpecBoolean::builder("attach-planes")
                 .nick("Attach planes")
                 .blurb("Whether the other planes of the same frame ride along on the buffer as GstCvmmapPlanesMeta")
-                .default_value(defaults.attach)
-                .mutable_ready()
+                .default_value(defaults.attach.load(Ordering::Relaxed))
+                .mutable_playing()
                 .build(),
         ]
     }
@@ -79,7 +84,7 @@ impl PlaneSettings {
         match name {
             "plane" => self.plane = value.get().expect("checked by GObject"),
             "depth-format" => self.depth_format = value.get().expect("checked by GObject"),
-            "attach-planes" => self.attach = value.get().expect("checked by GObject"),
+            "attach-planes" => self.attach.store(value.get().expect("checked by GObject"), Ordering::Relaxed),
             _ => return false,
         }
         true
@@ -90,7 +95,7 @@ impl PlaneSettings {
         match name {
             "plane" => Some(self.plane.to_value()),
             "depth-format" => Some(self.depth_format.to_value()),
-            "attach-planes" => Some(self.attach.to_value()),
+            "attach-planes" => Some(self.attach.load(Ordering::Relaxed).to_value()),
             _ => None,
         }
     }

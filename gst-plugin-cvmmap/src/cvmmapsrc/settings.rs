@@ -5,12 +5,13 @@ use std::time::Duration;
 use gst::{glib, prelude::*};
 
 use super::{Coherence, TimestampMode, plane::PlaneSettings};
-use crate::address::AddressSettings;
+use crate::{address::AddressSettings, nats::NatsSettings};
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) address: AddressSettings,
     pub(super) planes: PlaneSettings,
+    pub(super) nats: NatsSettings,
     pub(super) coherence: Coherence,
     pub(super) timestamp_mode: TimestampMode,
     /// Frames that may wait for downstream.
@@ -19,6 +20,10 @@ pub(super) struct Settings {
     pub(super) idle_timeout: u32,
     /// Frames until end of stream; 0 is no limit.
     pub(super) max_frames: u64,
+    /// Whether the stream ends when the producer says that it leaves.
+    pub(super) eos_on_offline: bool,
+    /// Milliseconds that an action signal waits for an answer.
+    pub(super) control_timeout: u32,
 }
 
 impl Default for Settings {
@@ -26,7 +31,18 @@ impl Default for Settings {
         let address = AddressSettings::default();
         let planes = PlaneSettings::default();
         let (coherence, timestamp_mode) = (Coherence::default(), TimestampMode::default());
-        Self { address, planes, coherence, timestamp_mode, queue_size: 1, idle_timeout: 0, max_frames: 0 }
+        Self {
+            address,
+            planes,
+            nats: NatsSettings::default(),
+            coherence,
+            timestamp_mode,
+            queue_size: 1,
+            idle_timeout: 0,
+            max_frames: 0,
+            eos_on_offline: false,
+            control_timeout: 1000,
+        }
     }
 }
 
@@ -35,6 +51,7 @@ impl Settings {
         let defaults = Self::default();
         let mut specs = AddressSettings::param_specs();
         specs.extend(PlaneSettings::param_specs());
+        specs.extend(NatsSettings::param_specs());
         specs.extend([
             glib::ParamSpecEnum::builder_with_default("coherence", defaults.coherence)
                 .nick("Coherence")
@@ -66,6 +83,19 @@ impl Settings {
                 .default_value(defaults.max_frames)
                 .mutable_playing()
                 .build(),
+            glib::ParamSpecBoolean::builder("eos-on-offline")
+                .nick("End of stream on offline")
+                .blurb("End of stream when the producer says over NATS that it leaves; else wait for the next one")
+                .default_value(defaults.eos_on_offline)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("control-timeout")
+                .nick("Control timeout")
+                .blurb("Milliseconds that an action signal waits for the producer's answer")
+                .minimum(1)
+                .default_value(defaults.control_timeout)
+                .mutable_playing()
+                .build(),
             glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
                 .blurb("Counters of frames received, pushed and lost by cause")
@@ -88,8 +118,10 @@ impl Settings {
             "queue-size" => self.queue_size = value.get().expect("checked by GObject"),
             "idle-timeout" => self.idle_timeout = value.get().expect("checked by GObject"),
             "max-frames" => self.max_frames = value.get().expect("checked by GObject"),
+            "eos-on-offline" => self.eos_on_offline = value.get().expect("checked by GObject"),
+            "control-timeout" => self.control_timeout = value.get().expect("checked by GObject"),
             _ => {
-                let known = self.address.set(name, value) || self.planes.set(name, value);
+                let known = self.address.set(name, value) || self.planes.set(name, value) || self.nats.set(name, value);
                 debug_assert!(known, "property {name} has no setter");
             }
         }
@@ -102,8 +134,10 @@ impl Settings {
             "queue-size" => Some(self.queue_size.to_value()),
             "idle-timeout" => Some(self.idle_timeout.to_value()),
             "max-frames" => Some(self.max_frames.to_value()),
+            "eos-on-offline" => Some(self.eos_on_offline.to_value()),
+            "control-timeout" => Some(self.control_timeout.to_value()),
             "is-live" => Some(true.to_value()),
-            _ => self.address.get(name).or_else(|| self.planes.get(name)),
+            _ => self.address.get(name).or_else(|| self.planes.get(name)).or_else(|| self.nats.get(name)),
         }
     }
 

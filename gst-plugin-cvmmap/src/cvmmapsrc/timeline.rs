@@ -15,6 +15,8 @@ const OLDEST: Duration = Duration::from_secs(10);
 const NEWEST: Duration = Duration::from_millis(50);
 /// A frame that seems older than this in the producer's own domain means that its clock jumped.
 const STALE: Duration = Duration::from_secs(2);
+/// A frame that seems older than the one before by this much means that the source jumped.
+const JUMP: Duration = Duration::from_millis(200);
 
 /// One instant on every clock that matters, nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +69,21 @@ pub(super) struct Timeline {
     /// Running time less timestamp in the producer's own domain.
     anchor: Option<i64>,
     last_pts: u64,
+    last_timestamp: i64,
+    /// The source starts over; its timestamps may jump backwards, if they have not yet.
+    starts_over: bool,
+    /// What captures in Unix time are moved by since then, to go on where they were.
+    shift: i64,
 }
 
 impl Timeline {
+    /// The source starts over: when its Unix times jump backwards, they go on from the arrival of that frame. Those of
+    /// another domain are anchored anew.
+    pub(super) fn start_over(&mut self) {
+        self.anchor = None;
+        self.starts_over = true;
+    }
+
     /// Running time of a frame, nanoseconds; never before the one given last.
     pub(super) fn pts(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> u64 {
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
@@ -80,18 +94,38 @@ impl Timeline {
             arrived
         } else if is_unix {
             self.anchor = None;
-            arrived - age.max(0)
+            self.unix_capture(timestamp, arrived, age)
         } else {
             let arrival_anchor = arrived.saturating_sub(timestamp);
+            // A timestamp that goes back is of a source that started over.
+            let goes_on = timestamp >= self.last_timestamp;
             let anchor = match self.anchor {
-                Some(anchor) if (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => anchor,
+                Some(anchor) if goes_on && (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => anchor,
                 _ => arrival_anchor,
             };
             self.anchor = Some(anchor);
             anchor.saturating_add(timestamp)
         };
+        if timestamp < self.last_timestamp {
+            self.starts_over = false;
+        }
+        self.last_timestamp = timestamp;
         self.last_pts = u64::try_from(captured).unwrap_or(0).max(self.last_pts);
         self.last_pts
+    }
+
+    fn unix_capture(&mut self, timestamp: i64, arrived: i64, age: i64) -> i64 {
+        let captured = arrived.saturating_sub(age.max(0));
+        let behind =
+            i64::try_from(self.last_pts).unwrap_or(i64::MAX).saturating_sub(captured.saturating_add(self.shift));
+        // The event may come before the jump or after it.
+        if self.starts_over && (timestamp < self.last_timestamp || behind > nanos(JUMP)) {
+            self.shift = arrived.saturating_sub(captured);
+            self.starts_over = false;
+        }
+        // Nothing was captured after it arrived.
+        self.shift = self.shift.min(arrived.saturating_sub(captured));
+        captured.saturating_add(self.shift)
     }
 }
 
@@ -145,6 +179,35 @@ mod tests {
         timeline.pts(AUTO, 9_000_000_000, now(100, 0));
         assert_eq!(timeline.pts(AUTO, 0, now(133, 0)), 133_000_000);
         assert_eq!(timeline.pts(AUTO, 33_000_000, now(170, 0)), 166_000_000);
+    }
+
+    #[test]
+    fn a_short_loop_goes_on_from_its_arrival() {
+        let mut timeline = Timeline::default();
+        timeline.pts(AUTO, 0, now(100, 0));
+        assert_eq!(timeline.pts(AUTO, 500_000_000, now(600, 0)), 600_000_000);
+        assert_eq!(timeline.pts(AUTO, 0, now(633, 0)), 633_000_000);
+        assert_eq!(timeline.pts(AUTO, 33_000_000, now(666, 0)), 666_000_000);
+    }
+
+    #[test]
+    fn a_short_loop_goes_on_from_its_arrival_when_it_is_told() {
+        for told_late in [false, true] {
+            let mut timeline = Timeline::default();
+            timeline.pts(AUTO, (UNIX + 5_000 * MS) as u64, now(5_000, 0));
+            if told_late {
+                // Stuck, for nobody says why.
+                assert_eq!(timeline.pts(AUTO, (UNIX + 1_000 * MS) as u64, now(5_033, 0)), 5_000_000_000);
+            }
+            timeline.start_over();
+            assert_eq!(timeline.pts(AUTO, (UNIX + 1_033 * MS) as u64, now(5_066, 0)), 5_066_000_000);
+            assert_eq!(timeline.pts(AUTO, (UNIX + 1_066 * MS) as u64, now(5_110, 0)), 5_099_000_000);
+        }
+        let mut timeline = Timeline::default();
+        timeline.pts(AUTO, 1_000_000_000, now(100, 0));
+        timeline.start_over();
+        timeline.pts(AUTO, 1_033_000_000, now(133, 0));
+        assert_eq!(timeline.pts(AUTO, 0, now(166, 0)), 166_000_000);
     }
 
     #[test]

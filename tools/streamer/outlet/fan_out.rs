@@ -1,8 +1,9 @@
-//! The end of the encoder's pipeline: hands each access unit to every output and waits for none.
+//! Where access units come from, whatever makes them at the moment: each is handed to every output, and none is waited
+//! for.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -11,68 +12,112 @@ use std::{
 use gst::prelude::*;
 
 use super::feed::{AskForKeyframe, Feed, Unit};
-use crate::common::{elements, failure::Failure};
+use crate::{
+    common::{elements, failure::Failure},
+    recorder::Recorders,
+    streamer::latency::Histogram,
+};
 
-/// The last element behind the encoder.
+/// Between the makers of access units, one after the other, and the outputs and recordings.
 #[derive(Debug)]
-pub struct FanOut {
-    sink: gst_app::AppSink,
-    asked: Arc<AtomicBool>,
+pub struct FanOut(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    recorders: Arc<Recorders>,
+    asked: AtomicBool,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// The end of the pipeline that is listened to; what comes out of any other one is late, and thrown away.
+    from: Option<gst_app::AppSink>,
+    feeds: Vec<Arc<Feed>>,
+    /// Time from captures to their access units.
+    latency: Histogram,
+}
+
+impl Shared {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, sink: &gst_app::AppSink) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let is_keyframe = sample.buffer().is_some_and(|buffer| !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        let unit = Unit { captured: captured(sink, &sample), sample };
+        let mut heard = self.heard();
+        if heard.from.as_ref() != Some(sink) {
+            return Err(gst::FlowError::Flushing);
+        }
+        if is_keyframe {
+            self.asked.store(false, Ordering::Relaxed);
+        }
+        if let Some(captured) = unit.captured {
+            heard.latency.record(captured.elapsed());
+        }
+        heard.feeds.iter().for_each(|feed| feed.offer(unit.clone()));
+        // Recordings ask for a keyframe from in there, which looks at what is heard.
+        drop(heard);
+        self.recorders.offer(&unit.sample);
+        Ok(gst::FlowSuccess::Ok)
+    }
 }
 
 impl FanOut {
-    /// Makes the element.
+    /// Hands everything to `recorders`, and to no output yet.
+    pub fn new(recorders: Arc<Recorders>) -> Self {
+        Self(Arc::new(Shared { recorders, asked: AtomicBool::default(), heard: Mutex::default() }))
+    }
+
+    /// Makes the last element of a pipeline that makes access units; [`FanOut::listen_to`] it.
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer has no `appsink`.
-    pub fn new() -> Result<Self, Failure> {
-        let sink = elements::make("appsink")?
-            .downcast::<gst_app::AppSink>()
-            .map_err(|_| Failure::Pipeline("the element 'appsink' is not GStreamer's".to_owned()))?;
+    pub fn end(&self) -> Result<gst_app::AppSink, Failure> {
+        let sink = elements::make_app::<gst_app::AppSink>("appsink")?;
         sink.set_property("sync", false);
         sink.set_property("async", false);
         sink.set_property("enable-last-sample", false);
-        Ok(Self { sink, asked: Arc::default() })
+        let shared = Arc::downgrade(&self.0);
+        let take = move |sink: &gst_app::AppSink| shared.upgrade().ok_or(gst::FlowError::Flushing)?.take(sink);
+        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(take).build());
+        Ok(sink)
     }
 
-    /// The element.
-    pub fn element(&self) -> &gst::Element {
-        self.sink.upcast_ref()
+    /// From now on access units come from here, and from nowhere else.
+    pub fn listen_to(&self, sink: &gst_app::AppSink) {
+        self.0.heard().from = Some(sink.clone());
+        self.0.asked.store(false, Ordering::Relaxed);
     }
 
     /// Asks the encoder for a keyframe; several outputs that ask before it comes share one.
     pub fn ask_for_keyframe(&self) -> AskForKeyframe {
-        let pad = elements::pad(self.element(), "sink").downgrade();
-        let asked = Arc::clone(&self.asked);
+        let shared = Arc::downgrade(&self.0);
         Arc::new(move || {
-            if let Some(pad) = pad.upgrade()
-                && !asked.swap(true, Ordering::Relaxed)
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            let from = shared.heard().from.clone();
+            if let Some(sink) = from
+                && !shared.asked.swap(true, Ordering::Relaxed)
             {
                 let request = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
-                // Without an answer the encoder's own next keyframe ends the wait.
-                let _ = pad.push_event(request);
+                // Without an answer the encoder's own next keyframe ends the wait, or that of the producer which encodes.
+                let _ = elements::pad(sink.upcast_ref(), "sink").push_event(request);
             }
         })
     }
 
+    /// Time from captures to their access units.
+    pub fn latency(&self) -> Histogram {
+        self.0.heard().latency.clone()
+    }
+
     /// Hands what comes to `feeds` from now on.
     pub fn serve(&self, feeds: Vec<Arc<Feed>>) {
-        let asked = Arc::clone(&self.asked);
-        self.sink.set_callbacks(
-            gst_app::AppSinkCallbacks::builder()
-                .new_sample(move |sink| {
-                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    let is_keyframe =
-                        sample.buffer().is_some_and(|buffer| !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT));
-                    if is_keyframe {
-                        asked.store(false, Ordering::Relaxed);
-                    }
-                    let unit = Unit { captured: captured(sink, &sample), sample };
-                    feeds.iter().for_each(|feed| feed.offer(unit.clone()));
-                    Ok(gst::FlowSuccess::Ok)
-                })
-                .build(),
-        );
+        self.0.heard().feeds = feeds;
     }
 }
 

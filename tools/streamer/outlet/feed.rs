@@ -6,13 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gst::prelude::*;
-
 use super::{
     Meter,
     backlog::{Backlog, Taken, Weight},
 };
-use crate::common::{elements, failure::Failure};
+use crate::common::{
+    elements,
+    failure::Failure,
+    running_time::{decoding_time, running_time},
+};
 
 /// Asks the encoder for a keyframe.
 pub type AskForKeyframe = Arc<dyn Fn() + Send + Sync>;
@@ -40,6 +42,8 @@ struct Line {
     behind_since: Option<Instant>,
     /// Running time of the first access unit: what is sent begins at 0.
     start: Option<i64>,
+    /// Decoding time of the last one: a new encoder's B-frames would have it begin before the end of the old one's.
+    last: gst::ClockTime,
 }
 
 impl std::fmt::Debug for Feed {
@@ -64,9 +68,7 @@ impl Feed {
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer has no `appsrc`.
     pub fn source(self: &Arc<Self>) -> Result<gst_app::AppSrc, Failure> {
-        let source = elements::make("appsrc")?
-            .downcast::<gst_app::AppSrc>()
-            .map_err(|_| Failure::Pipeline("the element 'appsrc' is not GStreamer's".to_owned()))?;
+        let source = elements::make_app::<gst_app::AppSrc>("appsrc")?;
         source.set_format(gst::Format::Time);
         // The backlog is the queue.
         source.set_max_bytes(0);
@@ -86,8 +88,13 @@ impl Feed {
     /// From now on access units go to `source`, from the next keyframe on.
     pub fn attach(&self, source: &gst_app::AppSrc) {
         self.meter.begin();
-        *self.line() =
-            Some(Line { source: source.clone(), backlog: Backlog::default(), behind_since: None, start: None });
+        *self.line() = Some(Line {
+            source: source.clone(),
+            backlog: Backlog::default(),
+            behind_since: None,
+            start: None,
+            last: gst::ClockTime::ZERO,
+        });
         (self.ask_for_keyframe)();
     }
 
@@ -152,15 +159,16 @@ impl Feed {
 
 impl Line {
     fn push(&mut self, unit: &Unit, meter: &Meter) {
-        let (Some(buffer), Some((time, _))) = (unit.sample.buffer(), running_time(&unit.sample)) else {
+        let (Some(buffer), Some(time)) = (unit.sample.buffer(), decoding_time(&unit.sample)) else {
             return;
         };
         let shift = |time: Option<gst::ClockTime>, start| {
-            let time = signed_running_time(&unit.sample, time?)?;
+            let time = running_time(&unit.sample, time?)?;
             Some(gst::ClockTime::from_nseconds(u64::try_from(time - start).unwrap_or(0)))
         };
         let start = *self.start.get_or_insert(time);
-        let (pts, dts) = (shift(buffer.pts(), start), shift(buffer.dts(), start));
+        let [pts, dts] = [buffer.pts(), buffer.dts()].map(|time| shift(time, start).map(|time| time.max(self.last)));
+        self.last = dts.unwrap_or(self.last);
         let mut buffer = buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(pts);
@@ -183,21 +191,6 @@ impl Line {
 
 fn weight(unit: &Unit) -> Option<Weight> {
     let buffer = unit.sample.buffer()?;
-    let (_, time) = running_time(&unit.sample)?;
+    let time = Duration::from_nanos(u64::try_from(decoding_time(&unit.sample)?).unwrap_or(0));
     Some(Weight { is_keyframe: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT), bytes: buffer.size(), time })
-}
-
-/// When an access unit is to be decoded, in nanoseconds, and the same from 0 on.
-fn running_time(sample: &gst::Sample) -> Option<(i64, Duration)> {
-    let time = signed_running_time(sample, sample.buffer()?.dts_or_pts()?)?;
-    Some((time, Duration::from_nanos(u64::try_from(time).unwrap_or(0))))
-}
-
-/// B-frames may have the first decoding times before the segment: those are negative.
-fn signed_running_time(sample: &gst::Sample, time: gst::ClockTime) -> Option<i64> {
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    match segment.to_running_time_full(time)? {
-        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok(),
-        gst::Signed::Negative(time) => i64::try_from(time.nseconds()).ok().map(|time| -time),
-    }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -15,6 +15,17 @@ use crate::{common::elements, streamer::latency::Histogram};
 
 /// No packer holds as many.
 const UNDERWAY_MAX: usize = 1024;
+
+/// What a buffer at the sink is of an access unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// None: a header of the packaging.
+    None,
+    /// Not the last of it.
+    Some,
+    /// The last of it, or all.
+    Last,
+}
 
 /// Counts access units at both ends of one output.
 #[derive(Debug, Default)]
@@ -38,7 +49,7 @@ impl Meter {
         self.offered.load(Ordering::Relaxed).saturating_sub(self.sent())
     }
 
-    /// Time from capture to the sink.
+    /// Time from capture to the first byte at the sink.
     pub fn latency(&self) -> Histogram {
         lock(&self.latency).clone()
     }
@@ -62,26 +73,32 @@ impl Meter {
         underway.push_back(captured);
     }
 
-    /// Counts access units that reach `sink`, and how old they are. `completes_unit` tells the last buffer that each
-    /// becomes there.
-    pub(super) fn watch(self: &Arc<Self>, sink: &gst::Element, completes_unit: fn(&gst::BufferRef) -> bool) {
+    /// Counts access units that reach `sink`, and how old each is when its first buffer does. `part_of_unit` tells what a
+    /// buffer there is.
+    pub(super) fn watch(self: &Arc<Self>, sink: &gst::Element, part_of_unit: fn(&gst::BufferRef) -> Part) {
         let meter = Arc::clone(self);
+        let is_under_way = AtomicBool::new(false);
+        let pass = move |buffer: &gst::BufferRef| {
+            let part = part_of_unit(buffer);
+            if part != Part::None && !is_under_way.swap(part != Part::Last, Ordering::Relaxed) {
+                meter.begins_one();
+            }
+            if part == Part::Last {
+                meter.sent.fetch_add(1, Ordering::Relaxed);
+            }
+        };
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         elements::pad(sink, "sink").add_probe(mask, move |_, info| {
-            let units = match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => usize::from(completes_unit(buffer)),
-                Some(gst::PadProbeData::BufferList(list)) => {
-                    list.iter().filter(|buffer| completes_unit(buffer)).count()
-                }
-                _ => 0,
-            };
-            (0..units).for_each(|_| meter.sent_one());
+            match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => pass(buffer),
+                Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(&pass),
+                _ => {}
+            }
             gst::PadProbeReturn::Ok
         });
     }
 
-    fn sent_one(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
+    fn begins_one(&self) {
         let captured = lock(&self.underway).pop_front().flatten();
         if let Some(captured) = captured {
             lock(&self.latency).record(captured.elapsed());

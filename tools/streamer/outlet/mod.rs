@@ -20,7 +20,7 @@ use crate::common::failure::Failure;
 
 pub use fan_out::FanOut;
 use feed::Feed;
-use line::Retired;
+pub use line::{Line, Retired, Said};
 pub use meter::Meter;
 
 /// Outputs that wait for the network while they are stopped have this long together.
@@ -58,13 +58,12 @@ pub struct Outlets {
 }
 
 impl Outlets {
-    /// Makes the outputs; nothing is sent yet. They are fed by `fan_out`.
+    /// Makes the outputs for a stream of this codec; nothing is sent yet. They are fed by `fan_out`.
     ///
     /// # Errors
     /// [`Failure::Usage`] for a URL that `rtmp2sink` does not take, [`Failure::Configuration`] for a session description
     /// that cannot be written, [`Failure::Pipeline`] for an element that is missing.
-    pub fn new(plan: &Stream, fan_out: &FanOut) -> Result<Self, Failure> {
-        let codec: Codec = plan.encoding.codec;
+    pub fn new(codec: Codec, plan: &Stream, fan_out: &FanOut) -> Result<Self, Failure> {
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
         for (index, rtp) in plan.rtp.iter().enumerate() {
             let feed = Feed::new(fan_out.ask_for_keyframe());
@@ -74,7 +73,8 @@ impl Outlets {
             let feed = Feed::new(fan_out.ask_for_keyframe());
             outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
         }
-        fan_out.serve(outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect());
+        let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();
+        fan_out.serve(feeds);
         Ok(Self { outlets, finishing: false })
     }
 

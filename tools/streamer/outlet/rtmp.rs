@@ -1,6 +1,7 @@
 //! RTMP publishing to one server, for as long as the run lasts: a connection that fails is followed by another.
 
 mod connection;
+mod tls;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -65,9 +66,13 @@ impl Publisher {
     /// Makes the output; no server is asked yet.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
+    /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element or TLS is
+    /// missing, [`Failure::Configuration`] when the file of authorities cannot be used.
     pub fn new(codec: Codec, plan: &Rtmp, feed: Arc<Feed>) -> Result<Self, Failure> {
         // What cannot be made is told now, not when the run is under way.
+        if plan.url.is_tls() {
+            tls::prepare(plan.ca_file.as_deref())?;
+        }
         Connection::new(codec, plan, &feed)?;
         Ok(Self {
             codec,

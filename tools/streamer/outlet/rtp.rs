@@ -11,6 +11,7 @@ use super::{
     Outlet,
     feed::Feed,
     line::{Line, Retired, Said},
+    meter::Part,
 };
 use crate::{
     common::{elements, failure::Failure},
@@ -53,7 +54,7 @@ impl Sender {
         if let Some(path) = &plan.sdp {
             describe(&payloader, sdp::File::new(path)?, plan.destination);
         }
-        feed.meter().watch(&sink, completes_unit);
+        feed.meter().watch(&sink, part_of_unit);
         let pipeline = gst::Pipeline::new();
         elements::add_chain(&pipeline, &[source.upcast_ref(), &payloader, &sink])?;
         let line = Some(Line::new(pipeline, source));
@@ -132,9 +133,10 @@ impl Outlet for Sender {
 }
 
 /// The marker bit ends an access unit. Source: RFC 3550 section 5.1, RFC 6184 section 5.1, RFC 7798 section 4.1.
-fn completes_unit(packet: &gst::BufferRef) -> bool {
+fn part_of_unit(packet: &gst::BufferRef) -> Part {
     let mut header = [0; 2];
-    packet.copy_to_slice(0, &mut header).is_ok() && header[1] & 0x80 != 0
+    let ends_unit = packet.copy_to_slice(0, &mut header).is_ok() && header[1] & 0x80 != 0;
+    if ends_unit { Part::Last } else { Part::Some }
 }
 
 /// Writes the session description each time the stream's parameters are known anew, before the first packet that has

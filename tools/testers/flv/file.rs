@@ -159,13 +159,18 @@ impl Writer {
         self.out.write_all(&[0; 3])?;
         self.out.write_all(tag.body)?;
         let whole = size + TAG_HEADER_LENGTH as u32;
-        self.out.write_all(&whole.to_be_bytes())
+        self.out.write_all(&whole.to_be_bytes())?;
+        // Whoever reads along, or comes after a tester that was killed, finds whole tags.
+        self.out.flush()
     }
 
-    /// Completes the file header, which says what kinds of tags there are.
+    /// Completes the file header, which says what kinds of tags there are. A pipe has let go of it.
     pub fn finish(mut self) -> io::Result<()> {
-        self.out.seek(SeekFrom::Start(4))?;
-        self.out.write_all(&[self.flags])?;
+        match self.out.seek(SeekFrom::Start(4)) {
+            Ok(_) => self.out.write_all(&[self.flags])?,
+            Err(error) if error.kind() == io::ErrorKind::NotSeekable => {}
+            Err(error) => return Err(error),
+        }
         self.out.flush()
     }
 }

@@ -53,8 +53,9 @@ pub fn run() -> Result<(), Failure> {
     let mut report = Report::default();
     report.push("mode", args.mode.to_string());
     if listener.is_some() {
-        report.push("app", publisher.app);
-        report.push("stream", publisher.stream);
+        // Reports are passed on; the stream's name lets anybody publish, and a query may hold a password.
+        report.push("app", publisher.app.split('?').next().unwrap_or_default());
+        report.push("stream", if publisher.stream.is_empty() { "" } else { "***" });
         report.push("flash_version", publisher.flash_version);
         report.push("four_cc_list", publisher.four_cc_list.join(","));
     }

@@ -8,7 +8,7 @@ use crate::{
     common::{elements, failure::Failure},
     streamer::{
         options::{Codec, RtmpMode},
-        outlet::{feed::Feed, line::Line},
+        outlet::{feed::Feed, line::Line, meter::Part},
         plan::Rtmp,
     },
 };
@@ -47,7 +47,7 @@ impl Connection {
         let cannot = || Failure::Pipeline("the RTMP output cannot be assembled".to_owned());
         let video = muxer.request_pad_simple("video").ok_or_else(cannot)?;
         elements::pad(source.upcast_ref(), "src").link(&video).map_err(|_| cannot())?;
-        feed.meter().watch(&sink, completes_unit);
+        feed.meter().watch(&sink, part_of_unit);
         Ok(Self { line: Line::new(pipeline, source), sink })
     }
 
@@ -79,18 +79,19 @@ fn muxer(codec: Codec, mode: Option<RtmpMode>) -> Result<gst::Element, Failure> 
 
 /// Each access unit is one tag; others hold metadata, parameter sets or the end of the stream.
 /// Source: Adobe Flash Video File Format 10.1, E.4.3; Enhanced RTMP v1, "Defining Additional Video Codecs".
-fn completes_unit(tag: &gst::BufferRef) -> bool {
+fn part_of_unit(tag: &gst::BufferRef) -> Part {
     const TAG_HEADER: usize = 11;
     let mut head = [0; TAG_HEADER + 2];
     if tag.copy_to_slice(0, &mut head).is_err() || head[0] != 9 {
-        return false;
+        return Part::None;
     }
     let [first, second] = [head[TAG_HEADER], head[TAG_HEADER + 1]];
-    if first & 0x80 != 0 {
+    let holds_unit = if first & 0x80 != 0 {
         // PacketTypeCodedFrames and PacketTypeCodedFramesX.
         matches!(first & 0x0f, 1 | 3)
     } else {
         // One or more NAL units.
         second == 1
-    }
+    };
+    if holds_unit { Part::Last } else { Part::None }
 }

@@ -1,0 +1,182 @@
+//! Requests to a producer, in whichever family of subjects it answers.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use prost::bytes::Bytes;
+
+use super::{
+    client::{Client, RequestError},
+    discovery::{SERVICE_PRODUCER, discover},
+    proto::{
+        CapabilitiesRequest, CapabilitiesResponse, ErrorCode, GetSourceInfoRequest, GetSourceInfoResponse, Reply,
+        ResetFrameCountRequest, ResetFrameCountResponse, SeekTimestampRequest, SeekTimestampResponse,
+    },
+    subjects::{Family, Subjects},
+};
+
+/// Discovery gets this part of a request's time.
+const DISCOVERY_SHARE: u32 = 4;
+
+/// Requests to one producer.
+#[derive(Clone)]
+pub struct Control {
+    client: Client,
+    subjects: Subjects,
+    /// What the producer's request subjects begin with, once it is known.
+    prefix: Arc<Mutex<Option<String>>>,
+}
+
+/// Why a request did not work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// No answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The producer says no.
+    #[error("refused: {}{}", .code.name(), said(.message))]
+    Refused {
+        /// Its code.
+        code: ErrorCode,
+        /// Its words, if any.
+        message: String,
+    },
+    /// The answer is none.
+    #[error("{0}: the answer is not the protobuf message that the contract says")]
+    Garbage(String),
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+impl Control {
+    /// Requests to the producer of these subjects.
+    pub fn new(client: Client, subjects: Subjects) -> Self {
+        Self { client, subjects, prefix: Arc::default() }
+    }
+
+    /// What the producer is, and where it stands.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn source_info(&self, timeout: Duration) -> Result<GetSourceInfoResponse, ControlError> {
+        self.ask("source.info", &GetSourceInfoRequest {}, timeout)
+    }
+
+    /// What the producer can do.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn capabilities(&self, timeout: Duration) -> Result<CapabilitiesResponse, ControlError> {
+        self.ask("source.capabilities", &CapabilitiesRequest {}, timeout)
+    }
+
+    /// Starts the frame count over.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn reset(&self, timeout: Duration) -> Result<ResetFrameCountResponse, ControlError> {
+        self.ask("source.reset", &ResetFrameCountRequest {}, timeout)
+    }
+
+    /// Goes on from another time of the source.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn seek(&self, target_timestamp_ns: u64, timeout: Duration) -> Result<SeekTimestampResponse, ControlError> {
+        self.ask("source.seek", &SeekTimestampRequest { target_timestamp_ns }, timeout)
+    }
+
+    /// A request in bytes, for messages whose fields the contract does not have: `playlist.apply` and `playlist.info` of
+    /// `source`, and `capabilities`, `get`, `set` and `set_range` of `camera_control`. `path` is the subject behind the
+    /// family, `camera_control.get` for one.
+    ///
+    /// # Errors
+    /// [`ControlError::Request`].
+    pub fn raw(&self, path: &str, payload: impl Into<Bytes>, timeout: Duration) -> Result<Bytes, ControlError> {
+        let payload = payload.into();
+        let deadline = Instant::now() + timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let send = |prefix: &str| self.client.request(&format!("{prefix}.{path}"), payload.clone(), left());
+        let known = self.prefix.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(prefix) = known {
+            match send(&prefix) {
+                // Another producer may have taken its place.
+                Err(RequestError::NoResponders(_)) => self.remember(None),
+                answer => return Ok(answer?),
+            }
+        }
+        if let Some(prefix) = self.discovered(timeout / DISCOVERY_SHARE)? {
+            let answer = send(&prefix);
+            if answer.is_ok() {
+                self.remember(Some(prefix));
+            }
+            return Ok(answer?);
+        }
+        let newer = self.subjects.prefix(Family::Producer);
+        let older = self.subjects.prefix(Family::Control);
+        match send(&newer) {
+            Err(RequestError::NoResponders(_)) => {
+                let answer = send(&older)?;
+                self.remember(Some(older));
+                Ok(answer)
+            }
+            answer => {
+                if answer.is_ok() {
+                    self.remember(Some(newer));
+                }
+                Ok(answer?)
+            }
+        }
+    }
+
+    fn remember(&self, prefix: Option<String>) {
+        *self.prefix.lock().unwrap_or_else(PoisonError::into_inner) = prefix;
+    }
+
+    fn discovered(&self, timeout: Duration) -> Result<Option<String>, RequestError> {
+        let found = discover(&self.client, SERVICE_PRODUCER, timeout)?;
+        let own = found.iter().find(|service| service.key() == Some(self.subjects.key()));
+        Ok(own.and_then(|service| service.control_subject_prefix()).map(str::to_owned))
+    }
+
+    fn ask<R: Reply>(&self, path: &str, request: &impl prost::Message, timeout: Duration) -> Result<R, ControlError> {
+        let answer = self.raw(path, request.encode_to_vec(), timeout)?;
+        checked(path, &answer)
+    }
+}
+
+/// The reply in an answer, when it is one and says that the request worked.
+///
+/// # Errors
+/// [`ControlError::Garbage`] and [`ControlError::Refused`].
+pub(super) fn checked<R: Reply>(path: &str, answer: &[u8]) -> Result<R, ControlError> {
+    let reply = R::decode(answer).map_err(|_| ControlError::Garbage(path.to_owned()))?;
+    match reply.code() {
+        ErrorCode::Ok => Ok(reply),
+        code => {
+            let message = reply.message().chars().filter(|c| !c.is_control()).take(300).collect();
+            Err(ControlError::Refused { code, message })
+        }
+    }
+}
+
+/// One request with a typed reply to any subject, as the recorder's are.
+impl Client {
+    /// Asks with one protobuf message for another.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn ask<R: Reply>(
+        &self,
+        subject: &str,
+        request: &impl prost::Message,
+        timeout: Duration,
+    ) -> Result<R, ControlError> {
+        let answer = self.request(subject, request.encode_to_vec(), timeout)?;
+        checked(subject, &answer)
+    }
+}

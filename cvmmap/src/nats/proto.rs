@@ -1,0 +1,59 @@
+//! The protobuf messages. Source: `proto/cvmmap.proto`, of which the code is generated; a test keeps both the same.
+
+#![allow(missing_docs)]
+
+include!("proto_generated.rs");
+
+/// A reply that says whether the request worked.
+pub trait Reply: prost::Message + Default {
+    /// The reply's error code; one that is not known is an error.
+    fn code(&self) -> ErrorCode;
+
+    /// What the producer says to it.
+    fn message(&self) -> &str {
+        ""
+    }
+}
+
+fn code(value: i32) -> ErrorCode {
+    ErrorCode::try_from(value).unwrap_or(ErrorCode::Error)
+}
+
+macro_rules! replies {
+    ($($reply:ty),*) => {
+        $(impl Reply for $reply {
+            fn code(&self) -> ErrorCode {
+                code(self.error)
+            }
+        })*
+    };
+}
+
+replies!(ResetFrameCountResponse, GetSourceInfoResponse, SeekTimestampResponse, CapabilitiesResponse);
+
+impl Reply for RecordingStatusResponse {
+    fn code(&self) -> ErrorCode {
+        code(self.error)
+    }
+
+    fn message(&self) -> &str {
+        &self.error_message
+    }
+}
+
+impl ErrorCode {
+    /// The code's name in the contract.
+    pub fn name(self) -> &'static str {
+        self.as_str_name().trim_start_matches("ERROR_CODE_")
+    }
+}
+
+/// Bits of [`GetSourceInfoResponse::flags`]. Source: cv-mmap IPC contract, section 4.
+pub mod source_flags {
+    pub const CAN_SEEK: u32 = 0x1;
+    pub const AUTO_LOOP: u32 = 0x2;
+    pub const HAS_DEPTH: u32 = 0x4;
+    pub const HAS_BODY: u32 = 0x8;
+    pub const CAN_RECORD: u32 = 0x10;
+    pub const LOOP_EMITS_RESET: u32 = 0x20;
+}

@@ -1,0 +1,210 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use cvmmap::Target;
+
+use crate::common::{cli::VERSION, nats::NatsArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  Who is there:
+    cvmmap_ctl list
+  A camera's frame rate, latency, losses, status and bodies, each second:
+    cvmmap_ctl watch cvmmap://cam0
+  Go back to a moment of a recording that is played:
+    cvmmap_ctl seek cvmmap://cam0 1790000000000000000
+  Record what a streamer streams:
+    cvmmap_ctl record start cvmmap://cam0 --output cam0.mcap
+  A camera control, in the bytes of its protobuf message:
+    cvmmap_ctl camera cvmmap://cam0 get --payload 0801
+
+Exit codes: 0 success, 1 wrong arguments, 2 a configuration that cannot be used, or a request that was refused,
+7 an answer that is none, 124 no server or no answer in time.";
+
+/// Finds cv-mmap producers and streamers over NATS, asks them and tells them things.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cvmmap_ctl", version = VERSION, after_help = EXAMPLES)]
+pub struct Options {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How long to wait for the server, and for an answer
+    #[arg(long, global = true, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub timeout_ms: u64,
+    /// The NATS server
+    #[command(flatten)]
+    pub nats: NatsArgs,
+}
+
+impl Options {
+    /// How long to wait.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Producers and streamers that answer, with what they offer
+    List,
+    /// What a producer is, can do, and where it stands
+    Info(Producer),
+    /// Frames, status and bodies of a producer, live
+    Watch(Watch),
+    /// Start a producer's frame count over
+    Reset(Producer),
+    /// Go on from another moment of a source that has one
+    Seek {
+        /// Producer
+        #[command(flatten)]
+        producer: Producer,
+        /// Timestamp in nanoseconds, in the source's own time (see info)
+        timestamp_ns: u64,
+    },
+    /// Record what a streamer streams
+    Record {
+        /// What to do with the recording
+        #[command(subcommand)]
+        verb: Record,
+    },
+    /// Camera controls, as bytes of their protobuf messages
+    Camera(Raw<CameraVerb>),
+    /// Playlists, as bytes of their protobuf messages
+    Playlist(Raw<PlaylistVerb>),
+}
+
+/// Which producer.
+#[derive(Clone, Debug, Args)]
+pub struct Producer {
+    /// Producer: cvmmap://NAME[@/PREFIX][?namespace=NS], or NAME
+    #[arg(value_name = "PRODUCER")]
+    pub target: Target,
+}
+
+/// `watch`.
+#[derive(Clone, Debug, Args)]
+pub struct Watch {
+    /// Producer
+    #[command(flatten)]
+    pub producer: Producer,
+    /// Time between two lines
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    pub interval_ms: u64,
+    /// End after so many lines; 0 goes on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub count: u64,
+}
+
+/// `record`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Record {
+    /// What can be recorded
+    Capabilities(Recorder),
+    /// Begin a recording
+    Start(Box<Start>),
+    /// End the recording
+    Stop(Recorder),
+    /// How the recording goes
+    Status(Recorder),
+}
+
+/// Which recorder.
+#[derive(Clone, Debug, Args)]
+pub struct Recorder {
+    /// Producer
+    #[command(flatten)]
+    pub producer: Producer,
+    /// Format
+    #[arg(long, value_enum, default_value_t = Format::Mcap)]
+    pub format: Format,
+}
+
+/// `record start`.
+#[derive(Clone, Debug, Args)]
+pub struct Start {
+    /// Recorder
+    #[command(flatten)]
+    pub recorder: Recorder,
+    /// File, below the streamer's record root
+    #[arg(long, value_name = "PATH")]
+    pub output: String,
+    /// MCAP: chunk compression
+    #[arg(long, value_name = "zstd|lz4|none")]
+    pub compression: Option<String>,
+    /// MCAP: topic of the video
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// MCAP: topic of the depth
+    #[arg(long, value_name = "TOPIC")]
+    pub depth_topic: Option<String>,
+    /// MCAP: topic of the bodies
+    #[arg(long, value_name = "TOPIC")]
+    pub body_topic: Option<String>,
+    /// MCAP: frame id in the messages
+    #[arg(long, value_name = "ID")]
+    pub frame_id: Option<String>,
+}
+
+/// Format of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Video, depth and bodies
+    Mcap,
+    /// Video
+    Mp4,
+}
+
+impl Format {
+    /// Its word in subjects.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mcap => "mcap",
+            Self::Mp4 => "mp4",
+        }
+    }
+}
+
+/// A request in bytes, for messages whose fields are not known here.
+#[derive(Clone, Debug, Args)]
+pub struct Raw<V: ValueEnum + Send + Sync + 'static> {
+    /// Producer
+    #[command(flatten)]
+    pub producer: Producer,
+    /// Request
+    #[arg(value_enum)]
+    pub verb: V,
+    /// The request's bytes in hexadecimal
+    #[arg(long, value_name = "HEX", default_value = "", conflicts_with = "payload_file")]
+    pub payload: String,
+    /// File with the request's bytes
+    #[arg(long, value_name = "FILE")]
+    pub payload_file: Option<PathBuf>,
+}
+
+/// `camera`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CameraVerb {
+    /// Which controls there are
+    Capabilities,
+    /// Read one
+    Get,
+    /// Set one
+    Set,
+    /// Set the range of one
+    SetRange,
+}
+
+/// `playlist`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlaylistVerb {
+    /// What is played
+    Info,
+    /// Play something else
+    Apply,
+}

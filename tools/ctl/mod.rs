@@ -1,0 +1,64 @@
+//! `cvmmap_ctl`: what a person at a terminal or a script asks of producers and streamers.
+
+pub mod args;
+
+mod list;
+mod output;
+mod record;
+mod source;
+mod watch;
+
+use cvmmap::nats::{Client, ControlError, RequestError};
+
+use self::args::{CameraVerb, Command, Options, PlaylistVerb};
+use crate::common::failure::Failure;
+
+/// Does what was asked.
+///
+/// # Errors
+/// What the exit codes tell apart.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let server = options.nats.server()?;
+    let connect = || {
+        let server = server.as_ref().ok_or_else(|| Failure::Usage("--nats-url is empty; give a server".to_owned()))?;
+        let client = server.connect("cvmmap_ctl")?;
+        client.wait_connected(options.timeout()).map_err(|error| failure(error.into()))?;
+        Ok::<Client, Failure>(client)
+    };
+    match &options.command {
+        Command::List => list::run(&connect()?, options),
+        Command::Info(producer) => source::info(connect()?, &producer.target, options),
+        Command::Watch(watch) => watch::run(server.as_ref(), watch, options),
+        Command::Reset(producer) => source::reset(connect()?, &producer.target, options),
+        Command::Seek { producer, timestamp_ns } => source::seek(connect()?, &producer.target, *timestamp_ns, options),
+        Command::Record { verb } => record::run(&connect()?, verb, options),
+        Command::Camera(raw) => {
+            let verb = match raw.verb {
+                CameraVerb::Capabilities => "capabilities",
+                CameraVerb::Get => "get",
+                CameraVerb::Set => "set",
+                CameraVerb::SetRange => "set_range",
+            };
+            source::raw(connect()?, &format!("camera_control.{verb}"), raw, options)
+        }
+        Command::Playlist(raw) => {
+            let verb = match raw.verb {
+                PlaylistVerb::Info => "info",
+                PlaylistVerb::Apply => "apply",
+            };
+            source::raw(connect()?, &format!("source.playlist.{verb}"), raw, options)
+        }
+    }
+}
+
+/// What an unanswered or refused request is worth.
+fn failure(error: ControlError) -> Failure {
+    let text = error.to_string();
+    match error {
+        ControlError::Garbage(_) => Failure::Protocol(text),
+        ControlError::Refused { .. } | ControlError::Request(RequestError::Service { .. }) => {
+            Failure::Configuration(text)
+        }
+        ControlError::Request(_) => Failure::Timeout(text),
+    }
+}

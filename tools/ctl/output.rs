@@ -1,0 +1,48 @@
+//! Tables for people, JSON for programs.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Prints one JSON value on a line, or the text. A reader that closed its end early has seen what it wanted.
+pub fn print(value: &impl Serialize, json: bool, text: impl FnOnce() -> String) -> bool {
+    let mut stdout = io::stdout().lock();
+    let written = if json {
+        serde_json::to_writer(&mut stdout, value).map_err(io::Error::from).and_then(|()| writeln!(stdout))
+    } else {
+        stdout.write_all(text().as_bytes())
+    };
+    written.and_then(|()| stdout.flush()).is_ok()
+}
+
+/// Rows under a heading, in columns.
+pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heading[column].len()]).max().unwrap_or_default()
+    };
+    let line = |cells: [&str; N]| {
+        let padded = cells.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
+    [line(heading)].into_iter().chain(rows).collect()
+}
+
+/// Names with their values, one to a line.
+pub fn fields(fields: &[(&str, String)]) -> String {
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    fields.iter().map(|(name, value)| format!("{name:<width$}  {value}").trim_end().to_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_each_other() {
+        let rows = [["é".to_owned(), "x".to_owned()], ["longer".to_owned(), String::new()]];
+        assert_eq!(table(["A", "B"], &rows), "A       B\né       x\nlonger\n");
+        assert_eq!(fields(&[("a", "1".to_owned()), ("long", "2".to_owned())]), "a     1\nlong  2\n");
+    }
+}

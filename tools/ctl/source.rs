@@ -1,0 +1,185 @@
+//! `info`, `reset`, `seek`, and requests in bytes.
+
+use std::fs;
+
+use clap::ValueEnum;
+use cvmmap::{
+    Target,
+    nats::{Client, Control, Subjects, proto::source_flags},
+};
+use serde::Serialize;
+
+use super::{
+    args::{Options, Raw},
+    failure, output,
+};
+use crate::common::failure::Failure;
+
+/// Largest request that is read from a file; a NATS server takes no more by default.
+const REQUEST_MAX: u64 = 1 << 20;
+
+#[derive(Serialize)]
+struct Info {
+    kind: &'static str,
+    timestamp_domain: &'static str,
+    can_seek: bool,
+    loops: bool,
+    loop_emits_reset: bool,
+    has_depth: bool,
+    has_body: bool,
+    can_record: bool,
+    timeline_start_ns: u64,
+    timeline_end_ns: u64,
+    duration_ns: u64,
+    current_timestamp_ns: u64,
+    current_frame_count: u32,
+}
+
+fn control(client: Client, target: &Target) -> Control {
+    Control::new(client, Subjects::from(target))
+}
+
+/// What a producer is.
+///
+/// # Errors
+/// When it does not answer.
+pub fn info(client: Client, target: &Target, options: &Options) -> Result<(), Failure> {
+    let told = control(client, target).source_info(options.timeout()).map_err(failure)?;
+    let has = |flag| told.flags & flag != 0;
+    let info = Info {
+        kind: lower(told.source_kind().as_str_name(), "SOURCE_KIND_"),
+        timestamp_domain: match told.timestamp_domain() {
+            cvmmap::nats::proto::TimestampDomain::UnixEpochNs => "unix",
+            cvmmap::nats::proto::TimestampDomain::MediaTimeNs => "media",
+            cvmmap::nats::proto::TimestampDomain::Unknown => "unknown",
+        },
+        can_seek: has(source_flags::CAN_SEEK),
+        loops: has(source_flags::AUTO_LOOP),
+        loop_emits_reset: has(source_flags::LOOP_EMITS_RESET),
+        has_depth: has(source_flags::HAS_DEPTH),
+        has_body: has(source_flags::HAS_BODY),
+        can_record: has(source_flags::CAN_RECORD),
+        timeline_start_ns: told.timeline_start_ns,
+        timeline_end_ns: told.timeline_end_ns,
+        duration_ns: told.duration_ns,
+        current_timestamp_ns: told.current_timestamp_ns,
+        current_frame_count: told.current_frame_count,
+    };
+    output::print(&info, options.json, || {
+        let flags = [
+            ("seek", info.can_seek),
+            ("loop", info.loops),
+            ("loop-reset", info.loop_emits_reset),
+            ("depth", info.has_depth),
+            ("body", info.has_body),
+            ("record", info.can_record),
+        ];
+        let flags: Vec<_> = flags.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
+        output::fields(&[
+            ("producer", target.to_string()),
+            ("kind", info.kind.to_owned()),
+            ("timestamps", info.timestamp_domain.to_owned()),
+            ("offers", flags.join(" ")),
+            ("timeline", format!("{} to {} ns", info.timeline_start_ns, info.timeline_end_ns)),
+            ("duration", format!("{:.3} s", info.duration_ns as f64 / 1e9)),
+            ("now", format!("{} ns, frame {}", info.current_timestamp_ns, info.current_frame_count)),
+        ])
+    });
+    Ok(())
+}
+
+fn lower(name: &'static str, prefix: &str) -> &'static str {
+    match name.trim_start_matches(prefix) {
+        "LIVE" => "live",
+        "FINITE" => "finite",
+        _ => "unknown",
+    }
+}
+
+/// Starts a producer's frame count over.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub fn reset(client: Client, target: &Target, options: &Options) -> Result<(), Failure> {
+    control(client, target).reset(options.timeout()).map_err(failure)?;
+    output::print(&serde_json::json!({ "reset": true }), options.json, || "the frame count starts over\n".to_owned());
+    Ok(())
+}
+
+/// Goes on from another moment.
+///
+/// # Errors
+/// When the producer does not answer, or refuses.
+pub fn seek(client: Client, target: &Target, timestamp_ns: u64, options: &Options) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Landed {
+        requested_timestamp_ns: u64,
+        landed_timestamp_ns: u64,
+        landed_frame_count: u32,
+        exact_match: bool,
+    }
+    let told = control(client, target).seek(timestamp_ns, options.timeout()).map_err(failure)?;
+    let landed = Landed {
+        requested_timestamp_ns: told.requested_timestamp_ns,
+        landed_timestamp_ns: told.landed_timestamp_ns,
+        landed_frame_count: told.landed_frame_count,
+        exact_match: told.exact_match,
+    };
+    output::print(&landed, options.json, || {
+        let how = if landed.exact_match { "exactly" } else { "nearest" };
+        format!("at {} ns, frame {} ({how})\n", landed.landed_timestamp_ns, landed.landed_frame_count)
+    });
+    Ok(())
+}
+
+/// Asks in bytes, and prints the answer's.
+///
+/// # Errors
+/// When the bytes are none, or the producer does not answer.
+pub fn raw<V: ValueEnum + Send + Sync + 'static>(
+    client: Client,
+    path: &str,
+    raw: &Raw<V>,
+    options: &Options,
+) -> Result<(), Failure> {
+    let payload = match &raw.payload_file {
+        None => from_hex(&raw.payload).ok_or_else(|| Failure::Usage("--payload must be hexadecimal".to_owned()))?,
+        Some(file) => {
+            let unusable = |why: String| Failure::Configuration(format!("--payload-file {}: {why}", file.display()));
+            let about = fs::metadata(file).map_err(|error| unusable(error.to_string()))?;
+            if !about.is_file() || about.len() > REQUEST_MAX {
+                return Err(unusable("not a plain file of 1 MiB at most".to_owned()));
+            }
+            fs::read(file).map_err(|error| unusable(error.to_string()))?
+        }
+    };
+    let answer = control(client, &raw.producer.target).raw(path, payload, options.timeout());
+    let answer = to_hex(&answer.map_err(failure)?);
+    output::print(&serde_json::json!({ "payload": answer }), options.json, || format!("{answer}\n"));
+    Ok(())
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_there_and_back() {
+        assert_eq!(from_hex("0801fF"), Some(vec![8, 1, 255]));
+        assert_eq!(to_hex(&[8, 1, 255]), "0801ff");
+        for wrong in ["0", "zz", "+1", "é"] {
+            assert_eq!(from_hex(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! MCAP recordings.
+
+pub mod reader;
+pub mod schema;
+mod sink;
+mod writer;
+
+pub use sink::{McapSink, Rotate};
+pub use writer::{BODY_ENCODING, Compression, Topics, Writer};
+
+use super::depth::DepthCoding;
+
+/// What a recording is to be like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the channels are called.
+    pub topics: Topics,
+    /// Coordinate frame of pictures and depth.
+    pub frame_id: String,
+    /// How chunks are compressed.
+    pub compression: Compression,
+    /// How depth is coded.
+    pub depth: DepthCoding,
+}

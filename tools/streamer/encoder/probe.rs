@@ -1,0 +1,63 @@
+//! Whether an encoder can be used on this machine.
+
+use std::{fmt, sync::mpsc, thread, time::Duration};
+
+use gst::prelude::*;
+
+use super::candidates::Candidate;
+
+/// A driver that is broken may never answer.
+const OPEN_MAX: Duration = Duration::from_secs(3);
+
+/// What speaks against an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// No element of that name.
+    Absent,
+    /// The element that it is fed through is not there.
+    NoUpload(&'static str),
+    /// It finds no device that it can use.
+    Closed,
+    /// Its driver hangs.
+    Hangs,
+    /// It lacks what was asked for.
+    NoBFrames,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => write!(f, "not installed"),
+            Self::NoUpload(element) => write!(f, "without {element}"),
+            Self::Closed => write!(f, "does not open"),
+            Self::Hangs => write!(f, "hangs while it opens"),
+            Self::NoBFrames => write!(f, "makes no B-frames"),
+        }
+    }
+}
+
+/// Looks whether an encoder is there and its device opens.
+pub(super) fn look_at(candidate: &Candidate) -> Result<(), Obstacle> {
+    let factory = gst::ElementFactory::find(candidate.factory).ok_or(Obstacle::Absent)?;
+    if let Some(upload) = &candidate.upload
+        && gst::ElementFactory::find(upload.element).is_none()
+    {
+        return Err(Obstacle::NoUpload(upload.element));
+    }
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let opened = factory.create().build().is_ok_and(|encoder| {
+            let opened = encoder.set_state(gst::State::Ready);
+            // An element in NULL has let go of its device.
+            let _ = encoder.set_state(gst::State::Null);
+            opened.is_ok()
+        });
+        // Nobody listens to one that answers too late.
+        let _ = tell.send(opened);
+    });
+    match told.recv_timeout(OPEN_MAX) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Obstacle::Closed),
+        Err(_) => Err(Obstacle::Hangs),
+    }
+}

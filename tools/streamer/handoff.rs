@@ -1,0 +1,225 @@
+//! From the producer's thread to the pipeline that makes access units of its frames at the moment. That one may hang, and
+//! be replaced: the producer's thread waits here, where it can be called away, and never in an encoder.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::{options::Codec, parameter_sets};
+
+/// Least time from one frame to the next; RTP and FLV tell such frames apart.
+const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
+
+/// What frames hold that one pipeline can take. Encoders are made anew for another picture, for not all of them get
+/// through a change: x265 gives broken NAL units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// Pictures of one size and format, the so manieth since the beginning.
+    Raw(u64),
+    /// Access units with these parameter sets, by their digest.
+    Encoded(Codec, u64),
+}
+
+/// Tells what frames hold.
+#[derive(Debug, Default)]
+struct Watch {
+    last: Option<(gst::Caps, Media)>,
+    pictures: u64,
+}
+
+impl Watch {
+    fn media(&mut self, sample: &gst::SampleRef) -> Option<Media> {
+        let caps = sample.caps()?;
+        let same_caps = self.last.as_ref().filter(|(last, _)| last.as_ref() == caps).map(|(_, media)| *media);
+        let codec = match caps.structure(0)?.name().as_str() {
+            "video/x-h264" => Codec::H264,
+            "video/x-h265" => Codec::H265,
+            _ => {
+                return Some(same_caps.unwrap_or_else(|| {
+                    let media = Media::Raw(self.pictures);
+                    self.pictures += 1;
+                    self.keep(caps, media)
+                }));
+            }
+        };
+        let keyframe = sample.buffer().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        let digest = keyframe.and_then(|unit| parameter_sets::digest(codec, &unit.map_readable().ok()?));
+        Some(match (digest, same_caps) {
+            (None, Some(media)) => media,
+            (digest, _) => self.keep(caps, Media::Encoded(codec, digest.unwrap_or_default())),
+        })
+    }
+
+    fn keep(&mut self, caps: &gst::CapsRef, media: Media) -> Media {
+        self.last = Some((caps.to_owned(), media));
+        media
+    }
+}
+
+/// Hands frames on, one at a time.
+#[derive(Debug, Default)]
+pub struct Handoff {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taker: Option<Taker>,
+    watch: Watch,
+    /// What waits for a taker.
+    waits: Option<Media>,
+    /// Nothing is handed on any more.
+    closed: bool,
+    timestamps: Rising,
+}
+
+#[derive(Debug)]
+struct Taker {
+    source: gst_app::AppSrc,
+    media: Media,
+    /// It has asked for a frame, and was given none since.
+    hungry: bool,
+}
+
+impl State {
+    fn ready(&self, media: Media) -> Option<&gst_app::AppSrc> {
+        self.taker.as_ref().filter(|taker| taker.hungry && taker.media == media).map(|taker| &taker.source)
+    }
+}
+
+impl Handoff {
+    /// From now on frames go to `source`, the head of a pipeline for such frames.
+    pub fn attach(&self, source: &gst_app::AppSrc, media: Media) {
+        let mut state = self.lock();
+        state.taker = Some(Taker { source: source.clone(), media, hungry: false });
+        state.waits = None;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// `source` wants a frame.
+    pub fn feed(&self, source: &gst_app::AppSrc) {
+        if let Some(taker) = self.lock().taker.as_mut().filter(|taker| taker.source == *source) {
+            taker.hungry = true;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Hands a frame on, and waits until the next one is wanted, so that this is the newest by then. `now` is running
+    /// time; `ask` is called when nobody takes such frames.
+    ///
+    /// # Errors
+    /// [`gst::FlowError::Flushing`] when it is closed.
+    pub fn offer(
+        &self,
+        sample: &gst::Sample,
+        now: impl Fn() -> Option<gst::ClockTime>,
+        ask: impl Fn(),
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let media = self.lock().watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
+        let mut state = self.wait(|state| {
+            if state.taker.as_ref().is_none_or(|taker| taker.media != media)
+                && state.waits.replace(media) != Some(media)
+            {
+                ask();
+            }
+            state.ready(media).is_some()
+        })?;
+        let timed = state.timestamps.stamp(sample, now());
+        let Some(taker) = &mut state.taker else {
+            return Err(gst::FlowError::Flushing);
+        };
+        taker.hungry = false;
+        // Refused by a pipeline that is broken or being torn down: its messages say so.
+        let _ = taker.source.push_sample(&timed);
+        drop(state);
+        let wanted = |state: &mut State| state.taker.as_ref().is_none_or(|taker| taker.hungry || taker.media != media);
+        self.wait(wanted).map(|_| gst::FlowSuccess::Ok)
+    }
+
+    /// What waits for somebody to take it.
+    pub fn waits(&self) -> Option<Media> {
+        self.lock().waits
+    }
+
+    /// Whether the taker is at work on a frame.
+    pub fn is_busy(&self) -> bool {
+        self.lock().taker.as_ref().is_some_and(|taker| !taker.hungry)
+    }
+
+    /// Calls the producer's thread away, until it is opened again.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes frames again.
+    pub fn open(&self) {
+        let mut state = self.lock();
+        state.closed = false;
+        state.waits = None;
+    }
+
+    fn wait(&self, mut ready: impl FnMut(&mut State) -> bool) -> Result<MutexGuard<'_, State>, gst::FlowError> {
+        let waits = |state: &mut State| !state.closed && !ready(state);
+        let state = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
+        if state.closed { Err(gst::FlowError::Flushing) } else { Ok(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Timestamps that rise with every frame, whatever the producer's clock does.
+#[derive(Debug, Default)]
+struct Rising {
+    last: Option<gst::ClockTime>,
+}
+
+impl Rising {
+    /// The time of a frame: its own, or that of its arrival while its own lies behind the last one.
+    fn next(&mut self, pts: gst::ClockTime, now: gst::ClockTime) -> gst::ClockTime {
+        let next = match self.last {
+            Some(last) if pts < last + STEP => now.max(last + STEP),
+            _ => pts,
+        };
+        self.last = Some(next);
+        next
+    }
+
+    fn stamp(&mut self, sample: &gst::Sample, now: Option<gst::ClockTime>) -> gst::Sample {
+        let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {
+            return sample.clone();
+        };
+        let (Some(pts), Some(now)) = (buffer.pts(), now) else {
+            return sample.clone();
+        };
+        let next = self.next(pts, now);
+        if next == pts {
+            return sample.clone();
+        }
+        let mut buffer = buffer.copy();
+        buffer.make_mut().set_pts(next);
+        gst::Sample::builder().buffer(&buffer).caps(&caps.to_owned()).build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_rise_through_every_jump() {
+        let ms = gst::ClockTime::from_mseconds;
+        let mut rising = Rising::default();
+        assert_eq!(rising.next(ms(100), ms(105)), ms(100));
+        assert_eq!(rising.next(ms(133), ms(138)), ms(133));
+        // The clock was set back by more than a frame: arrival counts.
+        assert_eq!(rising.next(ms(133), ms(171)), ms(171));
+        assert_eq!(rising.next(ms(140), ms(205)), ms(205));
+        // Two at once.
+        assert_eq!(rising.next(ms(140), ms(205)), ms(206));
+        // And forward again.
+        assert_eq!(rising.next(ms(240), ms(245)), ms(240));
+    }
+}

@@ -1,0 +1,91 @@
+//! Whether a keyframe begins a stream with other parameter sets. Parsers keep quiet about a change that leaves the size as
+//! it was, and outputs have to be told of every one.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use super::options::Codec;
+
+/// A digest of the parameter sets in front of a keyframe's slices; none when it has none there.
+pub fn digest(codec: Codec, unit: &[u8]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let mut found = false;
+    for nal in nal_units(unit) {
+        match kind(codec, nal) {
+            Kind::Slice => break,
+            Kind::ParameterSet => {
+                found = true;
+                hasher.write(nal);
+            }
+            Kind::Other => {}
+        }
+    }
+    found.then(|| hasher.finish())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    ParameterSet,
+    Slice,
+    Other,
+}
+
+/// Source: ITU-T H.264 table 7-1, H.265 table 7-1.
+fn kind(codec: Codec, nal: &[u8]) -> Kind {
+    let first = nal.first().copied().unwrap_or_default();
+    match codec {
+        Codec::H264 => match first & 0x1f {
+            1..=5 => Kind::Slice,
+            7 | 8 => Kind::ParameterSet,
+            _ => Kind::Other,
+        },
+        Codec::H265 => match first >> 1 & 0x3f {
+            0..=31 => Kind::Slice,
+            32..=34 => Kind::ParameterSet,
+            _ => Kind::Other,
+        },
+    }
+}
+
+/// NAL units of an Annex B byte stream, without the zeros behind them, found as they are asked for.
+/// Source: ITU-T H.264 and H.265, B.1.1.
+fn nal_units(unit: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = after_start_code(unit);
+    std::iter::from_fn(move || {
+        let nal = rest?;
+        let end = nal.windows(3).position(|bytes| bytes == [0, 0, 1]);
+        rest = end.and_then(|end| after_start_code(&nal[end..]));
+        let nal = &nal[..end.unwrap_or(nal.len())];
+        Some(&nal[..nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)])
+    })
+}
+
+fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
+    let at = bytes.windows(3).position(|bytes| bytes == [0, 0, 1])?;
+    Some(&bytes[at + 3..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_sets_alone_count() {
+        let plain = digest(Codec::H264, &[0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 1, 0x65, 9, 9]);
+        assert!(plain.is_some());
+        // A delimiter in front, three-byte start codes, trailing zeros, another slice.
+        let same =
+            [0, 0, 1, 0x09, 0x10, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x68, 3, 0, 0, 0, 0, 1, 0x65, 7, 0, 0, 1, 0x67];
+        assert_eq!(digest(Codec::H264, &same), plain);
+        let other = [0, 0, 0, 1, 0x67, 1, 3, 0, 0, 1, 0x68, 3, 0, 0, 1, 0x65, 9, 9];
+        assert_ne!(digest(Codec::H264, &other), plain);
+    }
+
+    #[test]
+    fn units_without_parameter_sets_and_rubbish() {
+        for unit in [&[][..], &[0, 0, 1], &[0, 0, 1, 0x65, 1, 0, 0, 1, 0x67, 1], &[1, 2, 3], &[0, 0, 0, 0]] {
+            assert_eq!(digest(Codec::H264, unit), None, "{unit:?}");
+        }
+        assert_eq!(digest(Codec::H265, &[0, 0, 1, 0x26, 1, 0xaa]), None);
+        assert!(digest(Codec::H265, &[0, 0, 1, 0x40, 1, 5, 0, 0, 1, 0x26, 1]).is_some());
+    }
+}
