@@ -215,6 +215,30 @@ fn an_interrupted_conversion_leaves_nothing() {
     assert_eq!(names(directory.path()), ["run.svo2"]);
 }
 
+/// In a mount namespace of its own the program gets a file system that is soon full, and we what is left in it.
+#[test]
+fn a_full_disk_ends_the_conversion_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = Svo2 { repeat: 10, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
+    convert(&input, &["--codec", "h264"]).expect_code(0);
+    let size = fs::metadata(directory.path().join("run.mp4")).unwrap().len();
+    let disk = directory.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    // Full at once, while pictures are encoded, and with the last bytes of the file.
+    for size in [4096, size / 2, size - 4096] {
+        let script = format!(
+            "mount -t tmpfs -o size={size} tmpfs \"$1\" || exit 99; \"$2\" --input \"$3\" --output \"$1/run.mp4\" \
+             --codec h264 --preset fast; code=$?; ls -A \"$1\"; exit $code"
+        );
+        let namespaces = ["--map-root-user", "--mount", "--pid", "--fork", "--kill-child"];
+        let command = ["sh", "-c", &script, "sh", text(&disk), CONVERTER, text(&input)];
+        let ended = support::run("unshare", &[&namespaces[..], &command].concat())
+            .expect_code(5)
+            .expect_said("the disk is full; make room, or take another --output");
+        assert_eq!(ended.stdout, "", "something is left of {size} bytes");
+    }
+}
+
 #[test]
 fn video_files_are_recordings_too_and_ours_keep_their_clock() {
     let directory = tempfile::tempdir().unwrap();

@@ -104,8 +104,20 @@ impl Target {
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {
-        Failure::Configuration(format!("{}: it cannot be written: {error}", self.path.display()))
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => disk_full(),
+            _ => Failure::Pipeline(format!("{}: it cannot be written: {error}", self.path.display())),
+        }
     }
+}
+
+fn disk_full() -> Failure {
+    Failure::Pipeline("the disk is full; make room, or take another --output".to_owned())
+}
+
+/// Whether there is no room left for a file of the user's.
+fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory).is_ok_and(|disk| disk.f_bavail == 0)
 }
 
 fn taken(path: &Path) -> Failure {
@@ -137,6 +149,8 @@ struct Line {
     taken: Arc<(Mutex<()>, Condvar)>,
     /// Whether an access unit came out.
     encoded: Arc<std::sync::atomic::AtomicBool>,
+    /// Where its files are.
+    directory: PathBuf,
 }
 
 impl Writer {
@@ -183,7 +197,14 @@ impl Writer {
             &pipeline,
             &[source.upcast_ref(), &queue, &convert, &raw, &encoder, &parser, &muxer, &sink],
         )?;
-        let line = Line { pipeline, source, encoder, taken: Arc::default(), encoded: Arc::default() };
+        let line = Line {
+            pipeline,
+            source,
+            encoder,
+            taken: Arc::default(),
+            encoded: Arc::default(),
+            directory: target.directory.clone(),
+        };
         line.start()?;
         Ok(Self {
             line,
@@ -265,22 +286,27 @@ impl Line {
     /// Whether it still works.
     fn check(&self) -> Result<(), Trouble> {
         interrupt::check()?;
-        self.said(gst::ClockTime::ZERO, &[gst::MessageType::Error]).map(drop)
+        // `timed_pop_filtered` without any time would look at nothing.
+        self.judge(self.bus().pop_filtered(&[gst::MessageType::Error])).map(drop)
     }
 
     fn finish(&self) -> Result<(), Trouble> {
         // Refused by a pipeline that is broken: its message says so.
         let _ = self.source.end_of_stream();
         let tick = gst::ClockTime::from_mseconds(interrupt::TICK.as_millis() as u64);
-        while !self.said(tick, &[gst::MessageType::Error, gst::MessageType::Eos])? {
+        let ends = [gst::MessageType::Error, gst::MessageType::Eos];
+        while !self.judge(self.bus().timed_pop_filtered(tick, &ends))? {
             interrupt::check()?;
         }
         Ok(())
     }
 
-    /// Waits for a message. Whether there was one; an error is one.
-    fn said(&self, patience: gst::ClockTime, what: &[gst::MessageType]) -> Result<bool, Trouble> {
-        let message = self.pipeline.bus().and_then(|bus| bus.timed_pop_filtered(patience, what));
+    fn bus(&self) -> gst::Bus {
+        self.pipeline.bus().expect("a pipeline has a bus")
+    }
+
+    /// Whether there was a message; an error is one.
+    fn judge(&self, message: Option<gst::Message>) -> Result<bool, Trouble> {
         let error = match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Error(error)) => error,
             message => return Ok(message.is_some()),
@@ -291,9 +317,13 @@ impl Line {
             return Err(Trouble::Encoder(why.message().to_owned()));
         }
         Err(match why.kind::<gst::ResourceError>() {
-            Some(gst::ResourceError::NoSpaceLeft) => {
-                Failure::Pipeline("the disk is full; make room, or take another --output".to_owned())
-            }
+            Some(gst::ResourceError::NoSpaceLeft) => disk_full(),
+            // The muxer tells of its own file what the system says, not what it means.
+            Some(gst::ResourceError::Write) if is_full(&self.directory) => disk_full(),
+            Some(gst::ResourceError::Write) => Failure::Pipeline(format!(
+                "the disk does not take the file: {}; look at its state, or take another --output",
+                why.message()
+            )),
             _ => Failure::Pipeline(format!("the file cannot be made: {}", why.message())),
         }
         .into())
