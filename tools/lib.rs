@@ -3,6 +3,7 @@
 pub mod common;
 pub mod ctl;
 pub mod recorder;
+pub mod recordings;
 pub mod replay;
 pub mod simulator;
 pub mod streamer;

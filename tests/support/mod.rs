@@ -69,6 +69,12 @@ impl Program {
         }
     }
 
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     pub fn end(mut self) -> Ended {
         let Ok(stdout) = self.stdout.recv_timeout(PATIENCE) else {
             let _ = self.child.kill();

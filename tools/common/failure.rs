@@ -32,6 +32,9 @@ pub enum Failure {
     /// Nothing came in time.
     #[error("{0}")]
     Timeout(String),
+    /// A signal ended the work before it was done; nothing unfinished is left.
+    #[error("interrupted; nothing unfinished is left behind")]
+    Interrupted { signal: u8 },
 }
 
 impl Failure {
@@ -46,6 +49,8 @@ impl Failure {
             Self::RtmpMode(_) => 6,
             Self::Protocol(_) => 7,
             Self::Timeout(_) => 124,
+            // As shells count signals.
+            Self::Interrupted { signal } => 128 + signal,
         }
     }
 }

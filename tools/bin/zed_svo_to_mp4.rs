@@ -1,0 +1,9 @@
+//! `zed_svo_to_mp4`: the left pictures of a ZED recording as an MP4 file.
+
+use std::process::ExitCode;
+
+use cvmmap_tools::{common::failure, recordings::to_mp4};
+
+fn main() -> ExitCode {
+    failure::exit_with("zed_svo_to_mp4", to_mp4::run())
+}

@@ -1,0 +1,181 @@
+//! Which encoder makes a file, and how it is set for quality: a constant one, whatever the bit rate.
+
+use clap::ValueEnum;
+use gst::prelude::*;
+
+use super::{mp4::Trouble, progress::say};
+use crate::common::{elements, failure::Failure};
+
+/// A player can jump to every second.
+const KEYFRAME_SECONDS: u64 = 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Codec {
+    H264,
+    H265,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// NVENC when it is there, else software
+    Auto,
+    Nvidia,
+    Software,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    Fast,
+    Balanced,
+    Slow,
+}
+
+/// What is asked of an encoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding {
+    pub codec: Codec,
+    pub device: Device,
+    pub preset: Preset,
+    /// Quantizer, or the encoder's measure like it: 0 is the best picture, 51 the smallest file.
+    pub quality: u8,
+}
+
+/// An encoder that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub factory: &'static str,
+    pub hardware: bool,
+}
+
+impl Encoding {
+    /// Does the work with the encoder to try first; and once more in software, when a hardware one turns out not to work.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when no encoder works, or what else the work fails with.
+    pub fn attempt<T>(&self, program: &str, mut work: impl FnMut(Choice) -> Result<T, Trouble>) -> Result<T, Failure> {
+        let mut choice = self.pick()?;
+        loop {
+            say(program, &format!("encoder: {}", choice.factory));
+            match work(choice) {
+                Ok(done) => return Ok(done),
+                Err(Trouble::Other(failure)) => return Err(failure),
+                Err(Trouble::Encoder(why)) if choice.hardware && self.device == Device::Auto => {
+                    say(program, &format!("{} does not work ({why}); going on in software", choice.factory));
+                    choice = self.software()?;
+                }
+                Err(Trouble::Encoder(why)) => {
+                    return Err(Failure::Pipeline(format!(
+                        "{} does not work: {why}; take another --encoder-device, --codec or --preset",
+                        choice.factory
+                    )));
+                }
+            }
+        }
+    }
+
+    /// The encoder to try first.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when none that is allowed is there.
+    pub fn pick(&self) -> Result<Choice, Failure> {
+        let factory = match self.codec {
+            Codec::H264 => "nvh264enc",
+            Codec::H265 => "nvh265enc",
+        };
+        match self.device {
+            Device::Software => self.software(),
+            _ if opens(factory) => Ok(Choice { factory, hardware: true }),
+            Device::Auto => self.software(),
+            Device::Nvidia => Err(Failure::Pipeline(format!(
+                "--encoder-device nvidia: {factory} is not there or finds no device; install the NVIDIA driver and \
+                 GStreamer's nvcodec plugin, or take --encoder-device auto or software"
+            ))),
+        }
+    }
+
+    /// The encoder in software.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when it is not there.
+    pub fn software(&self) -> Result<Choice, Failure> {
+        let factory = match self.codec {
+            Codec::H264 => "x264enc",
+            Codec::H265 => "x265enc",
+        };
+        match gst::ElementFactory::find(factory) {
+            Some(_) => Ok(Choice { factory, hardware: false }),
+            None => Err(elements::missing(factory)),
+        }
+    }
+
+    /// Makes an encoder for pictures that are usually `interval` nanoseconds apart, and the parser behind it.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when GStreamer lacks one.
+    pub fn make(&self, choice: Choice, interval: u64) -> Result<[gst::Element; 2], Failure> {
+        let encoder = elements::make(choice.factory)?;
+        let gop = (KEYFRAME_SECONDS * 1_000_000_000 / interval.max(1)).clamp(1, 1000);
+        let settings = if choice.hardware { self.nvenc(gop) } else { self.in_software(gop) };
+        for (name, value) in settings {
+            // NVENC's elements differ from release to release.
+            if let Some(property) = encoder.find_property(name)
+                && let Ok(value) = gst::glib::Value::deserialize_with_pspec(&value, &property)
+            {
+                encoder.set_property_from_value(name, &value);
+            }
+        }
+        let parser = elements::make(match self.codec {
+            Codec::H264 => "h264parse",
+            Codec::H265 => "h265parse",
+        })?;
+        Ok([encoder, parser])
+    }
+
+    fn nvenc(&self, gop: u64) -> Vec<(&'static str, String)> {
+        // The names of the older elements, and of the newer.
+        let (old, new) = match self.preset {
+            Preset::Fast => ("hp", "p2"),
+            Preset::Balanced => ("default", "p4"),
+            Preset::Slow => ("hq", "p7"),
+        };
+        let quality = self.quality.to_string();
+        [
+            ("preset", old),
+            ("preset", new),
+            ("rc-mode", "constqp"),
+            ("qp-const", &quality),
+            ("qp-i", &quality),
+            ("qp-p", &quality),
+            ("qp-b", &quality),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .into_iter()
+        .chain([("gop-size", gop.to_string())])
+        .collect()
+    }
+
+    fn in_software(&self, gop: u64) -> Vec<(&'static str, String)> {
+        let preset = match self.preset {
+            Preset::Fast => "veryfast",
+            Preset::Balanced => "fast",
+            Preset::Slow => "slow",
+        };
+        let quality = self.quality;
+        let mut settings = vec![("speed-preset", preset.to_owned()), ("key-int-max", gop.to_string())];
+        settings.extend(match self.codec {
+            Codec::H264 => vec![("pass", "qual".to_owned()), ("quantizer", quality.to_string())],
+            Codec::H265 => vec![("option-string", format!("crf={quality}:info=0"))],
+        });
+        settings
+    }
+}
+
+/// Whether an encoder is there and its device opens.
+fn opens(factory: &str) -> bool {
+    gst::ElementFactory::make(factory).build().is_ok_and(|encoder| {
+        let opened = encoder.set_state(gst::State::Ready);
+        // An element in NULL has let go of its device.
+        let _ = encoder.set_state(gst::State::Null);
+        opened.is_ok()
+    })
+}

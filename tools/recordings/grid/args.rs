@@ -1,0 +1,151 @@
+//! The command line of `zed_svo_grid_to_mp4`, and the recordings that it names.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use crate::{
+    common::{cli::VERSION, failure::Failure},
+    recordings::{
+        encoder::{Codec, Device, Encoding, Preset},
+        source::Provider,
+    },
+};
+
+/// More are no help to anybody.
+const CAMERAS_MAX: usize = 16;
+
+const EXAMPLES: &str = "\
+Examples:
+  The cameras of a segment, *_zed1.svo2 and so on, as SEGMENT/SEGMENT_grid.mp4:
+    zed_svo_grid_to_mp4 --segment-dir 2026-03-18T11-59-41
+  Two recordings side by side, in full size, for two seconds:
+    zed_svo_grid_to_mp4 --input left.svo2 --input right.svo2 --output both.mp4 --tile-scale 1 --duration-seconds 2
+
+Exit codes: 0 success, 1 wrong arguments, 2 an input or output that cannot be used, 4 a camera without a picture that can
+be shown, 5 the pipeline cannot start or broke (missing encoder, full disk), 130 interrupted.";
+
+/// Shows the recordings of several ZED cameras (SVO2) in one MP4 file, in rows, with the time in the top left corner.
+///
+/// Begins at the first moment that all cameras recorded. A camera that ends or drops out keeps its last picture, with a
+/// red frame around it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "zed_svo_grid_to_mp4", version = VERSION, after_help = EXAMPLES)]
+pub struct Args {
+    /// Directory with recordings named *_zedN.svo2, shown in the order of N
+    #[arg(long, value_name = "DIR", required_unless_present = "input", conflicts_with = "input")]
+    pub segment_dir: Option<PathBuf>,
+    /// A recording; again for each further one, from left to right and from top to bottom
+    #[arg(long, value_name = "FILE", requires = "output")]
+    pub input: Vec<PathBuf>,
+    /// File to write [default: DIR/DIR_grid.mp4]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an output that is there already
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Who reads the recordings
+    #[arg(long, value_enum, default_value_t = Provider::Auto)]
+    pub provider: Provider,
+    /// End after so many seconds [default: when the last camera ends]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub duration_seconds: Option<f64>,
+    /// Size of a camera's picture in the grid
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.5, value_parser = scale)]
+    pub tile_scale: f64,
+
+    /// Video codec
+    #[arg(long, value_enum, default_value_t = Codec::H265, help_heading = "Encoder")]
+    pub codec: Codec,
+    /// What encodes
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Encoder")]
+    pub encoder_device: Device,
+    /// Time spent for a smaller file of the same quality
+    #[arg(long, value_enum, default_value_t = Preset::Balanced, help_heading = "Encoder")]
+    pub preset: Preset,
+    /// 0, the best picture, to 51, the smallest file: the constant rate factor of x264 and x265, the quantizer of NVENC
+    #[arg(long, value_name = "Q", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=51),
+          help_heading = "Encoder")]
+    pub quality: u8,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Args {
+    /// What is asked of the encoder.
+    pub fn encoding(&self) -> Encoding {
+        Encoding { codec: self.codec, device: self.encoder_device, preset: self.preset, quality: self.quality }
+    }
+
+    /// The recordings in their order, and where the grid goes.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] when there are none, or too many.
+    pub fn files(&self) -> Result<(Vec<PathBuf>, PathBuf), Failure> {
+        let (inputs, beside) = match &self.segment_dir {
+            Some(directory) => (segment(directory)?, Some(grid_of(directory)?)),
+            None => (self.input.clone(), None),
+        };
+        if inputs.len() > CAMERAS_MAX {
+            return Err(Failure::Configuration(format!(
+                "{} recordings are too many for a grid; give {CAMERAS_MAX} at most",
+                inputs.len()
+            )));
+        }
+        let output = self.output.clone().or(beside).expect("--input requires --output");
+        Ok((inputs, output))
+    }
+}
+
+/// The recordings of a segment, by their cameras' numbers.
+fn segment(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unusable = |why: &str| Failure::Configuration(format!("{}: {why}", directory.display()));
+    let entries = std::fs::read_dir(directory).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
+    let mut cameras: Vec<(u32, PathBuf)> =
+        entries.flatten().filter_map(|entry| Some((camera(&entry.path())?, entry.path()))).collect();
+    cameras.sort();
+    if cameras.is_empty() {
+        return Err(unusable("there are no recordings named *_zedN.svo2 in it; name them by --input"));
+    }
+    if let Some(twice) = cameras.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(unusable(&format!(
+            "there are two recordings of zed{}; name the ones you want by --input",
+            twice[0].0
+        )));
+    }
+    Ok(cameras.into_iter().map(|(_, path)| path).collect())
+}
+
+/// `run_zed2.svo2` is of camera 2.
+fn camera(path: &Path) -> Option<u32> {
+    let extension = path.extension()?;
+    if !(extension.eq_ignore_ascii_case("svo2") || extension.eq_ignore_ascii_case("svo")) {
+        return None;
+    }
+    path.file_stem()?.to_str()?.rsplit_once("_zed")?.1.parse().ok()
+}
+
+fn grid_of(directory: &Path) -> Result<PathBuf, Failure> {
+    let whole = directory
+        .canonicalize()
+        .map_err(|error| Failure::Configuration(format!("{}: it cannot be used: {error}", directory.display())))?;
+    let mut name = whole.file_name().unwrap_or_default().to_owned();
+    name.push("_grid.mp4");
+    Ok(directory.join(name))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
+        _ => Err("give a number of seconds above 0".to_owned()),
+    }
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(scale) if (0.05..=1.0).contains(&scale) => Ok(scale),
+        _ => Err("give a number from 0.05 to 1".to_owned()),
+    }
+}

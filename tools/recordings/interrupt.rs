@@ -1,0 +1,48 @@
+//! SIGINT and SIGTERM: heard by a thread, asked for by whoever waits.
+
+use std::{
+    sync::atomic::{AtomicI32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use gst::glib;
+
+use crate::common::failure::Failure;
+
+/// SIGINT and SIGTERM. Source: signal(7).
+const SIGNALS: [i32; 2] = [2, 15];
+/// Whoever waits asks this often.
+pub const TICK: Duration = Duration::from_millis(100);
+
+static HEARD: AtomicI32 = AtomicI32::new(0);
+
+/// Hears signals from now on. A second one ends the program at once.
+pub fn listen() {
+    let context = glib::MainContext::new();
+    for signal in SIGNALS {
+        let hear = move || {
+            if HEARD.swap(signal, Ordering::Relaxed) != 0 {
+                std::process::exit(128 + signal);
+            }
+            glib::ControlFlow::Continue
+        };
+        glib_unix::signal_source_new(signal, None, glib::Priority::DEFAULT, hear).attach(Some(&context));
+    }
+    thread::spawn(move || {
+        loop {
+            context.iteration(true);
+        }
+    });
+}
+
+/// Whether to go on.
+///
+/// # Errors
+/// [`Failure::Interrupted`] after a signal.
+pub fn check() -> Result<(), Failure> {
+    match HEARD.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        signal => Err(Failure::Interrupted { signal: signal as u8 }),
+    }
+}

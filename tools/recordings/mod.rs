@@ -1,0 +1,15 @@
+//! Recordings of ZED cameras, offline: who reads them, and what they are converted to.
+
+mod container;
+mod decoder;
+mod encoder;
+pub mod grid;
+mod interrupt;
+mod mp4;
+mod mp4_date;
+mod picture;
+mod progress;
+mod provenance;
+mod source;
+mod svo2;
+pub mod to_mp4;

@@ -1,0 +1,78 @@
+//! The command line of `zed_svo_to_mp4`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::{
+    common::cli::VERSION,
+    recordings::{
+        encoder::{Codec, Device, Encoding, Preset},
+        source::Provider,
+    },
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  The whole recording, as run.mp4 beside it:
+    zed_svo_to_mp4 --input run.svo2
+  Its first 90 pictures, smaller and sooner:
+    zed_svo_to_mp4 --input run.svo2 --output begin.mp4 --preset fast --quality 28 --end-frame 89
+
+Read without the ZED SDK, pictures are as the lens drew them: not rectified, unlike those of the SDK. The file's
+metadata say so.
+
+Exit codes: 0 success, 1 wrong arguments, 2 an input or output that cannot be used, 4 no picture could be decoded,
+5 the pipeline cannot start or broke (missing encoder, full disk), 130 interrupted.";
+
+/// Makes an MP4 file of the left camera's pictures of a ZED recording (SVO2).
+///
+/// Every picture keeps its own timestamp, so the frame rate varies as the camera's did. The file gets its name when it
+/// is whole; interrupted, it leaves nothing behind.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "zed_svo_to_mp4", version = VERSION, after_help = EXAMPLES)]
+pub struct Args {
+    /// Recording to read
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// File to write [default: the input with the ending .mp4]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an output that is there already
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Who reads the recording
+    #[arg(long, value_enum, default_value_t = Provider::Auto)]
+    pub provider: Provider,
+    /// First picture, counted from 0 as the camera's
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub start_frame: usize,
+    /// Last picture, which is included [default: the recording's last]
+    #[arg(long, value_name = "N")]
+    pub end_frame: Option<usize>,
+
+    /// Video codec
+    #[arg(long, value_enum, default_value_t = Codec::H265, help_heading = "Encoder")]
+    pub codec: Codec,
+    /// What encodes
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Encoder")]
+    pub encoder_device: Device,
+    /// Time spent for a smaller file of the same quality
+    #[arg(long, value_enum, default_value_t = Preset::Balanced, help_heading = "Encoder")]
+    pub preset: Preset,
+    /// 0, the best picture, to 51, the smallest file: the constant rate factor of x264 and x265, the quantizer of NVENC
+    #[arg(long, value_name = "Q", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=51),
+          help_heading = "Encoder")]
+    pub quality: u8,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Args {
+    /// What is asked of the encoder.
+    pub fn encoding(&self) -> Encoding {
+        Encoding { codec: self.codec, device: self.encoder_device, preset: self.preset, quality: self.quality }
+    }
+}
