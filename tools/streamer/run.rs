@@ -79,8 +79,8 @@ fn stream(
 
 /// One line for the person at the terminal.
 pub(super) fn tell(line: &str) {
-    // A closed stderr is no reason to stop streaming.
-    let _ = writeln!(std::io::stderr(), "cvmmap_streamer: {line}");
+    // In one piece, for GStreamer writes there too; a closed stderr is no reason to stop streaming.
+    let _ = std::io::stderr().write_all(format!("cvmmap_streamer: {line}\n").as_bytes());
 }
 
 fn print(summary: &Summary, json: bool) {
