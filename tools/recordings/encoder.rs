@@ -1,6 +1,6 @@
 //! Which encoder makes a file, and how it is set for quality: a constant one, whatever the bit rate.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use gst::prelude::*;
 
 use super::{mp4::Trouble, progress::say};
@@ -30,13 +30,21 @@ pub enum Preset {
     Slow,
 }
 
-/// What is asked of an encoder.
-#[derive(Clone, Copy, Debug)]
+/// What is asked of an encoder, as both programs are told it.
+#[derive(Args, Clone, Copy, Debug)]
 pub struct Encoding {
+    /// Video codec
+    #[arg(long, value_enum, default_value_t = Codec::H265, help_heading = "Encoder")]
     pub codec: Codec,
-    pub device: Device,
+    /// What encodes
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Encoder")]
+    pub encoder_device: Device,
+    /// Time spent for a smaller file of the same quality
+    #[arg(long, value_enum, default_value_t = Preset::Balanced, help_heading = "Encoder")]
     pub preset: Preset,
-    /// Quantizer, or the encoder's measure like it: 0 is the best picture, 51 the smallest file.
+    /// 0, the best picture, to 51, the smallest file: the constant rate factor of x264 and x265, the quantizer of NVENC
+    #[arg(long, value_name = "Q", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=51),
+          help_heading = "Encoder")]
     pub quality: u8,
 }
 
@@ -59,7 +67,7 @@ impl Encoding {
             match work(choice) {
                 Ok(done) => return Ok(done),
                 Err(Trouble::Other(failure)) => return Err(failure),
-                Err(Trouble::Encoder(why)) if choice.hardware && self.device == Device::Auto => {
+                Err(Trouble::Encoder(why)) if choice.hardware && self.encoder_device == Device::Auto => {
                     say(program, &format!("{} does not work ({why}); going on in software", choice.factory));
                     choice = self.software()?;
                 }
@@ -82,7 +90,7 @@ impl Encoding {
             Codec::H264 => "nvh264enc",
             Codec::H265 => "nvh265enc",
         };
-        match self.device {
+        match self.encoder_device {
             Device::Software => self.software(),
             _ if opens(factory) => Ok(Choice { factory, hardware: true }),
             Device::Auto => self.software(),

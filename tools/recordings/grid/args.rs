@@ -6,10 +6,7 @@ use clap::Parser;
 
 use crate::{
     common::{cli::VERSION, failure::Failure},
-    recordings::{
-        encoder::{Codec, Device, Encoding, Preset},
-        source::Provider,
-    },
+    recordings::{encoder::Encoding, source::Provider},
 };
 
 /// More are no help to anybody.
@@ -54,19 +51,9 @@ pub struct Args {
     #[arg(long, value_name = "FACTOR", default_value_t = 0.5, value_parser = scale)]
     pub tile_scale: f64,
 
-    /// Video codec
-    #[arg(long, value_enum, default_value_t = Codec::H265, help_heading = "Encoder")]
-    pub codec: Codec,
-    /// What encodes
-    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Encoder")]
-    pub encoder_device: Device,
-    /// Time spent for a smaller file of the same quality
-    #[arg(long, value_enum, default_value_t = Preset::Balanced, help_heading = "Encoder")]
-    pub preset: Preset,
-    /// 0, the best picture, to 51, the smallest file: the constant rate factor of x264 and x265, the quantizer of NVENC
-    #[arg(long, value_name = "Q", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=51),
-          help_heading = "Encoder")]
-    pub quality: u8,
+    /// What is asked of the encoder
+    #[command(flatten)]
+    pub encoding: Encoding,
 
     /// Print the summary as JSON
     #[arg(long)]
@@ -74,11 +61,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// What is asked of the encoder.
-    pub fn encoding(&self) -> Encoding {
-        Encoding { codec: self.codec, device: self.encoder_device, preset: self.preset, quality: self.quality }
-    }
-
     /// The recordings in their order, and where the grid goes.
     ///
     /// # Errors

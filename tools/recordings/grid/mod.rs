@@ -49,7 +49,7 @@ pub fn run() -> Result<(), Failure> {
     let plan = Plan::new(&args, &inputs, &recordings)?;
     say(PROGRAM, &format!("{} cameras, from {} s on", inputs.len(), label::text(plan.start)));
     let summary =
-        args.encoding().attempt(PROGRAM, |choice| convert(&mut recordings, &inputs, &plan, &args, choice, &target))?;
+        args.encoding.attempt(PROGRAM, |choice| convert(&mut recordings, &inputs, &plan, &args, choice, &target))?;
     summary.print(args.json);
     Ok(())
 }
@@ -145,7 +145,7 @@ fn convert(
         provider: facts.provider.to_owned(),
     }
     .tags();
-    let mut writer = Writer::new(target, &args.encoding(), choice, canvas.info(), plan.interval, &tags)?;
+    let mut writer = Writer::new(target, &args.encoding, choice, canvas.info(), plan.interval, &tags)?;
     let name = target.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut progress = Progress::new(PROGRAM, &name, plan.frames);
     for number in 0..plan.frames {

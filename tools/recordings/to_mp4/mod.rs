@@ -37,7 +37,7 @@ pub fn run() -> Result<(), Failure> {
     let mut recording = source::open(&args.input, args.provider)?;
     let range = range(&args, recording.facts())?;
     describe(recording.facts());
-    let encoding = args.encoding();
+    let encoding = args.encoding;
     let summary =
         encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), &args, range.clone(), choice, &target))?;
     summary.print(args.json);
@@ -103,7 +103,7 @@ fn convert(
             Some(made) => made,
             none => {
                 let tags = Provenance::new(recording.facts(), &picture).tags();
-                let writer = Writer::new(target, &args.encoding(), choice, &picture.info, interval, &tags)?;
+                let writer = Writer::new(target, &args.encoding, choice, &picture.info, interval, &tags)?;
                 last = picture.timestamp;
                 none.insert((writer, picture.info.clone(), picture.timestamp))
             }
