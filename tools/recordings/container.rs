@@ -52,6 +52,7 @@ impl Container {
         let facts = Facts {
             provider: "gstreamer",
             compression: compression.unwrap_or_default(),
+            intrinsics: None,
             clock: provenance.as_ref().map_or(Clock::Start, |known| Clock::of(known.first_timestamp_ns)),
             rectified: provenance.as_ref().and_then(|known| known.rectified),
             serial: provenance.and_then(|known| known.camera_serial),
@@ -91,7 +92,7 @@ impl Recording for Container {
             if index >= *self.range.start() {
                 self.shown += 1;
                 let concealed = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
-                return Ok(Some(Picture { index, timestamp, buffer, info, concealed }));
+                return Ok(Some(Picture { index, timestamp, buffer, info, concealed, depth: None, pose: None }));
             }
         }
         self.decoder = None;

@@ -2,6 +2,9 @@
 
 use gst_video::{VideoInfo, VideoMeta};
 
+use super::camera::Pose;
+use crate::recorder::depth::DepthPlane;
+
 /// A picture of a recording.
 #[derive(Clone, Debug)]
 pub struct Picture {
@@ -13,6 +16,10 @@ pub struct Picture {
     pub info: VideoInfo,
     /// The decoder had to guess parts of it.
     pub concealed: bool,
+    /// Of the same moment, when it was wanted and is known.
+    pub depth: Option<DepthPlane>,
+    /// Of the same moment, when it was wanted and the camera was tracked.
+    pub pose: Option<Pose>,
 }
 
 /// The buffer and form of a decoded sample.

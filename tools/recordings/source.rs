@@ -1,25 +1,14 @@
 //! A recording, whoever reads it.
 
-use std::{fs::File, io::Read as _, ops::RangeInclusive, path::Path};
+use std::ops::RangeInclusive;
 
-use clap::ValueEnum;
-
-use super::{container::Container, picture::Picture, svo2, svo2::Svo2};
+use super::{camera::Intrinsics, picture::Picture};
 use crate::common::failure::Failure;
 
 /// 2010: no recording of these cameras is older, and no clock that began at a boot comes so far.
 const UNIX_MIN: u64 = 1_262_304_000_000_000_000;
 /// 2100.
 const UNIX_MAX: u64 = 4_102_444_800_000_000_000;
-
-/// Who reads recordings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Provider {
-    /// Whoever knows the file; videos such as MP4 and Matroska are read by GStreamer
-    Auto,
-    /// Our own reader of SVO2 files
-    Svo2,
-}
 
 /// What a recording's timestamps count from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +47,8 @@ pub struct Facts {
     /// Whether lens distortion and the difference of the eyes have been taken out.
     /// None where nobody knows.
     pub rectified: Option<bool>,
+    /// Of the pictures as they are given, when they are known.
+    pub intrinsics: Option<Intrinsics>,
     pub clock: Clock,
     /// Of each picture, in nanoseconds, sorted. One that cannot be shown has one as well.
     pub timestamps: Vec<u64>,
@@ -111,43 +102,4 @@ pub trait Recording {
 
     /// What the range lacked, when it has been read to its end.
     fn losses(&self) -> Losses;
-}
-
-/// Opens a recording.
-///
-/// # Errors
-/// [`Failure::Configuration`] when it is not there, or nobody can read it.
-pub fn open(path: &Path, provider: Provider) -> Result<Box<dyn Recording>, Failure> {
-    let unusable = |why: &dyn std::fmt::Display| Failure::Configuration(format!("{}: {why}", path.display()));
-    // Before it is opened: a named pipe would wait for somebody to write.
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(unusable(&"it is not a file; give a recording"));
-    }
-    let mut file = File::open(path).map_err(|error| unusable(&format!("it cannot be opened: {error}")))?;
-    let mut begin = [0; 12];
-    let got = file.read(&mut begin).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
-    let begin = &begin[..got];
-    if begin.starts_with(&svo2::MAGIC) {
-        return Ok(Box::new(Svo2::open(file).map_err(|error| unusable(&error))?));
-    }
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    if extension.is_some_and(|extension| extension == "svo") {
-        return Err(unusable(
-            &"SVO files of version 1 can only be read with the ZED SDK; convert it to SVO2 with the SDK's ZED_SVOEditor \
-              first",
-        ));
-    }
-    if begin.is_empty() {
-        return Err(unusable(&"it is empty; the recording was never begun"));
-    }
-    if provider == Provider::Svo2 {
-        return Err(unusable(&"it is no SVO2 file; give one, or take --provider auto"));
-    }
-    match Container::open(path) {
-        Ok(container) => Ok(Box::new(container)),
-        Err(Failure::Pipeline(why) | Failure::Configuration(why)) => {
-            Err(unusable(&format!("it is no SVO2 file, nor a video that GStreamer reads ({why}); give one of these")))
-        }
-        Err(failure) => Err(failure),
-    }
 }

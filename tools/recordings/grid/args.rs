@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::{
     common::{cli::VERSION, failure::Failure},
-    recordings::{encoder::Encoding, source::Provider},
+    recordings::{encoder::Encoding, open::Reading},
 };
 
 /// More are no help to anybody.
@@ -41,9 +41,8 @@ pub struct Args {
     /// Replace an output that is there already
     #[arg(long)]
     pub overwrite: bool,
-    /// Who reads the recordings
-    #[arg(long, value_enum, default_value_t = Provider::Auto)]
-    pub provider: Provider,
+    #[command(flatten)]
+    pub reading: Reading,
     /// End after so many seconds [default: when the last camera ends]
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub duration_seconds: Option<f64>,

@@ -20,9 +20,11 @@ use super::{
     encoder::Choice,
     interrupt,
     mp4::{Target, Trouble, Writer},
+    open,
     progress::{Progress, say},
     provenance::Provenance,
-    source::{self, Clock, Losses, Recording},
+    source::{Clock, Losses, Recording},
+    wanted::Wanted,
 };
 use crate::common::{cli, failure::Failure};
 
@@ -44,8 +46,8 @@ pub fn run() -> Result<(), Failure> {
     let target = Target::new(&output, args.overwrite, &inputs)?;
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
     interrupt::listen();
-    let mut recordings =
-        inputs.iter().map(|input| source::open(input, args.provider)).collect::<Result<Vec<_>, _>>()?;
+    let open = |input: &PathBuf| open::open(input, &args.reading, &Wanted::default());
+    let mut recordings = inputs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let plan = Plan::new(&args, &inputs, &recordings)?;
     say(PROGRAM, &format!("{} cameras, from {} s on", inputs.len(), label::text(plan.start)));
     let summary =

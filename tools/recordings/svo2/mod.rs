@@ -69,6 +69,7 @@ impl Svo2 {
             },
             serial: serial(&index.topic).map(str::to_owned),
             rectified: Some(false),
+            intrinsics: None,
             clock: Clock::of(first),
             timestamps,
         };
@@ -165,7 +166,7 @@ impl Recording for Svo2 {
                 self.shown += 1;
                 let corrupted = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
                 let concealed = corrupted || self.index.entries[index].guessed;
-                return Ok(Some(Picture { index, timestamp, buffer, info, concealed }));
+                return Ok(Some(Picture { index, timestamp, buffer, info, concealed, depth: None, pose: None }));
             }
         }
     }

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::{
     common::cli::VERSION,
-    recordings::{encoder::Encoding, source::Provider},
+    recordings::{encoder::Encoding, open::Reading},
 };
 
 const EXAMPLES: &str = "\
@@ -38,9 +38,8 @@ pub struct Args {
     /// Replace an output that is there already
     #[arg(long)]
     pub overwrite: bool,
-    /// Who reads the recording
-    #[arg(long, value_enum, default_value_t = Provider::Auto)]
-    pub provider: Provider,
+    #[command(flatten)]
+    pub reading: Reading,
     /// First picture, counted from 0 as the camera's
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub start_frame: usize,

@@ -10,9 +10,11 @@ use super::{
     encoder::Choice,
     interrupt,
     mp4::{Target, Trouble, Writer},
+    open,
     progress::{Progress, say},
     provenance::Provenance,
-    source::{self, Clock, Facts, Recording},
+    source::{Clock, Facts, Recording},
+    wanted::Wanted,
 };
 use crate::common::{cli, failure::Failure};
 
@@ -34,7 +36,7 @@ pub fn run() -> Result<(), Failure> {
     let target = Target::new(&output, args.overwrite, std::slice::from_ref(&args.input))?;
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
     interrupt::listen();
-    let mut recording = source::open(&args.input, args.provider)?;
+    let mut recording = open::open(&args.input, &args.reading, &Wanted::default())?;
     let range = range(&args, recording.facts())?;
     describe(recording.facts());
     let encoding = args.encoding;
