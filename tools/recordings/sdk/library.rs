@@ -1,6 +1,7 @@
 //! The SDK's C library, found and loaded while the program runs.
 
 use std::{
+    error::Error as _,
     ffi::{CStr, OsString, c_char, c_int, c_uint, c_void},
     sync::OnceLock,
 };
@@ -136,7 +137,8 @@ impl Library {
                 Ok(loaded) => {
                     return Self::of(loaded, told).map_err(|why| format!("{why} ({})", place.to_string_lossy()));
                 }
-                Err(error) => refusals.push(error.to_string()),
+                // The loader's words are behind those of the crate.
+                Err(error) => refusals.push(error.source().map_or_else(|| error.to_string(), ToString::to_string)),
             }
         }
         Err(format!(

@@ -25,6 +25,7 @@ struct Recorded {
 
 impl Recorded {
     fn new(settings: &str, frames: &[(u64, &'static str)]) -> Self {
+        gst::init().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run.svo");
         fs::write(&path, b"SVO version 1").unwrap();
@@ -69,7 +70,6 @@ fn tracking(mode: TrackingMode) -> Tracking {
 }
 
 fn pictures(sdk: &mut Sdk, range: RangeInclusive<usize>) -> Vec<Picture> {
-    gst::init().unwrap();
     sdk.begin(range).unwrap();
     std::iter::from_fn(|| sdk.next().unwrap()).collect()
 }
@@ -299,9 +299,9 @@ fn an_odd_library_is_refused() {
     ] {
         refused(Recorded::new(settings, &frames(3)).open("5.1", &Wanted::default()), said);
     }
-    gst::init().unwrap();
     for settings in ["odd step", "odd no-pixels"] {
-        let mut sdk = Recorded::new(settings, &frames(3)).open("4.2", &Wanted::default()).unwrap();
+        let recorded = Recorded::new(settings, &frames(3));
+        let mut sdk = recorded.open("4.2", &Wanted::default()).unwrap();
         sdk.begin(0..=2).unwrap();
         assert!(sdk.next().unwrap_err().to_string().contains("bytes a row"), "{settings}");
     }
