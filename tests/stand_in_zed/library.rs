@@ -198,6 +198,14 @@ fn with<T>(id: c_int, otherwise: T, act: impl FnOnce(&mut Camera) -> T) -> T {
     }
 }
 
+/// Prints to stdout as the real library does.
+fn say(line: &str) {
+    unsafe extern "C" {
+        fn puts(text: *const c_char) -> c_int;
+    }
+    unsafe { puts(CString::new(line).unwrap().as_ptr()) };
+}
+
 fn text(pointer: *const c_char) -> String {
     assert!(!pointer.is_null(), "the real library would crash");
     unsafe { CStr::from_ptr(pointer) }.to_str().unwrap().to_owned()
@@ -274,6 +282,7 @@ impl Camera {
         write!(line, " working={}x{}", p.maximum_working_resolution.width, p.maximum_working_resolution.height).unwrap();
         write!(line, " texts={:?}", empty.map(text).concat()).unwrap();
         self.log(&line);
+        say("[ZED][INFO] opened");
         self.depth_mode = p.depth_mode;
         self.open = self.code == 0;
         self.code
@@ -461,6 +470,7 @@ pub extern "C" fn sl_grab(id: c_int, parameters: *const RuntimeParameters) -> c_
         camera.current = camera.next;
         camera.next += 1;
         camera.depth = p.enable_depth == 1;
+        say("[ZED][WARNING] grabbed");
         // Warnings are no errors.
         if frame.corrupted { -2 } else { [0, -3, -4][camera.current % 3] }
     })

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     abi::{self, Block},
+    aside::Aside,
     errors,
     library::{Library, Mat, Open, Retrieve, SetPosition},
 };
@@ -111,6 +112,7 @@ impl Camera {
             .map_err(|_| Failure::Configuration("its name holds a zero byte; rename it".to_owned()))?;
         let number = Number::new()?;
         let id = number.0;
+        let _aside = Aside::new();
         // SAFETY: the number is one of those that the library has room for.
         if unsafe { (library.calls.create_camera)(id) } == 0 {
             return Err(odd("that a camera is there which was never made"));
@@ -260,6 +262,7 @@ impl Camera {
             .map_err(|_| Failure::Configuration("the area file's name holds a zero byte; rename it".to_owned()))?;
         let mut parameters = abi::tracking_parameters(tracking);
         let enable = self.library.calls.enable_tracking;
+        let _aside = Aside::new();
         // SAFETY: the camera is open, the parameters are laid out as all versions have them, and the text is a C string that
         // outlives the call.
         let code = unsafe { enable(self.number.0, parameters.as_mut_ptr(), area.as_ptr()) };
@@ -282,6 +285,7 @@ impl Camera {
     /// # Errors
     /// When the SDK says that it cannot, which it does since 5.2.
     pub fn seek(&mut self, position: usize) -> Result<(), Failure> {
+        let _aside = Aside::new();
         let position = position.min(self.frames - 1) as c_int;
         match self.library.calls.set_position {
             SetPosition::Silent(set) => {
@@ -301,6 +305,7 @@ impl Camera {
 
     /// Takes the next picture, and computes what belongs to it.
     pub fn grab(&mut self, runtime: &mut Block) -> Grabbed {
+        let _aside = Aside::new();
         // SAFETY: the camera is open, and the parameters are laid out as all versions have them.
         match unsafe { (self.library.calls.grab)(self.number.0, runtime.as_mut_ptr()) } {
             errors::CORRUPTED_FRAME => Grabbed::Corrupted,
@@ -343,6 +348,7 @@ impl Camera {
         doing: &str,
     ) -> Result<gst::Buffer, Failure> {
         let (id, w, h) = (self.number.0, width as c_int, height as c_int);
+        let _aside = Aside::new();
         let code = match *retrieve {
             // SAFETY: the camera is open, and the library made the mat.
             Retrieve::Plain(retrieve) => unsafe { retrieve(id, mat, kind, abi::CPU, w, h) },
@@ -398,6 +404,7 @@ impl Camera {
 
 impl Drop for Camera {
     fn drop(&mut self) {
+        let _aside = Aside::new();
         self.stop_tracking();
         let calls = &self.library.calls;
         for mat in [self.picture, self.depth] {

@@ -3,6 +3,7 @@
 //! The SDK gives rectified pictures, and computes depth and poses. It needs an NVIDIA GPU.
 
 mod abi;
+mod aside;
 mod camera;
 mod errors;
 mod library;
