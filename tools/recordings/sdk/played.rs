@@ -80,7 +80,7 @@ fn indices(pictures: &[Picture]) -> Vec<usize> {
 
 #[track_caller]
 fn refused(result: Result<Sdk, Failure>, said: &str) {
-    let told = result.err().expect("it is refused").to_string();
+    let told = result.expect_err("it is refused").to_string();
     assert!(told.contains(said), "{told}");
 }
 
