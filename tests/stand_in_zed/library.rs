@@ -251,7 +251,13 @@ impl Camera {
         }
     }
 
-    fn open(&mut self, id: c_int, parameters: *const InitParameters, path: *const c_char, empty: [*const c_char; 3]) -> c_int {
+    fn open(
+        &mut self,
+        id: c_int,
+        parameters: *const InitParameters,
+        path: *const c_char,
+        empty: [*const c_char; 3],
+    ) -> c_int {
         self.read(text(path));
         let p = unsafe { &*parameters };
         let mut line = format!(
@@ -273,13 +279,15 @@ impl Camera {
             p.enable_image_enhancement,
             p.open_timeout_sec,
             p.enable_image_validity_check,
-            p.camera_fps + p.camera_device_id
+            p.camera_fps
+                + p.camera_device_id
                 + p.camera_image_flip
                 + c_int::from(p.enable_right_side_measure + p.sensors_required + p.async_grab_camera_recovery)
                 + p.grab_compute_capping_fps as c_int,
         );
         #[cfg(since_5_0)]
-        write!(line, " working={}x{}", p.maximum_working_resolution.width, p.maximum_working_resolution.height).unwrap();
+        write!(line, " working={}x{}", p.maximum_working_resolution.width, p.maximum_working_resolution.height)
+            .unwrap();
         write!(line, " texts={:?}", empty.map(text).concat()).unwrap();
         self.log(&line);
         say("[ZED][INFO] opened");
@@ -401,8 +409,12 @@ pub extern "C" fn sl_get_calibration_parameters(id: c_int, raw: bool) -> *mut Ca
             focal_length_metric: 2.1,
         };
         let right_cam = CameraParameters { cx: 1.0, ..left_cam };
-        let calibration =
-            CalibrationParameters { left_cam, right_cam, rotation: [0.0, 0.0, 0.0, 1.0], translation: [120.0, 0.0, 0.0] };
+        let calibration = CalibrationParameters {
+            left_cam,
+            right_cam,
+            rotation: [0.0, 0.0, 0.0, 1.0],
+            translation: [120.0, 0.0, 0.0],
+        };
         Box::into_raw(Box::new(calibration))
     })
 }
@@ -482,7 +494,12 @@ pub extern "C" fn sl_get_image_timestamp(id: c_int) -> u64 {
 }
 
 /// Fills a mat, a pixel of four bytes at a time.
-fn fill(camera: &Camera, mat: *mut Mat, (width, height): (c_int, c_int), pixel: impl Fn(usize, usize) -> [u8; 4]) -> c_int {
+fn fill(
+    camera: &Camera,
+    mat: *mut Mat,
+    (width, height): (c_int, c_int),
+    pixel: impl Fn(usize, usize) -> [u8; 4],
+) -> c_int {
     let (width, height) = if (width, height) == (0, 0) { camera.size } else { (width, height) };
     if width < 1 || height < 1 || width > camera.size.0 || height > camera.size.1 {
         return 7;
@@ -539,7 +556,14 @@ pub extern "C" fn sl_retrieve_image(id: c_int, mat: *mut Mat, view: c_int, memor
 
 #[cfg(not(since_5_0))]
 #[unsafe(no_mangle)]
-pub extern "C" fn sl_retrieve_measure(id: c_int, mat: *mut Mat, what: c_int, memory: c_int, w: c_int, h: c_int) -> c_int {
+pub extern "C" fn sl_retrieve_measure(
+    id: c_int,
+    mat: *mut Mat,
+    what: c_int,
+    memory: c_int,
+    w: c_int,
+    h: c_int,
+) -> c_int {
     retrieve_measure(id, mat, what, memory, (w, h))
 }
 
@@ -585,7 +609,11 @@ pub extern "C" fn sl_get_retrieve_measure_resolution(id: c_int, asked: *const Re
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn sl_enable_positional_tracking(id: c_int, parameters: *const TrackingParameters, area: *const c_char) -> c_int {
+pub extern "C" fn sl_enable_positional_tracking(
+    id: c_int,
+    parameters: *const TrackingParameters,
+    area: *const c_char,
+) -> c_int {
     let p = unsafe { &*parameters };
     with(id, 19, |camera| {
         camera.log(&format!(

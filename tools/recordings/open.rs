@@ -22,7 +22,7 @@ use crate::common::failure::Failure;
 pub enum Provider {
     /// Whoever knows the file; videos such as MP4 and Matroska are read by GStreamer
     Auto,
-    /// The ZED SDK, which must be installed
+    /// The ZED SDK, which must be installed, with its C API; in the environment, ZED_C_LIB names the library
     Sdk,
     /// Our own reader of SVO2 files
     Svo2,

@@ -2,40 +2,54 @@
 
 use std::{
     io::{self, Write as _},
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::fd::{AsFd, AsRawFd as _, OwnedFd},
     ptr,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// While this lives, what the process writes to stdout goes to stderr.
-#[derive(Debug)]
-pub struct Aside {
-    stdout: Option<OwnedFd>,
+/// How many want stdout aside, and where it is meanwhile.
+static STDOUT: Mutex<(usize, Option<OwnedFd>)> = Mutex::new((0, None));
+
+fn stdout() -> MutexGuard<'static, (usize, Option<OwnedFd>)> {
+    STDOUT.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// While one lives, what the process writes to stdout goes to stderr.
+#[derive(Debug)]
+pub struct Aside(());
 
 impl Aside {
     pub fn new() -> Self {
-        let stdout = io::stdout().as_fd().try_clone_to_owned().ok();
-        if stdout.is_some() {
+        let (wanted, kept) = &mut *stdout();
+        if *wanted == 0 {
             // What we said is on its way before the descriptor is another one.
             let _ = io::stdout().flush();
-            redirect(&io::stderr());
+            *kept = io::stdout().as_fd().try_clone_to_owned().ok();
+            if kept.is_some() {
+                redirect(&io::stderr());
+            }
         }
-        Self { stdout }
+        *wanted += 1;
+        Self(())
     }
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        if let Some(stdout) = &self.stdout {
+        let (wanted, kept) = &mut *stdout();
+        *wanted -= 1;
+        if *wanted == 0
+            && let Some(kept) = kept.take()
+        {
             // SAFETY: null stands for all of C's streams, whose buffers may hold what the SDK said.
             unsafe { libc::fflush(ptr::null_mut()) };
-            redirect(stdout);
+            redirect(&kept);
         }
     }
 }
 
 /// Makes stdout another name of this file.
-fn redirect(to: &impl std::os::fd::AsFd) {
+fn redirect(to: &impl AsFd) {
     // SAFETY: both descriptors are open, and stdout's stays.
     unsafe { libc::dup2(to.as_fd().as_raw_fd(), io::stdout().as_raw_fd()) };
 }
