@@ -1,5 +1,6 @@
 //! Recordings of ZED cameras, offline: who reads them, and what they are converted to.
 
+mod calibration;
 mod camera;
 mod container;
 mod decoder;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{container::Container, sdk, source::Recording, svo2, svo2::Svo2, wanted::Wanted};
+use super::{calibration::Rectified, container::Container, sdk, source::Recording, svo2, svo2::Svo2, wanted::Wanted};
 use crate::common::failure::Failure;
 
 /// Who reads recordings.
@@ -36,11 +36,23 @@ pub struct Reading {
     pub camera_label: Option<String>,
 }
 
-/// Opens a recording.
+/// Opens a recording, and rectifies it when that is asked for.
 ///
 /// # Errors
-/// [`Failure::Configuration`] when it is not there, or nobody can read it.
+/// [`Failure::Configuration`] when it is not there, nobody can read it, or it cannot be rectified.
 pub fn open(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn Recording>, Failure> {
+    let recording = as_it_is(path, reading, wanted)?;
+    let Some(calibration) = &reading.calibration else {
+        return Ok(recording);
+    };
+    match Rectified::new(recording, calibration) {
+        Ok(rectified) => Ok(Box::new(rectified)),
+        Err(Failure::Configuration(why)) => Err(Failure::Configuration(format!("{}: {why}", path.display()))),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn as_it_is(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn Recording>, Failure> {
     let provider = reading.provider;
     let unusable = |why: &dyn std::fmt::Display| Failure::Configuration(format!("{}: {why}", path.display()));
     // Before it is opened: a named pipe would wait for somebody to write.
