@@ -8,13 +8,22 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{calibration::Rectified, container::Container, sdk, source::Recording, svo2, svo2::Svo2, wanted::Wanted};
+use super::{
+    calibration::Rectified,
+    container::Container,
+    mcap_video::{self, McapVideo},
+    sdk,
+    source::Recording,
+    svo2::{self, Svo2},
+    walk::{MAGIC, Walk},
+    wanted::Wanted,
+};
 use crate::common::failure::Failure;
 
 /// Who reads recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
-    /// Whoever knows the file; videos such as MP4 and Matroska are read by GStreamer
+    /// Whoever knows the file; our own MCAP recordings are read by us, videos such as MP4 and Matroska by GStreamer
     Auto,
     /// The ZED SDK, which must be installed
     Sdk,
@@ -66,7 +75,11 @@ fn as_it_is(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn R
     let mut begin = [0; 12];
     let got = file.read(&mut begin).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
     let begin = &begin[..got];
-    if begin.starts_with(&svo2::MAGIC) {
+    if begin.starts_with(&MAGIC) {
+        if provider == Provider::Auto && holds_video(&file).map_err(|error| unusable(&error))? {
+            let label = reading.camera_label.as_deref();
+            return Ok(Box::new(McapVideo::open(file, label).map_err(|error| unusable(&error))?));
+        }
         return Ok(Box::new(Svo2::open(file).map_err(|error| unusable(&error))?));
     }
     let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
@@ -89,4 +102,18 @@ fn as_it_is(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn R
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether an MCAP file is one of our recordings, and none of the ZED SDK's.
+fn holds_video(file: &File) -> std::io::Result<bool> {
+    let mut walk = Walk::new(file.try_clone()?)?;
+    while let Some(message) = walk.next()? {
+        if svo2::is_picture(&message) {
+            return Ok(false);
+        }
+        if mcap_video::is_video(&message) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

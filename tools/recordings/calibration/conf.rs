@@ -79,7 +79,7 @@ impl Conf {
             };
             let (key, value) = (key.trim(), value.trim());
             if values.insert(place(section, key), value.to_owned()).is_some_and(|before| before != value) {
-                return Err(Unusable::Again { line: number, section: section.to_owned(), key: key.to_owned() });
+                return Err(Unusable::Again { line: number, section: shown(section), key: shown(key) });
             }
         }
         Ok(Self { values })
@@ -177,10 +177,13 @@ impl Conf {
 
     fn impossible(&self, section: &str, key: &str) -> Unusable {
         let value = self.values.get(&place(section, key)).cloned().unwrap_or_default();
-        // It is shown on a terminal.
-        let value = value.chars().take(40).flat_map(char::escape_default).collect();
-        Unusable::Impossible(key.to_owned(), section.to_owned(), value)
+        Unusable::Impossible(key.to_owned(), section.to_owned(), shown(&value))
     }
+}
+
+/// What a file says, for a terminal.
+fn shown(text: &str) -> String {
+    text.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
 fn place(section: &str, key: &str) -> (String, String) {

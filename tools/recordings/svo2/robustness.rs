@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fs::File, io::Cursor, os::unix::fs::FileExt as _, sync::Arc};
 
-use super::{index::Index, stored::Reader, walk::Walk};
+use super::{index::Index, stored::Reader};
+use crate::recordings::walk::Walk;
 
 const PICTURES: usize = 12;
 
