@@ -149,9 +149,14 @@ fn expect_straight(path: &Path, pictures: usize) {
         assert!(bends.len() > 14, "{bends:?}");
         assert!(bends.iter().all(|bend| *bend < 0.8), "{bends:?}");
     }
-    let comment = probe(path)["format"]["tags"]["comment"].as_str().unwrap().to_owned();
-    let comment: serde_json::Value = serde_json::from_str(&comment).unwrap();
+    let comment = comment(path);
     assert_eq!(comment["rectified"], true, "{comment}");
+    let focal = comment["intrinsics"]["fx"].as_f64().unwrap();
+    assert!((focal / F - 1.0).abs() < 0.2, "{comment}");
+}
+
+fn comment(path: &Path) -> serde_json::Value {
+    serde_json::from_str(probe(path)["format"]["tags"]["comment"].as_str().unwrap()).unwrap()
 }
 
 /// An MCAP recording that says which camera it is of, and that it is not rectified.
@@ -197,6 +202,9 @@ fn bent_lines_become_straight() {
     let settings = place("settings");
     let by_directory = ["--calibration", text(&settings)];
     convert(&output, &place("again.mp4"), &by_directory).expect_code(2).expect_said("rectified already");
+
+    convert(&output, &place("again.mp4"), &[]).expect_code(0);
+    assert_eq!(comment(&place("again.mp4"))["intrinsics"], comment(&output)["intrinsics"]);
 
     // Of what we made of it, too: its comment says which camera it is of.
     convert(&bent, &output, &by_directory).expect_code(0);

@@ -137,17 +137,7 @@ fn intrinsics(calibration: &CameraCalibration) -> Option<Intrinsics> {
     if is_bent(calibration) {
         distortion.get_mut(..d.len())?.copy_from_slice(d);
     }
-    let numbers = [fx, fy, cx, cy];
-    let is_usable = numbers.iter().chain(&distortion).all(|number| number.is_finite()) && fx > 0.0 && fy > 0.0;
-    (is_usable && *width > 0 && *height > 0).then_some(Intrinsics {
-        width: *width,
-        height: *height,
-        fx,
-        fy,
-        cx,
-        cy,
-        distortion,
-    })
+    Some(Intrinsics { width: *width, height: *height, fx, fy, cx, cy, distortion }).filter(Intrinsics::is_usable)
 }
 
 /// Whether lines of the picture are bent: it is not rectified then.
