@@ -23,21 +23,25 @@ fn unit(number: usize) -> Vec<u8> {
     unit
 }
 
+fn times() -> Vec<u64> {
+    (0..UNITS).map(time).collect()
+}
+
 fn time(number: usize) -> u64 {
     1_000 * (number as u64 + 1)
 }
 
 /// Three access units to a chunk.
-fn recording(compression: Compression) -> Vec<u8> {
+fn recording(compression: Compression, times: &[u64]) -> Vec<u8> {
     let mut writer = Writer::new(Cursor::new(Vec::new()), compression, Topics::of("zed1")).unwrap();
-    for number in 0..UNITS {
+    for (number, time) in times.iter().enumerate() {
         let video = CompressedVideo {
-            timestamp: Some(timestamp(time(number))),
+            timestamp: Some(timestamp(*time)),
             data: unit(number).into(),
             format: "h264".to_owned(),
             ..CompressedVideo::default()
         };
-        writer.video(time(number), &video).unwrap();
+        writer.video(*time, &video).unwrap();
         if number % 3 == 2 {
             writer.flush().unwrap();
         }
@@ -72,7 +76,7 @@ fn shown(file: &File) -> Vec<(usize, usize)> {
 #[test]
 fn no_changed_byte_makes_a_wrong_picture() {
     for compression in COMPRESSIONS {
-        let whole = recording(compression);
+        let whole = recording(compression, &times());
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&whole, 0).unwrap();
         let all = (0..UNITS).map(|number| (number, number)).collect::<Vec<_>>();
@@ -95,7 +99,7 @@ fn no_changed_byte_makes_a_wrong_picture() {
 #[test]
 fn a_cut_file_is_shown_as_far_as_it_goes() {
     for compression in COMPRESSIONS {
-        let whole = recording(compression);
+        let whole = recording(compression, &times());
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&whole, 0).unwrap();
         let all = shown(&file);
@@ -109,4 +113,15 @@ fn a_cut_file_is_shown_as_far_as_it_goes() {
         }
         assert_eq!(before, 0);
     }
+}
+
+#[test]
+fn what_is_recorded_of_the_same_time_again_is_left_out() {
+    let file = tempfile::tempfile().unwrap();
+    // A producer that starts over with its ninth access unit, a keyframe, and gets beyond where it was with its twelfth.
+    let times = [&times()[..8], &[time(5), time(6), time(7), time(11)]].concat();
+    file.write_all_at(&recording(Compression::Zstd, &times), 0).unwrap();
+    let index = Index::read(Walk::new(file).unwrap(), None).unwrap();
+    let whole: Vec<_> = index.entries.iter().map(|entry| entry.whole).collect();
+    assert_eq!(whole, [[true; 8].as_slice(), &[false; 4]].concat());
 }

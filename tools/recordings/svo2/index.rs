@@ -59,6 +59,7 @@ impl Index {
         let mut entries = Vec::new();
         let mut compression = None;
         let mut footer = None;
+        let mut harm = 0;
         while let Some(message) = walk.next()? {
             if message.channel.topic == FOOTER && message.data.len() <= FOOTER_MAX && !message.suspect {
                 footer = serde_json::from_slice::<HashMap<String, Vec<u64>>>(message.data).ok();
@@ -79,7 +80,10 @@ impl Index {
             if !message.suspect {
                 compression = compression.or(found);
             }
-            let whole = !message.suspect && compression.is_some() && found == compression;
+            // What was lost before it may be what it refers to.
+            let follows = keyframe || message.harm == harm;
+            harm = message.harm;
+            let whole = !message.suspect && follows && compression.is_some() && found == compression;
             entries.push(Entry { timestamp: message.log_time, stored: true, keyframe, whole, guessed: false });
         }
         let damage = walk.damage();
