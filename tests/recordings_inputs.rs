@@ -29,7 +29,18 @@ const FRAMES: usize = 30;
 const ROUNDED_NS: u64 = 13_000;
 
 fn convert(input: &Path, output: &Path, flags: &[&str]) -> Ended {
-    let common = ["--input", text(input), "--output", text(output), "--overwrite", "--json", "--codec", "h264"];
+    let common = [
+        "--input",
+        text(input),
+        "--output",
+        text(output),
+        "--overwrite",
+        "--json",
+        "--codec",
+        "h264",
+        "--preset",
+        "fast",
+    ];
     support::run(CONVERTER, &[&common[..], flags].concat())
 }
 
@@ -37,7 +48,7 @@ fn video(number: usize, unit: Vec<u8>, format: &str) -> CompressedVideo {
     CompressedVideo {
         timestamp: Some(schema::timestamp(timestamp(UNIX, number))),
         frame_id: "camera".to_owned(),
-        data: unit.into(),
+        data: unit,
         format: format.to_owned(),
     }
 }
@@ -125,7 +136,7 @@ fn a_recording_of_ours_is_an_input() {
         let comment = comment(&output);
         assert_eq!(comment["first_timestamp_ns"], timestamp(UNIX, 0));
         assert_eq!((&comment["clock"], &comment["provider"]), (&"unix".into(), &"mcap".into()));
-        for (start, end) in [(13, 17), (10, 10), (29, 29)] {
+        for (start, end) in [(13, 17), (29, 29)] {
             let range = ["--start-frame", &start.to_string(), "--end-frame", &end.to_string()];
             convert(&input, &output, &range).expect_code(0);
             expect_pictures(&output, &(start..=end).collect::<Vec<_>>());

@@ -167,7 +167,7 @@ fn mcap(path: &Path, left: &[u8]) -> PathBuf {
         [("camera_serial", "12345"), ("rectified", "false")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     let channel = writer.add_channel(schema, "/zed1/video", PROTOBUF, &about.into()).unwrap();
     for (unit, number) in encoded(FINE, (WIDTH, HEIGHT), vec![left.to_vec(); 2]).into_iter().zip(0..) {
-        let video = CompressedVideo { data: unit.into(), format: "h264".to_owned(), ..CompressedVideo::default() };
+        let video = CompressedVideo { data: unit, format: "h264".to_owned(), ..CompressedVideo::default() };
         let log_time = recordings_support::UNIX + u64::from(number) * 33_000_000;
         let header =
             mcap::records::MessageHeader { channel_id: channel, sequence: number, log_time, publish_time: log_time };

@@ -100,10 +100,11 @@ impl Index {
                 let channel = &message.channel;
                 let found = || Found { about: channel.metadata.clone(), ..Found::default() };
                 cameras.entry(channel.topic.clone()).or_insert_with(found).add(&message);
-            } else if is(&message.channel, CAMERA_CALIBRATION) && !message.suspect {
-                if let Ok(calibration) = CameraCalibration::decode(message.data) {
-                    calibrations.entry(message.channel.topic.clone()).or_insert(calibration);
-                }
+            } else if is(&message.channel, CAMERA_CALIBRATION)
+                && !message.suspect
+                && let Ok(calibration) = CameraCalibration::decode(message.data)
+            {
+                calibrations.entry(message.channel.topic.clone()).or_insert(calibration);
             }
         }
         let damage = walk.damage();
@@ -228,7 +229,7 @@ impl Units {
             // A file that somebody still writes to may have changed since it was looked through.
             let video = CompressedVideo::decode(message.data).ok();
             if let Some(video) = video.filter(|video| timestamp(video, message.log_time) == entry.timestamp) {
-                return Ok(Some((entry.timestamp, video.data.into())));
+                return Ok(Some((entry.timestamp, video.data)));
             }
         }
         Ok(None)

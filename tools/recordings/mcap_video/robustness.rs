@@ -37,7 +37,7 @@ fn recording(compression: Compression, times: &[u64]) -> Vec<u8> {
     for (number, time) in times.iter().enumerate() {
         let video = CompressedVideo {
             timestamp: Some(timestamp(*time)),
-            data: unit(number).into(),
+            data: unit(number),
             format: "h264".to_owned(),
             ..CompressedVideo::default()
         };
