@@ -18,18 +18,10 @@ use self::{
     convert::{Job, convert},
     plan::Plan,
 };
-use super::{
-    interrupt, open,
-    progress::say,
-    source::{Facts, Recording},
-    target::Target,
-    wanted::Wanted,
-};
+use super::{interrupt, open, progress::say, source::Recording, target::Target, wanted::Wanted};
 use crate::common::{cli, failure::Failure};
 
 const PROGRAM: &str = "zed_svo_to_mcap";
-/// Readers that know neither depth nor poses.
-const PICTURES_ONLY: [&str; 2] = ["svo2", "gstreamer"];
 
 /// A recording, and what its camera is called.
 #[derive(Clone, Debug)]
@@ -55,8 +47,7 @@ pub fn run() -> Result<(), Failure> {
     interrupt::listen();
     let mut recordings = Vec::new();
     for input in &inputs {
-        let recording = open::open(&input.path, &args.reading, &wanted)?;
-        expect_to_give(recording.facts(), &wanted, input)?;
+        let recording = open::open(&input.path, &args.reading, &wanted).map_err(|failure| advised(failure, &wanted))?;
         say(PROGRAM, &format!("{}: {}", input.label, recording.facts().sentence()));
         recordings.push(recording);
     }
@@ -77,24 +68,20 @@ pub fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether whoever reads the recording gives what is wanted of it.
-fn expect_to_give(facts: &Facts, wanted: &Wanted, input: &Input) -> Result<(), Failure> {
-    if !PICTURES_ONLY.contains(&facts.provider) {
-        return Ok(());
-    }
-    let (what, instead) = match wanted {
-        Wanted { tracking: Some(_), .. } => {
-            ("poses are not in the file, and the ZED SDK, which computes them,", "leave out --with-pose")
-        }
-        Wanted { depth: Some(_), .. } => {
-            ("depth is not in the file, and the ZED SDK, which computes it,", "take --no-depth")
-        }
-        Wanted { .. } => return Ok(()),
+/// What can be done where nobody gives what is wanted of a recording besides its pictures.
+fn advised(failure: Failure, wanted: &Wanted) -> Failure {
+    let instead = match wanted {
+        Wanted { tracking: Some(_), .. } => "leave out --with-pose",
+        Wanted { depth: Some(_), .. } => "take --no-depth",
+        Wanted { .. } => return failure,
     };
-    Err(Failure::Configuration(format!(
-        "{}: {what} does not read it; {instead}, or install the SDK and take --provider sdk",
-        input.path.display()
-    )))
+    match failure {
+        // Not of a file that is not there.
+        Failure::Configuration(why) if why.contains("ZED SDK") => {
+            Failure::Configuration(format!("{why} (or {instead}, or install the SDK)"))
+        }
+        failure => failure,
+    }
 }
 
 fn plan(args: &Args, inputs: &[Input], recordings: &[Box<dyn Recording>]) -> Result<Plan, Failure> {
