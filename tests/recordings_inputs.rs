@@ -10,7 +10,7 @@ use std::{
 };
 
 use cvmmap_tools::recorder::mcap::{
-    Compression, Topics, Writer,
+    Camera, Compression, Topics, Writer,
     schema::{
         self, COMPRESSED_VIDEO, PROTOBUF,
         foxglove::{CameraCalibration, CompressedVideo},
@@ -60,7 +60,8 @@ fn units(encoder: &str, numbers: std::ops::Range<usize>) -> Vec<Vec<u8>> {
 /// A recording as our recorder writes it, with five access units to a chunk.
 fn recording(path: &Path, label: &str, format: &str, compression: Compression, distortion: Option<f64>) -> PathBuf {
     let units = units(if format == "h264" { H264 } else { H265 }, 0..FRAMES);
-    let mut writer = Writer::new(File::create(path).unwrap(), compression, Topics::of(label)).unwrap();
+    let cameras = vec![Camera::new(Topics::of(label), BTreeMap::new())];
+    let mut writer = Writer::new(File::create(path).unwrap(), compression, cameras).unwrap();
     if let Some(k1) = distortion {
         let calibration = CameraCalibration {
             width: WIDTH as u32,
@@ -70,10 +71,10 @@ fn recording(path: &Path, label: &str, format: &str, compression: Compression, d
             k: vec![180.0, 0.0, 160.0, 0.0, 180.0, 88.0, 0.0, 0.0, 1.0],
             ..CameraCalibration::default()
         };
-        writer.calibration(timestamp(UNIX, 0), &calibration).unwrap();
+        writer.calibration(0, timestamp(UNIX, 0), &calibration).unwrap();
     }
     for (number, unit) in units.into_iter().enumerate() {
-        writer.video(timestamp(UNIX, number), &video(number, unit, format)).unwrap();
+        writer.video(0, timestamp(UNIX, number), &video(number, unit, format)).unwrap();
         if number % 5 == 4 {
             writer.flush().unwrap();
         }

@@ -34,6 +34,9 @@ pub const H265: &str = "x265enc tune=zerolatency key-int-max=10 \
 pub const FINE: &str = "x264enc tune=zerolatency pass=quant quantizer=8 ! h264parse config-interval=-1 ! \
                         video/x-h264,stream-format=byte-stream,alignment=au";
 
+/// Usual distance of two pictures, 30 a second.
+pub const INTERVAL: u64 = 33_333_333;
+
 /// A picture's number is written across it in bars, one for each bit; the right eye shows it inverted.
 const BITS: usize = 8;
 
@@ -60,21 +63,41 @@ pub struct Svo2 {
     pub footer: bool,
     /// Each picture that many times over, for a long file.
     pub repeat: usize,
+    /// The usual distance of two pictures.
+    pub interval: u64,
 }
 
 impl Default for Svo2 {
     fn default() -> Self {
-        Self { form: Form::H264, frames: 40, begin: UNIX, compression: None, footer: true, repeat: 1 }
+        Self {
+            form: Form::H264,
+            frames: 40,
+            begin: UNIX,
+            compression: None,
+            footer: true,
+            repeat: 1,
+            interval: INTERVAL,
+        }
     }
 }
 
 /// When a picture is taken: not quite regularly, and after the sixth one there is a pause.
 pub fn timestamp(begin: u64, number: usize) -> u64 {
-    let pause = if number > 5 { 200_000_000 } else { 0 };
-    begin + number as u64 * 33_333_333 + (number as u64 * 7919 % 1000) * 1000 + pause
+    Svo2 { begin, ..Svo2::default() }.timestamp(number)
 }
 
 impl Svo2 {
+    /// When a picture is taken.
+    pub fn timestamp(&self, number: usize) -> u64 {
+        let pause = if number > 5 { 200_000_000 } else { 0 };
+        self.begin + number as u64 * self.interval + (number as u64 * 7919 % 1000) * 1000 + pause
+    }
+
+    /// When all pictures are taken.
+    pub fn timestamps(&self) -> Vec<u64> {
+        (0..self.frames * self.repeat).map(|number| self.timestamp(number)).collect()
+    }
+
     /// Writes the file.
     pub fn write(&self, path: &Path) -> PathBuf {
         self.write_messages(path, &messages(self.form, self.frames))
@@ -128,7 +151,7 @@ impl Svo2 {
         send(&header, 1, br#"{"version":"2.0.5"}"#.into());
         let mut times = Vec::new();
         for (number, message) in messages.iter().cycle().take(self.frames * self.repeat).enumerate() {
-            let time = timestamp(self.begin, number);
+            let time = self.timestamp(number);
             times.push(time);
             send(&sensors, time, br#"{"data":""}"#.into());
             send(&pictures, time, message.into());
@@ -277,6 +300,20 @@ fn strips(number: usize) -> Vec<u8> {
     }
     message.extend(strips.concat());
     message
+}
+
+/// Where a picture's bytes are in an uncompressed file, by its timestamp.
+pub fn place_of(file: &[u8], timestamp: u64) -> usize {
+    let mut stored = Vec::new();
+    let mut at = 0;
+    // The log time and the publish time, which are the same, are before the message.
+    let time = timestamp.to_le_bytes();
+    while let Some(found) = file[at..].windows(16).position(|window| window[..8] == time && window[8..] == time) {
+        stored.push(at + found + 16);
+        at += found + 16;
+    }
+    // The sensors' reading has the same time and comes first.
+    stored[1]
 }
 
 /// What ffprobe says of the video in a file.

@@ -60,6 +60,26 @@ impl Facts {
         self.timestamps.len()
     }
 
+    /// What a person wants to know of it.
+    pub fn sentence(&self) -> String {
+        let camera = self.serial.as_ref().map_or(String::new(), |serial| format!(" of camera {serial}"));
+        format!(
+            "{} pictures{camera}, {}, read by {}, {}{}",
+            self.frames(),
+            self.compression,
+            self.provider,
+            match self.rectified {
+                Some(true) => "rectified",
+                Some(false) => "not rectified (as the lens drew them)",
+                None => "rectified or not, nobody says",
+            },
+            match self.clock {
+                Clock::Boot => "; its timestamps are of a clock that began at a boot: when it was taken is not known",
+                Clock::Unix | Clock::Start => "",
+            }
+        )
+    }
+
     /// The usual distance of two pictures, in nanoseconds.
     pub fn interval(&self) -> Option<u64> {
         let mut intervals: Vec<_> =

@@ -3,7 +3,6 @@
 mod args;
 mod canvas;
 mod label;
-mod start;
 mod tile;
 
 use std::{
@@ -19,11 +18,14 @@ use self::{args::Args, canvas::Canvas, tile::Tile};
 use super::{
     encoder::Choice,
     interrupt,
-    mp4::{Target, Trouble, Writer},
+    line::Trouble,
+    mp4::Writer,
     open,
     progress::{Progress, say},
     provenance::Provenance,
     source::{Clock, Losses, Recording},
+    start,
+    target::Target,
     wanted::Wanted,
 };
 use crate::common::{cli, failure::Failure};

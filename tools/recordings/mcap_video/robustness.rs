@@ -1,11 +1,11 @@
 //! Damaged files: nothing wrong is ever taken for an access unit, and none is given without what it refers to.
 
-use std::{fs::File, io::Cursor, os::unix::fs::FileExt as _, sync::Arc};
+use std::{collections::BTreeMap, fs::File, io::Cursor, os::unix::fs::FileExt as _, sync::Arc};
 
 use super::index::{Index, Units};
 use crate::{
     recorder::mcap::{
-        Compression, Topics, Writer,
+        Camera, Compression, Topics, Writer,
         schema::{foxglove::CompressedVideo, timestamp},
     },
     recordings::walk::Walk,
@@ -33,7 +33,8 @@ fn time(number: usize) -> u64 {
 
 /// Three access units to a chunk.
 fn recording(compression: Compression, times: &[u64]) -> Vec<u8> {
-    let mut writer = Writer::new(Cursor::new(Vec::new()), compression, Topics::of("zed1")).unwrap();
+    let cameras = vec![Camera::new(Topics::of("zed1"), BTreeMap::new())];
+    let mut writer = Writer::new(Cursor::new(Vec::new()), compression, cameras).unwrap();
     for (number, time) in times.iter().enumerate() {
         let video = CompressedVideo {
             timestamp: Some(timestamp(*time)),
@@ -41,7 +42,7 @@ fn recording(compression: Compression, times: &[u64]) -> Vec<u8> {
             format: "h264".to_owned(),
             ..CompressedVideo::default()
         };
-        writer.video(*time, &video).unwrap();
+        writer.video(0, *time, &video).unwrap();
         if number % 3 == 2 {
             writer.flush().unwrap();
         }

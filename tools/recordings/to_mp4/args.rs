@@ -40,9 +40,9 @@ pub struct Args {
     pub overwrite: bool,
     #[command(flatten)]
     pub reading: Reading,
-    /// First picture, counted from 0 as the camera's
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub start_frame: usize,
+    /// First picture, counted from 0 as the camera's [default: 0]
+    #[arg(long, value_name = "N")]
+    pub start_frame: Option<usize>,
     /// Last picture, which is included [default: the recording's last]
     #[arg(long, value_name = "N")]
     pub end_frame: Option<usize>,
