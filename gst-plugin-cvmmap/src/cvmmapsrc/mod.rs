@@ -7,6 +7,7 @@ mod control;
 mod copy;
 mod depth;
 mod encoded;
+mod follower;
 mod frame_queue;
 mod imp;
 mod ingest;
