@@ -165,7 +165,9 @@ fn no_announcement_is_slept_through() {
             }
         }
         is_over.store(true, Ordering::Relaxed);
-        [first, second].map(|lookout| lookout.waker().wake());
+        for lookout in [first, second] {
+            lookout.waker().wake();
+        }
         stalls
     });
     assert!(stalls < STALLS_MAX, "announcements were not taken for {STALL:?}");
