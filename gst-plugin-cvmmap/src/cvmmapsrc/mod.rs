@@ -1,5 +1,6 @@
 //! `cvmmapsrc`: live video from a cv-mmap producer.
 
+mod allocation;
 mod attached;
 mod body;
 mod cadence;
@@ -11,6 +12,7 @@ mod follower;
 mod frame_queue;
 mod imp;
 mod ingest;
+mod latency;
 mod link;
 mod media;
 mod plane;
