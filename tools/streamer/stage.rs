@@ -19,6 +19,7 @@ use super::{
     outlet::{FanOut, Line, Retired, Said},
     padding,
     plan::Encoding,
+    planar,
     timebase::Timebase,
     watchdog::Watchdog,
 };
@@ -77,10 +78,12 @@ impl Stage {
     ) -> Result<Self, Failure> {
         // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
         let to_planar = elements::make("videoconvert")?;
-        // Of all that delays a picture on its way to the encoder this is most, and the encoder waits for it.
+        // It has only those pictures to convert that are not planar already, and the encoder waits for it.
         to_planar
             .set_property("n-threads", thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32);
-        let planar = elements::filter(gst::Caps::builder("video/x-raw").field("format", "I420").build())?;
+        let planar =
+            gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", planar::CHROMA_SITE);
+        let planar = elements::filter(planar.build())?;
         let videobox = elements::make("videobox")?;
         padding::install(&to_planar, &videobox, choice.side_min());
         let encoder = choice.make(encoding)?;

@@ -128,7 +128,7 @@ const X264: Candidate = Candidate {
             // Access unit delimiters are of no use in RTP and FLV, which frame the units themselves.
             ("aud", "false".into()),
             // A keyframe exactly every --gop frames, and no other.
-            ("option-string", "scenecut=0:open-gop=0".into()),
+            ("option-string", "scenecut=0:open-gop=0:chromaloc=1".into()),
         ]
     },
 };
@@ -170,7 +170,7 @@ const X265: Candidate = Candidate {
                 "option-string",
                 format!(
                     "bframes={b_frames}:b-adapt=0:rc-lookahead={lookahead}:min-keyint={gop}:scenecut=0:open-gop=0:\
-                     repeat-headers=1:info=0"
+                     repeat-headers=1:info=0:chromaloc=1"
                 ),
             ),
         ]
