@@ -175,6 +175,28 @@ fn a_keyframe_comes_exactly_every_gop() {
     }
 }
 
+#[test]
+fn streams_tell_where_their_colour_lies() {
+    // Decoders take it for the left where nothing is said, and so does GStreamer for pictures of this height.
+    for codec in ["h264", "h265"] {
+        let names = Names::new();
+        let server = RtmpServer::start(&names);
+        let mut streamer = names.simulator();
+        streamer.args(["--dummy-frames", "20", "--dummy-fps", "20", "--dummy-width", "64", "--dummy-height", "720"]);
+        streamer.args(["--codec", codec, "--rtmp", "--rtmp-url", &server.url()]);
+        if codec == "h265" {
+            streamer.args(["--rtmp-mode", "enhanced"]);
+        }
+        assert_eq!(finish(&mut streamer).0, Some(0));
+        server.process.wait();
+        let file = server.file.to_str().unwrap();
+        let output = ffmpeg().args(["-loglevel", "verbose", "-i", file, "-f", "null", "-"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stream = text.lines().find(|line| line.contains("Video: ")).unwrap_or_default();
+        assert!(stream.contains("yuv420p(tv, bt709") && stream.contains("center)"), "{text}");
+    }
+}
+
 fn every_picture_goes_through(codec: &str, pictures: &[(&str, (i32, i32))]) {
     let names = Names::new();
     let receiver = RtpReceiver::start(codec);

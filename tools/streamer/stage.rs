@@ -81,13 +81,14 @@ impl Stage {
         // It has only those pictures to convert that are not planar already, and the encoder waits for it.
         to_planar
             .set_property("n-threads", thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32);
+        // Twice: so that colour is brought there, and because videobox does not hand on where it is.
         let planar =
-            gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", planar::CHROMA_SITE);
-        let planar = elements::filter(planar.build())?;
+            gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", planar::CHROMA_SITE).build();
+        let brought = elements::filter(planar.clone())?;
         let videobox = elements::make("videobox")?;
         padding::install(&to_planar, &videobox, choice.side_min());
         let encoder = choice.make(encoding)?;
-        let makers = [to_planar, planar, videobox].into_iter().chain(encoder).collect();
+        let makers = [to_planar, brought, videobox, elements::filter(planar)?].into_iter().chain(encoder).collect();
         Self::new(makers, Maker::Encoder(choice), (codec, media), encoding.b_frames, place)
     }
 

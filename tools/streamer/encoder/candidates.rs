@@ -128,7 +128,7 @@ const X264: Candidate = Candidate {
             // Access unit delimiters are of no use in RTP and FLV, which frame the units themselves.
             ("aud", "false".into()),
             // A keyframe exactly every --gop frames, and no other.
-            ("option-string", "scenecut=0:open-gop=0:chromaloc=1".into()),
+            ("option-string", "scenecut=0:open-gop=0".into()),
         ]
     },
 };
@@ -166,6 +166,7 @@ const X265: Candidate = Candidate {
             ("tune", "zerolatency".into()),
             ("speed-preset", "ultrafast".into()),
             ("key-int-max", gop.to_string()),
+            // x264enc tells where colour lies by its caps; x265enc has to be told: in the middle of four pixels.
             (
                 "option-string",
                 format!(
