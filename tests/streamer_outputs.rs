@@ -181,13 +181,15 @@ fn streams_tell_where_their_colour_lies() {
     for codec in ["h264", "h265"] {
         let names = Names::new();
         let server = RtmpServer::start(&names);
-        let mut streamer = names.simulator();
-        streamer.args(["--dummy-frames", "20", "--dummy-fps", "20", "--dummy-width", "64", "--dummy-height", "720"]);
-        streamer.args(["--codec", codec, "--rtmp", "--rtmp-url", &server.url()]);
+        let producer = Producer::start(&names, "format=BGR,width=64,height=720,framerate=30/1");
+        let mut streamer = names.streamer();
+        streamer.args(["--ingest-max-frames", "40", "--codec", codec, "--rtmp", "--rtmp-url", &server.url()]);
         if codec == "h265" {
             streamer.args(["--rtmp-mode", "enhanced"]);
         }
-        assert_eq!(finish(&mut streamer).0, Some(0));
+        let (status, _, stderr) = finish(&mut streamer);
+        assert_eq!(status, Some(0), "{stderr}");
+        drop(producer);
         server.process.wait();
         let file = server.file.to_str().unwrap();
         let output = ffmpeg().args(["-loglevel", "verbose", "-i", file, "-f", "null", "-"]).output().unwrap();

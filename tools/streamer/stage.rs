@@ -81,14 +81,14 @@ impl Stage {
         // It has only those pictures to convert that are not planar already, and the encoder waits for it.
         to_planar
             .set_property("n-threads", thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32);
-        // Twice: so that colour is brought there, and because videobox does not hand on where it is.
         let planar =
             gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", planar::CHROMA_SITE).build();
-        let brought = elements::filter(planar.clone())?;
+        let planar = elements::filter(planar)?;
         let videobox = elements::make("videobox")?;
         padding::install(&to_planar, &videobox, choice.side_min());
+        tell_colours(&videobox);
         let encoder = choice.make(encoding)?;
-        let makers = [to_planar, brought, videobox, elements::filter(planar)?].into_iter().chain(encoder).collect();
+        let makers = [to_planar, planar, videobox].into_iter().chain(encoder).collect();
         Self::new(makers, Maker::Encoder(choice), (codec, media), encoding.b_frames, place)
     }
 
@@ -216,6 +216,25 @@ impl Stage {
     pub fn retire(self) -> Retired {
         self.line.retire()
     }
+}
+
+/// `videobox` hands on neither the colorimetry nor where colour lies, and GStreamer takes the one for its own choice without
+/// the other.
+fn tell_colours(videobox: &gst::Element) {
+    elements::pad(videobox, "src").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(told) = event.view()
+            && let Ok(picture) = gst_video::VideoInfo::from_caps(told.caps())
+        {
+            let mut caps = told.caps_owned();
+            for structure in caps.make_mut().iter_mut() {
+                structure.set("colorimetry", picture.colorimetry().to_string());
+                structure.set("chroma-site", planar::CHROMA_SITE);
+            }
+            *event = gst::event::Caps::builder(&caps).seqnum(told.seqnum()).build();
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Counts frames in and access units out.
