@@ -81,7 +81,7 @@ impl Args {
 }
 
 /// The recordings of a segment, by their cameras' numbers.
-fn segment(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn segment(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unusable = |why: &str| Failure::Configuration(format!("{}: {why}", directory.display()));
     let entries = std::fs::read_dir(directory).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
     let mut cameras: Vec<(u32, PathBuf)> =
@@ -100,7 +100,7 @@ fn segment(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// `run_zed2.svo2` is of camera 2.
-fn camera(path: &Path) -> Option<u32> {
+pub(crate) fn camera(path: &Path) -> Option<u32> {
     let extension = path.extension()?;
     if !(extension.eq_ignore_ascii_case("svo2") || extension.eq_ignore_ascii_case("svo")) {
         return None;
@@ -108,7 +108,7 @@ fn camera(path: &Path) -> Option<u32> {
     path.file_stem()?.to_str()?.rsplit_once("_zed")?.1.parse().ok()
 }
 
-fn grid_of(directory: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn grid_of(directory: &Path) -> Result<PathBuf, Failure> {
     let whole = directory
         .canonicalize()
         .map_err(|error| Failure::Configuration(format!("{}: it cannot be used: {error}", directory.display())))?;
@@ -117,14 +117,14 @@ fn grid_of(directory: &Path) -> Result<PathBuf, Failure> {
     Ok(directory.join(name))
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
         _ => Err("give a number of seconds above 0".to_owned()),
     }
 }
 
-fn scale(text: &str) -> Result<f64, String> {
+pub(crate) fn scale(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if (0.05..=1.0).contains(&scale) => Ok(scale),
         _ => Err("give a number from 0.05 to 1".to_owned()),
