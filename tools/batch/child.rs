@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 
 use super::{
     jobs::Job,
@@ -111,7 +111,7 @@ pub fn run(
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(interrupt::TICK),
             }
             tick();
-            pass_signals(&mut child, &mut signals);
+            pass_signals(&child, &mut signals);
         };
         (status, summary.join().ok().flatten(), excerpt)
     });
@@ -168,16 +168,13 @@ fn start(kind: &Kind, program: &Path, job: &Job, worker: &Worker) -> io::Result<
 }
 
 /// The first signal asks the converter to end, the second one ends it.
-fn pass_signals(child: &mut Child, passed: &mut usize) {
+fn pass_signals(child: &Child, passed: &mut usize) {
     let heard = interrupt::times();
     if heard > *passed {
         *passed = heard;
-        // One that has ended hears nothing.
-        if heard == 1 {
-            let _ = kill_process(Pid::from_child(child), Signal::INT);
-        } else {
-            let _ = child.kill();
-        }
+        // One that has ended hears nothing. It leads a group of its own.
+        let signal = if heard == 1 { Signal::INT } else { Signal::KILL };
+        let _ = kill_process_group(Pid::from_child(child), signal);
     }
 }
 

@@ -65,7 +65,10 @@ pub fn inputs(kind: &Kind, list: &List) -> Result<Vec<PathBuf>, Failure> {
 fn recordings(kind: &Kind, root: &Path, pattern: &Pattern, deep: bool) -> Result<Vec<PathBuf>, Failure> {
     let depth = if deep { usize::MAX } else { 1 };
     let entries = walk(kind, root, depth)?;
-    Ok(entries.filter(|entry| entry.file_type().is_file() && pattern.matches(root, entry)).map(DirEntry::into_path).collect())
+    Ok(entries
+        .filter(|entry| entry.file_type().is_file() && pattern.matches(root, entry))
+        .map(DirEntry::into_path)
+        .collect())
 }
 
 /// Directories with recordings named `*_zedN.svo2`: the root, and those below it.
@@ -174,7 +177,8 @@ mod tests {
 
     #[test]
     fn recordings_are_found_once_and_in_order() {
-        let root = tree(&["b/x.svo2", "a/2.svo2", "a/1.svo2", "top.svo2", "a/1.mp4", "a/.1.mp4.x.partial", "c/old.svo"]);
+        let root =
+            tree(&["b/x.svo2", "a/2.svo2", "a/1.svo2", "top.svo2", "a/1.mp4", "a/.1.mp4.x.partial", "c/old.svo"]);
         symlink(root.path(), root.path().join("a/loop")).unwrap();
         symlink(root.path().join("a"), root.path().join("z")).unwrap();
         let found = |words: &[&str]| found(Takes::Recordings, root.path(), words);
@@ -192,7 +196,8 @@ mod tests {
 
     #[test]
     fn segments_are_directories_with_cameras_recordings() {
-        let root = tree(&["r_zed1.svo2", "b/s1/s1_zed1.svo2", "b/s1/s1_zed2.svo2", "a/b/s2/s2_zed3.SVO", "c/x.svo2", "d/y"]);
+        let root =
+            tree(&["r_zed1.svo2", "b/s1/s1_zed1.svo2", "b/s1/s1_zed2.svo2", "a/b/s2/s2_zed3.SVO", "c/x.svo2", "d/y"]);
         symlink(root.path().join("b/s1"), root.path().join("again")).unwrap();
         symlink(root.path(), root.path().join("b/loop")).unwrap();
         let found = |words: &[&str]| found(Takes::Segments, root.path(), words);

@@ -114,8 +114,8 @@ fn states(kind: &Kind, jobs: &[Job], look: bool, threads: usize) -> Vec<State> {
         for _ in 0..threads.min(jobs.len()) {
             scope.spawn(|| {
                 while interrupt::times() == 0
-                    && let Some((at, job)) = Some(next.fetch_add(1, Ordering::Relaxed))
-                        .and_then(|at| Some((at, jobs.get(at)?)))
+                    && let Some((at, job)) =
+                        Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, jobs.get(at)?)))
                 {
                     let state = state(kind, &job.output, look);
                     states.lock().expect("nobody panics with it")[at] = state;

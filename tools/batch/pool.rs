@@ -1,11 +1,7 @@
 //! Who works: with which encoder, and on which devices.
 
 use super::args;
-use crate::{
-    batch::programs::name,
-    common::failure::Failure,
-    recordings::encoder::Device,
-};
+use crate::{batch::programs::name, common::failure::Failure, recordings::encoder::Device};
 
 /// One conversion at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -86,7 +86,10 @@ fn boxes(path: &Path) -> io::Result<Vec<[u8; 4]>> {
         if size < 8 {
             return Err(broken("it is no MP4 file"));
         }
-        at = at.checked_add(size).filter(|&end| end <= length).ok_or_else(|| broken("it ends in the middle of a box"))?;
+        at = at
+            .checked_add(size)
+            .filter(|&end| end <= length)
+            .ok_or_else(|| broken("it ends in the middle of a box"))?;
     }
     Ok(boxes)
 }
@@ -115,7 +118,9 @@ fn mcap(path: &Path) -> Result<(), String> {
             Ok(MessageReadEvent::Message(message)) => {
                 *counts.entry(message.channel.topic.clone()).or_default() += 1;
             }
-            Err(McapError::UnexpectedEof) => return Err("it has no end: it was not finished, or was cut off".to_owned()),
+            Err(McapError::UnexpectedEof) => {
+                return Err("it has no end: it was not finished, or was cut off".to_owned());
+            }
             Err(error) => return Err(error.to_string()),
         }
     }

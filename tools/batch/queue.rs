@@ -46,7 +46,7 @@ const NAME_MAX: usize = 64;
 /// Of the messages' form.
 const VERSION: u32 = 1;
 /// A server is there after so long, or is not.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// One request is answered after so long, or is asked again.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// A server that has been away for so long does not come back.
@@ -92,7 +92,8 @@ impl QueueUrl {
             None => (self.0.clone(), NAME),
         };
         let options = Options::parse(&server).map_err(|error| Failure::Usage(format!("--queue: {error}")))?;
-        let is_name = name.len() <= NAME_MAX && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        let is_name =
+            name.len() <= NAME_MAX && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
         if !is_name {
             return Err(Failure::Usage(format!(
                 "--queue: a queue's name has letters, digits, - and _, {NAME_MAX} at most"
@@ -230,8 +231,6 @@ impl Queue {
         let unusable = |why: &dyn fmt::Display| Failure::Configuration(format!("--queue: {why}"));
         let client = Client::connect(&options, kind.batch).map_err(|error| unusable(&error))?;
         client.wait_connected(CONNECT_MAX).map_err(|error| unusable(&error))?;
-        let mut context = jetstream::new(client.nats());
-        context.set_timeout(ANSWER_MAX);
         let subjects = vec![format!("cvmmap.batch.{name}.>")];
         let config = stream::Config {
             name: format!("cvmmap_batch_{name}"),
@@ -252,17 +251,18 @@ impl Queue {
             max_deliver: -1,
             ..pull::Config::default()
         };
-        let made = {
-            let context = context.clone();
-            client.wait(3 * ANSWER_MAX, async move {
-                let stream = context.get_or_create_stream(config).await.map_err(|error| error.to_string())?;
-                let consumer = stream.get_or_create_consumer(kind.single, consumer).await;
-                Ok::<_, String>((stream, consumer.map_err(|error| error.to_string())?))
-            })
-        };
-        let (stream, consumer) = made
-            .unwrap_or_else(|| Err("no answer in time".to_owned()))
-            .map_err(|why| unusable(&format!("{} keeps no queue: {why}; start nats-server with -js", client.server())))?;
+        let nats = client.nats();
+        let made = client.wait(3 * ANSWER_MAX, async move {
+            let mut context = jetstream::new(nats);
+            context.set_timeout(ANSWER_MAX);
+            let stream = context.get_or_create_stream(config).await.map_err(|error| error.to_string())?;
+            let consumer = stream.get_or_create_consumer(kind.single, consumer).await;
+            Ok::<_, String>((context, stream, consumer.map_err(|error| error.to_string())?))
+        });
+        let (context, stream, consumer) =
+            made.unwrap_or_else(|| Err("no answer in time".to_owned())).map_err(|why| {
+                unusable(&format!("{} keeps no queue: {why}; start nats-server with -js", client.server()))
+            })?;
         let kept = &stream.cached_info().config;
         if kept.retention != RetentionPolicy::WorkQueue || kept.subjects != subjects {
             return Err(unusable(&format!("{} is a stream of another kind; take another name", kept.name)));
@@ -447,7 +447,8 @@ impl Queue {
             }
             Ok(None) if job.output.exists() => Entry::new(job.input, job.output, Outcome::Elsewhere, None),
             Ok(None) => {
-                let why = "the queue has it no more, and its output is not here: are the paths the same on all machines?";
+                let why =
+                    "the queue has it no more, and its output is not here: are the paths the same on all machines?";
                 let failed = Failed { why: why.to_owned(), excerpt: Vec::new() };
                 Entry::failed(job.input, job.output, failed)
             }
@@ -470,7 +471,7 @@ impl Queue {
         let begun = Instant::now();
         let mut complained = false;
         loop {
-            let answer = self.client.wait(2 * ANSWER_MAX, ask());
+            let answer = self.client.wait(patience.min(2 * ANSWER_MAX), ask());
             let why = match answer {
                 Some(Ok(answer)) => return Ok(answer),
                 Some(Err(why)) => why,
@@ -480,7 +481,10 @@ impl Queue {
                 interrupt::check()?;
             }
             if begun.elapsed() >= patience {
-                return Err(Failure::Pipeline(format!("{}: {}; start the batch again when it is back", self.name, why)));
+                return Err(Failure::Pipeline(format!(
+                    "{}: {}; start the batch again when it is back",
+                    self.name, why
+                )));
             }
             if !complained {
                 complained = true;
@@ -532,7 +536,8 @@ mod tests {
     #[test]
     fn a_url_names_a_server_and_a_queue_and_shows_nothing() {
         let parts = |url: &str| url.parse::<QueueUrl>().unwrap().parts();
-        let shown = |url| parts(url).map(|(server, name)| format!("{server} {name}")).map_err(|error| error.to_string());
+        let shown =
+            |url| parts(url).map(|(server, name)| format!("{server} {name}")).map_err(|error| error.to_string());
         assert_eq!(shown("nats://h").unwrap(), "nats://h:4222 zed");
         assert_eq!(shown("nats://u:p@h:1/").unwrap(), "nats://h:1 zed");
         assert_eq!(shown("tls://h:1/night_2").unwrap(), "tls://h:1 night_2");

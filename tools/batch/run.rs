@@ -60,10 +60,7 @@ pub fn run(kind: &'static Kind, args: &Batch, told: Told) -> Result<(), Failure>
         })
         .collect();
     let todo: Vec<_> = todo.into_iter().map(|decision| decision.job).collect();
-    say(
-        kind.batch,
-        &format!("{} {} to convert, {} skipped", todo.len(), kind.takes.name(), entries.len()),
-    );
+    say(kind.batch, &format!("{} {} to convert, {} skipped", todo.len(), kind.takes.name(), entries.len()));
     let source = source(kind, args, &todo)?;
     let mut view = View::new(kind.batch, args.progress_ui, args.heartbeat_seconds, &workers, todo.len());
     let (done, broken) = work::work(kind, &program, &source, &workers, &mut view);
@@ -78,9 +75,7 @@ pub fn run(kind: &'static Kind, args: &Batch, told: Told) -> Result<(), Failure>
     }));
     let outcomes: &[Outcome] = match source {
         Source::List(_) => &[Outcome::Converted, Outcome::Skipped, Outcome::Failed, Outcome::Left],
-        Source::Queue(_) => {
-            &[Outcome::Converted, Outcome::Elsewhere, Outcome::Skipped, Outcome::Failed, Outcome::Left]
-        }
+        Source::Queue(_) => &[Outcome::Converted, Outcome::Elsewhere, Outcome::Skipped, Outcome::Failed, Outcome::Left],
     };
     let printed = Report::new(kind.batch, outcomes, entries).print(args.json);
     interrupt::check()?;

@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{args::ProgressUi, child::clean, pool::Worker};
+use super::{args::ProgressUi, child::clean, pool::Worker, report::Outcome};
 use crate::recordings::progress::{Told, say};
 
 const ROW: &str = "{prefix}: {percent:>3}%|{bar:20}| {pos}/{len} {wide_msg}";
@@ -101,11 +101,11 @@ impl View {
         self.show_total();
     }
 
-    /// A job is dealt with, as the line says.
-    pub fn ended(&mut self, worker: usize, line: &str, failed: bool) {
+    /// A job has ended as the line says; without an outcome, it goes on elsewhere.
+    pub fn ended(&mut self, worker: usize, line: &str, outcome: Option<Outcome>) {
         self.running.remove(&worker);
-        self.done += 1;
-        self.failed += usize::from(failed);
+        self.done += usize::from(outcome.is_some());
+        self.failed += usize::from(outcome == Some(Outcome::Failed));
         if let Some(table) = &self.table {
             table.rows[worker].set_style(style(IDLE));
             table.rows[worker].set_message("");

@@ -34,11 +34,21 @@ pub enum Source {
 
 /// What a worker tells.
 enum Event {
-    Started { worker: usize, job: Job },
-    At { worker: usize, told: Told },
+    Started {
+        worker: usize,
+        job: Job,
+    },
+    At {
+        worker: usize,
+        told: Told,
+    },
     /// The entry is none when the job goes back to the queue.
-    Ended { worker: usize, entry: Option<Entry>, line: String },
-    /// Jobs that wait in the queue.
+    Ended {
+        worker: usize,
+        entry: Option<Entry>,
+        line: String,
+    },
+    /// Jobs of the queue that nobody is at, the worker's next among them.
     Waiting(usize),
     Broken(Failure),
 }
@@ -67,8 +77,7 @@ pub fn work(
                 Ok(Event::At { worker, told }) => view.at(worker, told),
                 Ok(Event::Waiting(jobs)) => view.known(view.done() + view.running() + jobs),
                 Ok(Event::Ended { worker, entry, line }) => {
-                    let failed = entry.as_ref().is_some_and(|entry| entry.outcome == Outcome::Failed);
-                    view.ended(worker, &line, failed);
+                    view.ended(worker, &line, entry.as_ref().map(|entry| entry.outcome));
                     entries.extend(entry);
                 }
                 Ok(Event::Broken(failure)) => broken = broken.take().or(Some(failure)),
@@ -133,7 +142,7 @@ impl One<'_> {
         let Some(Taken { job, ticket, waiting }) = queue.take()? else {
             return Ok(false);
         };
-        self.tell(Event::Waiting(waiting));
+        self.tell(Event::Waiting(waiting + 1));
         let job = match job {
             Ok(job) => job,
             Err((job, why)) => {
