@@ -1,16 +1,18 @@
 //! The batch programs over the real converters, on recordings that are made for it.
 
+mod batch_support;
 mod recordings_support;
 mod support;
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
+use batch_support::{beside_stand_in, folder};
 use recordings_support::{Svo2, names, probe};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -240,23 +242,9 @@ fn segments_of_a_csv_become_grids_in_its_order() {
     support::run(GRID, &flags).expect_code(2).expect_said("segment_dir");
 }
 
-/// A batch program beside a converter that writes down how it is called, and does what the script says.
-fn beside_stand_in(directory: &Path, batch: &str, single: &str, script: &str) -> PathBuf {
-    let own = directory.join(Path::new(batch).file_name().unwrap());
-    if fs::hard_link(batch, &own).is_err() {
-        fs::copy(batch, &own).unwrap();
-    }
-    let stand_in = directory.join(single);
-    let calls = directory.join("calls");
-    let script = format!("#!/bin/sh\necho \"$CUDA_VISIBLE_DEVICES $*\" >> {}\n{script}", calls.display());
-    fs::write(&stand_in, script).unwrap();
-    fs::set_permissions(&stand_in, fs::Permissions::from_mode(0o755)).unwrap();
-    own
-}
-
 #[test]
 fn converters_are_called_with_the_flags_and_devices_of_their_workers() {
-    let root = tempfile::tempdir().unwrap();
+    let root = folder();
     for segment in 1..=4 {
         recording(&root.path().join(format!("data/s{segment}/s{segment}_zed1.svo2")), 1);
     }
@@ -289,7 +277,7 @@ fn converters_are_called_with_the_flags_and_devices_of_their_workers() {
 
 #[test]
 fn a_second_signal_ends_a_converter_that_does_not_listen() {
-    let root = tempfile::tempdir().unwrap();
+    let root = folder();
     recording(&root.path().join("data/1.svo2"), 1);
     let script = "trap 'echo heard >&2' INT\ntouch $(dirname $2)/.1.mp4.x.partial\nwhile :; do sleep 0.02; done\n";
     let batch = beside_stand_in(root.path(), MP4, "zed_svo_to_mp4", script);

@@ -1,5 +1,6 @@
 //! Several batches that share one queue, on a real server.
 
+mod batch_support;
 #[path = "../cvmmap/tests/common/nats_server.rs"]
 mod nats_server;
 mod recordings_support;
@@ -7,6 +8,7 @@ mod support;
 
 use std::{fs, net::TcpListener, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
 
+use batch_support::{beside_stand_in, folder};
 use nats_server::NatsServer;
 use recordings_support::{Svo2, names, probe};
 use support::{Ended, Program, text};
@@ -157,4 +159,27 @@ fn a_queue_that_cannot_be_used_is_refused_in_time() {
     start(&plain.url(), &[text(root.path()), "--queue-worker"]).end().expect_code(1).expect_said("--queue-worker");
     start("nats://u:sekret@h/a.b", &[text(root.path())]).end().expect_code(1).expect_said("letters, digits");
     assert_eq!(names(root.path()), ["0.svo2"]);
+}
+
+#[test]
+fn a_job_that_takes_long_stays_with_its_worker() {
+    let server = server();
+    let root = folder();
+    let data = root.path().join("data");
+    fs::create_dir(&data).unwrap();
+    recordings(&data, 1);
+    let script = format!("while [ ! -e {0}/go ]; do sleep 0.02; done\ntouch \"$4\"\necho {{}}\n", text(root.path()));
+    let batch = beside_stand_in(root.path(), MP4, "zed_svo_to_mp4", &script);
+    let queue = ["--queue", &server.url(), "--json"];
+    let settings = ["--queue-takeover-seconds", "3", "--heartbeat-seconds", "1"];
+    let first = Program::start(text(&batch), &[&queue[..], &settings, &[text(&data)]].concat());
+    first.wait_for_line("zed_batch_svo_to_mp4: start ");
+    let second = Program::start(text(&batch), &[&queue[..], &["--queue-worker"]].concat());
+    for _ in 0..7 {
+        first.wait_for_line("zed_batch_svo_to_mp4: 0 of 1 done, 0 failed, ");
+    }
+    fs::write(root.path().join("go"), "").unwrap();
+    assert_eq!(with(&first.end().expect_code(0), "converted"), ["0.svo2"]);
+    assert_eq!(second.end().expect_code(0).json()["jobs"], serde_json::json!([]));
+    assert_eq!(fs::read_to_string(root.path().join("calls")).unwrap().lines().count(), 1);
 }

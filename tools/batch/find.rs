@@ -100,7 +100,7 @@ fn walk(kind: &Kind, root: &Path, depth: usize) -> Result<impl Iterator<Item = D
     let entries = WalkDir::new(root)
         .follow_links(true)
         .max_depth(depth)
-        .sort_by(|a, b| (a.file_type().is_dir(), a.file_name()).cmp(&(b.file_type().is_dir(), b.file_name())));
+        .sort_by(|a, b| (is_directory(a), a.file_name()).cmp(&(is_directory(b), b.file_name())));
     let batch = kind.batch;
     Ok(entries.into_iter().filter_map(move |entry| match entry {
         Ok(entry) => Some(entry),
@@ -109,6 +109,11 @@ fn walk(kind: &Kind, root: &Path, depth: usize) -> Result<impl Iterator<Item = D
             None
         }
     }))
+}
+
+/// Also by a link, which is not followed yet when it is sorted.
+fn is_directory(entry: &DirEntry) -> bool {
+    entry.file_type().is_dir() || (entry.file_type().is_symlink() && entry.path().is_dir())
 }
 
 /// A shell's pattern.
