@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(found(&["--dataset-root", "ROOT", "--no-recursive"]).unwrap(), ["top.svo2"]);
         assert_eq!(found(&["ROOT", "--pattern", "[12].svo2"]).unwrap(), ["a/1.svo2", "a/2.svo2"]);
         assert_eq!(found(&["ROOT", "--pattern", "b/*"]).unwrap(), ["b/x.svo2"]);
-        assert_eq!(found(&["--segment", "ROOT/b", "ROOT/a"]).unwrap(), ["a/1.svo2", "a/2.svo2", "b/x.svo2"]);
+        let segments = ["--segment", "ROOT/b", "--segment", "ROOT/a"];
+        assert_eq!(found(&segments).unwrap(), ["b/x.svo2", "a/1.svo2", "a/2.svo2"]);
         assert_eq!(found(&["ROOT/b/x.svo2", "ROOT/b"]).unwrap(), ["b/x.svo2"]);
         assert_eq!(found(&[]).unwrap_err().exit_code(), 1);
         for refused in [&["ROOT/none"][..], &["ROOT", "--pattern", "*.none"], &["--segment", "ROOT/none"]] {
