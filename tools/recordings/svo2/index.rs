@@ -50,8 +50,8 @@ pub enum Unreadable {
     #[error("none of its {0} pictures can be read; the file is damaged, or of a form that is not known yet")]
     NothingReadable(usize),
     #[error(
-        "it is compressed without loss (PNG or Zstandard), a form that only the ZED SDK reads; convert it to H.264 or \
-         H.265 with the SDK's ZED_SVOEditor first"
+        "it is compressed without loss (PNG or Zstandard), a form that only the ZED SDK reads; take --provider sdk, or \
+         convert it to H.264 or H.265 with the SDK's ZED_SVOEditor first"
     )]
     Lossless,
 }

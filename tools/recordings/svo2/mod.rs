@@ -11,12 +11,12 @@ mod stored;
 mod strips;
 mod walk;
 
-use std::{fs::File, ops::RangeInclusive, sync::Arc};
+use std::{fs::File, ops::RangeInclusive, os::unix::fs::FileExt as _, sync::Arc};
 
 use gst_video::{VideoFormat, VideoInfo};
 
 use self::{
-    index::{Index, Unreadable},
+    index::Index,
     payload::{Compression, Payload},
     stored::{Reader, Stored},
     walk::Walk,
@@ -29,7 +29,17 @@ use super::{
 };
 use crate::common::failure::Failure;
 
+pub use index::Unreadable;
 pub use walk::MAGIC;
+
+/// What a file tells of its pictures, for who reads them otherwise. None when it is damaged, or no SVO2 file.
+pub fn whole(file: File) -> Option<Facts> {
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == MAGIC)?;
+    let read = Svo2::open(file).ok()?;
+    let damage = read.index.damage;
+    (!damage.cut && damage.bytes == 0 && read.index.entries.iter().all(|entry| entry.whole)).then_some(read.facts)
+}
 
 /// An SVO2 file.
 #[derive(Debug)]

@@ -16,8 +16,8 @@ Examples:
   Its first 90 pictures, smaller and sooner:
     zed_svo_to_mp4 --input run.svo2 --output begin.mp4 --preset fast --quality 28 --end-frame 89
 
-Read without the ZED SDK, pictures are as the lens drew them: not rectified, unlike those of the SDK. The file's
-metadata say so.
+Read without the ZED SDK, pictures are as the lens drew them: not rectified, unlike those of the SDK (--provider sdk). The
+file's metadata say so.
 
 Exit codes: 0 success, 1 wrong arguments, 2 an input or output that cannot be used, 4 no picture could be decoded,
 5 the pipeline cannot start or broke (missing encoder, full disk), 130 interrupted.";
