@@ -24,6 +24,16 @@ pub const UNIX: u64 = 1_770_729_772_000_000_000;
 /// A camera that counts from its boot.
 pub const BOOT: u64 = 5_145_757_000_000;
 
+/// Encoders that begin anew with every tenth picture,
+pub const H264: &str = "x264enc tune=zerolatency key-int-max=10 option-string=scenecut=0 ! h264parse \
+                        config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au";
+pub const H265: &str = "x265enc tune=zerolatency key-int-max=10 \
+                        option-string=scenecut=0:repeat-headers=1:open-gop=0 ! h265parse config-interval=-1 ! \
+                        video/x-h265,stream-format=byte-stream,alignment=au";
+/// and one that leaves lines as they are.
+pub const FINE: &str = "x264enc tune=zerolatency pass=quant quantizer=8 ! h264parse config-interval=-1 ! \
+                        video/x-h264,stream-format=byte-stream,alignment=au";
+
 /// A picture's number is written across it in bars, one for each bit; the right eye shows it inverted.
 const BITS: usize = 8;
 
@@ -67,7 +77,16 @@ pub fn timestamp(begin: u64, number: usize) -> u64 {
 impl Svo2 {
     /// Writes the file.
     pub fn write(&self, path: &Path) -> PathBuf {
-        let messages = messages(self.form, self.frames);
+        self.write_messages(path, &messages(self.form, self.frames))
+    }
+
+    /// Writes the file, with H.264 of these pictures of both eyes.
+    pub fn write_pictures(&self, path: &Path, size: (usize, usize), pictures: Vec<Vec<u8>>) -> PathBuf {
+        let messages: Vec<_> = encoded(FINE, size, pictures).iter().map(|unit| framed(unit, 0)).collect();
+        self.write_messages(path, &messages)
+    }
+
+    fn write_messages(&self, path: &Path, messages: &[Vec<u8>]) -> PathBuf {
         let mut writer = mcap::WriteOptions::new()
             .profile("")
             .library("libmcap stereolabs")
@@ -128,17 +147,8 @@ fn messages(form: Form, frames: usize) -> Vec<Vec<u8>> {
     gst::init().unwrap();
     let numbers = 0..frames;
     match form {
-        Form::H264 => access_units(
-            "x264enc tune=zerolatency key-int-max=10 option-string=scenecut=0 ! h264parse \
-             config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au",
-            numbers,
-        ),
-        Form::H265 => access_units(
-            "x265enc tune=zerolatency key-int-max=10 \
-             option-string=scenecut=0:repeat-headers=1:open-gop=0 ! h265parse config-interval=-1 ! \
-             video/x-h265,stream-format=byte-stream,alignment=au",
-            numbers,
-        ),
+        Form::H264 => access_units(H264, numbers),
+        Form::H265 => access_units(H265, numbers),
         // The encoder's first picture is a keyframe, which the recording does not have.
         Form::Refreshed => access_units(
             "x264enc tune=zerolatency intra-refresh=true key-int-max=10 option-string=scenecut=0 ! h264parse \
@@ -209,22 +219,34 @@ fn buffers(pictures: impl Iterator<Item = Vec<u8>>) -> Vec<gst::Buffer> {
 }
 
 fn access_units(encoder: &str, numbers: std::ops::Range<usize>) -> Vec<Vec<u8>> {
-    let caps = gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("width", 2 * WIDTH as i32)
-        .field("height", HEIGHT as i32)
-        .field("framerate", gst::Fraction::new(25, 1))
-        .build();
-    let pictures = numbers.clone().map(|number| {
-        let mut picture = grey(number);
-        picture.resize(picture.len() * 3 / 2, 128);
-        picture
-    });
-    let units = run(encoder, buffers(pictures), &caps);
-    assert_eq!(units.len(), numbers.len());
+    let units = encoded(encoder, (2 * WIDTH, HEIGHT), numbers.map(grey).collect());
     // The trailer is seen behind H.265.
     let trailer = if encoder.starts_with("x265enc") { 56 } else { 0 };
     units.iter().map(|unit| framed(unit, trailer)).collect()
+}
+
+/// Byte streams of pictures in grey.
+pub fn encoded(encoder: &str, (width, height): (usize, usize), pictures: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    gst::init().unwrap();
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", width as i32)
+        .field("height", height as i32)
+        .field("framerate", gst::Fraction::new(25, 1))
+        .build();
+    let count = pictures.len();
+    let coloured = pictures.into_iter().map(|mut picture| {
+        picture.resize(picture.len() * 3 / 2, 128);
+        picture
+    });
+    let units = run(encoder, buffers(coloured), &caps);
+    assert_eq!(units.len(), count);
+    units
+}
+
+/// One eye: bars for the bits of the number.
+pub fn left(number: usize) -> Vec<u8> {
+    grey(number).chunks_exact(2 * WIDTH).flat_map(|row| &row[..WIDTH]).copied().collect()
 }
 
 /// Two lengths before, a trailer behind.

@@ -1,11 +1,14 @@
 //! Recordings of ZED cameras, offline: who reads them, and what they are converted to.
 
+mod calibration;
 mod camera;
 mod container;
 mod decoder;
 pub(crate) mod encoder;
+mod entries;
 pub mod grid;
 pub(crate) mod interrupt;
+mod mcap_video;
 mod mp4;
 mod mp4_date;
 pub(crate) mod open;
@@ -16,4 +19,5 @@ mod sdk;
 mod source;
 mod svo2;
 pub mod to_mp4;
+mod walk;
 pub(crate) mod wanted;

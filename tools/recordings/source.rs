@@ -37,7 +37,7 @@ impl Clock {
 }
 
 /// What is known of a recording before a picture of it is decoded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// Who reads it.
     pub provider: &'static str,

@@ -143,6 +143,7 @@ fn convert(
         clock: plan.clock.name().to_owned(),
         first_frame: *plan.ranges[0].start(),
         rectified: rectified.flatten(),
+        intrinsics: None,
         camera_serial: None,
         provider: facts.provider.to_owned(),
     }
