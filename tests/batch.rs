@@ -72,6 +72,16 @@ fn converters(program: &Program) -> Vec<(Pid, OwnedFd)> {
     children.split_whitespace().map(pid).map(|pid| (pid, pidfd_open(pid, PidfdFlags::empty()).unwrap())).collect()
 }
 
+/// Stopped, a converter hears nothing of the batch's end.
+fn wait_until_stopped(pid: Pid) {
+    let deadline = Instant::now() + PATIENCE;
+    let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+        assert!(Instant::now() < deadline, "it does not stop");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Waits for the end of a program that is not a child of ours.
 #[track_caller]
 fn expect_end(pidfd: &OwnedFd) {
@@ -183,10 +193,14 @@ fn a_signal_ends_the_converters_and_the_next_run_finishes() {
     let program = start();
     let running = converters(&program);
     for (pid, _) in &running {
-        kill_process(Pid::from_raw(program.id() as i32).unwrap(), Signal::STOP).unwrap();
-        kill_process(*pid, Signal::KILL).unwrap();
+        kill_process(*pid, Signal::STOP).unwrap();
+        wait_until_stopped(*pid);
     }
     drop(program);
+    for (pid, converter) in &running {
+        kill_process(*pid, Signal::KILL).unwrap();
+        expect_end(converter);
+    }
     assert!(names(root.path()).iter().any(|name| name.ends_with(".partial")));
 
     fs::remove_file(&long).unwrap();

@@ -8,6 +8,7 @@ use std::{
 
 use gst::glib;
 
+use super::progress::TELL;
 use crate::common::failure::Failure;
 
 /// SIGINT and SIGTERM. Source: signal(7).
@@ -18,9 +19,10 @@ pub const TICK: Duration = Duration::from_millis(100);
 static HEARD: AtomicI32 = AtomicI32::new(0);
 static TIMES: AtomicUsize = AtomicUsize::new(0);
 
-/// Hears signals from now on. A second one ends the program at once.
+/// Hears signals from now on. A second one ends the program at once, but not under a program that reads along: when that
+/// is killed, the kernel sends one for each of its threads.
 pub fn listen() {
-    hear(1);
+    hear(if std::env::var_os(TELL).is_some() { usize::MAX } else { 1 });
 }
 
 /// Hears signals from now on, for who has programs of its own to end: a second one is counted, a third one ends this one.
