@@ -1,5 +1,6 @@
 //! What the programs are made of. Each binary under `bin/` is a few lines over one of these modules.
 
+pub mod batch;
 pub mod common;
 pub mod ctl;
 pub mod recorder;

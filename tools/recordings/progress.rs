@@ -7,9 +7,14 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use serde::{Deserialize, Serialize};
 
 /// A log gets a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// A program that reads along gets one this often.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+/// Set by a program that reads along: every line is a [`Told`].
+pub const TELL: &str = "CVMMAP_PROGRESS";
 
 /// What users of tqdm know.
 const STYLE: &str = "{msg}: {percent:>3}%|{wide_bar}| {pos}/{len} [{elapsed}<{eta}, {rate} frames/s]";
@@ -27,11 +32,22 @@ pub struct Progress {
 enum Shown {
     Bar(ProgressBar),
     Lines { begun: Instant, last: Instant },
+    Told { last: Option<Instant> },
+}
+
+/// How far a conversion is, for a program that reads along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    pub done: usize,
+    pub of: usize,
 }
 
 impl Progress {
     pub fn new(program: &'static str, what: &str, frames: usize) -> Self {
-        let shown = if std::io::stderr().is_terminal() {
+        let shown = if std::env::var_os(TELL).is_some() {
+            Shown::Told { last: None }
+        } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(frames as u64).with_message(what.to_owned());
             let style = ProgressStyle::with_template(STYLE).expect("the template is understood");
             bar.set_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
@@ -51,6 +67,13 @@ impl Progress {
         self.done = done;
         match &mut self.shown {
             Shown::Bar(bar) => bar.set_position(done as u64),
+            Shown::Told { last } => {
+                if last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
+                    *last = Some(Instant::now());
+                    let told = serde_json::to_string(&Told { done, of: self.frames }).expect("numbers are JSON");
+                    let _ = writeln!(std::io::stderr(), "{told}");
+                }
+            }
             Shown::Lines { begun, last } => {
                 if last.elapsed() < LINE_EVERY || done == 0 {
                     return;

@@ -11,10 +11,6 @@ use crate::common::failure::Failure;
 pub fn recordings(directory: &Path) -> Result<Vec<(u32, PathBuf)>, Failure> {
     let unusable = |why: &str| Failure::Configuration(format!("{}: {why}", directory.display()));
     let entries = std::fs::read_dir(directory).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
-    let is_recording = |path: &Path| {
-        path.extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("svo2") || extension.eq_ignore_ascii_case("svo"))
-    };
     let mut cameras: Vec<(u32, PathBuf)> = entries
         .flatten()
         .map(|entry| entry.path())
@@ -32,6 +28,12 @@ pub fn recordings(directory: &Path) -> Result<Vec<(u32, PathBuf)>, Failure> {
         )));
     }
     Ok(cameras)
+}
+
+/// Whether a file is called like a recording of the ZED SDK.
+pub fn is_recording(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("svo2") || extension.eq_ignore_ascii_case("svo"))
 }
 
 /// `run_zed2.svo2` is of camera 2.

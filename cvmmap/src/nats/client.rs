@@ -380,9 +380,19 @@ impl Client {
         }))
     }
 
-    /// What this library's own parts build on.
-    pub(super) fn nats(&self) -> async_nats::Client {
+    /// The client library's own handle, for what this one has no words for, such as JetStream. Its futures are for
+    /// [`Client::wait`].
+    pub fn nats(&self) -> async_nats::Client {
         self.0.nats.clone()
+    }
+
+    /// Runs a future on the connection's thread and waits for what it gives, so long at most.
+    pub fn wait<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.0.runtime.wait(timeout, future)
     }
 
     /// Runs a future on the connection's thread, for as long as the connection lives.

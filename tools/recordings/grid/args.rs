@@ -83,14 +83,14 @@ impl Args {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
         _ => Err("give a number of seconds above 0".to_owned()),
     }
 }
 
-fn scale(text: &str) -> Result<f64, String> {
+pub(crate) fn scale(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if (0.05..=1.0).contains(&scale) => Ok(scale),
         _ => Err("give a number from 0.05 to 1".to_owned()),

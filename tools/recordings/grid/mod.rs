@@ -1,6 +1,6 @@
 //! `zed_svo_grid_to_mp4`: the recordings of several cameras in one picture.
 
-mod args;
+pub(crate) mod args;
 mod canvas;
 mod label;
 mod tile;

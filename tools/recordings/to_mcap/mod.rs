@@ -1,7 +1,7 @@
 //! `zed_svo_to_mcap`: the recordings of one camera, or of several, as an MCAP file. What is in it is in
 //! `docs/mcap_layout.md`.
 
-mod args;
+pub(crate) mod args;
 mod camera;
 mod convert;
 mod messages;

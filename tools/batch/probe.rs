@@ -1,0 +1,137 @@
+//! Whether an output is whole.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use mcap::{
+    McapError,
+    sans_io::{
+        linear_reader::LinearReaderOptions,
+        message_reader::{MessageReadEvent, MessageReader},
+    },
+};
+
+use super::programs::Makes;
+use crate::{
+    recorder::mcap::reader::RECORD_MAX,
+    recordings::{
+        interrupt,
+        open::{self, Provider, Reading},
+        wanted::Wanted,
+    },
+};
+
+/// Reads a file from begin to end.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn probe(makes: Makes, path: &Path) -> Result<(), String> {
+    let metadata = path.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    match makes {
+        Makes::Mp4 => mp4(path),
+        Makes::Mcap => mcap(path),
+    }
+}
+
+/// Its boxes fill the file, its index is there, the pictures are where the index says, and the first can be decoded.
+fn mp4(path: &Path) -> Result<(), String> {
+    let boxes = boxes(path).map_err(|error| error.to_string())?;
+    for needed in ["ftyp", "moov", "mdat"] {
+        if !boxes.iter().any(|name| name == needed.as_bytes()) {
+            return Err(format!("it has no {needed}"));
+        }
+    }
+    let reading = Reading { provider: Provider::Auto, calibration: None, camera_label: None };
+    let told = |failure: crate::common::failure::Failure| {
+        let told = failure.to_string();
+        told.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&told).to_owned()
+    };
+    let mut video = open::open(path, &reading, &Wanted::default()).map_err(told)?;
+    video.begin(0..=0).map_err(told)?;
+    match video.next().map_err(told)? {
+        Some(_) => Ok(()),
+        None => Err("its first picture cannot be decoded".to_owned()),
+    }
+}
+
+/// The names of an MP4 file's boxes at the top. Source: ISO/IEC 14496-12, 4.2.
+fn boxes(path: &Path) -> io::Result<Vec<[u8; 4]>> {
+    let broken = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let (mut boxes, mut at) = (Vec::new(), 0);
+    while at < length {
+        let mut begin = [0; 16];
+        let header = &mut begin[..(length - at).min(16) as usize];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(header)?;
+        if header.len() < 8 {
+            return Err(broken("it ends in the middle of a box"));
+        }
+        let size = u64::from(u32::from_be_bytes(begin[..4].try_into().expect("four bytes")));
+        let size = match size {
+            // To the end of the file.
+            0 => length - at,
+            1 => u64::from_be_bytes(begin[8..].try_into().expect("eight bytes")),
+            size => size,
+        };
+        boxes.push(begin[4..8].try_into().expect("four bytes"));
+        if size < 8 {
+            return Err(broken("it is no MP4 file"));
+        }
+        at = at
+            .checked_add(size)
+            .filter(|&end| end <= length)
+            .ok_or_else(|| broken("it ends in the middle of a box"))?;
+    }
+    Ok(boxes)
+}
+
+/// Every chunk is whole, the end is there, and every camera has pictures; bundles, where there are any, have no camera
+/// with more pictures than there are bundles.
+fn mcap(path: &Path) -> Result<(), String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let options = LinearReaderOptions::default().with_validate_chunk_crcs(true).with_record_length_limit(RECORD_MAX);
+    let mut messages = MessageReader::new_with_options(options);
+    let mut counts = BTreeMap::<String, u64>::new();
+    while let Some(event) = messages.next_event() {
+        if interrupt::times() > 0 {
+            return Err("interrupted".to_owned());
+        }
+        match event {
+            Ok(MessageReadEvent::ReadRequest(wanted)) => {
+                let read = loop {
+                    match file.read(messages.insert(wanted)) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        read => break read.map_err(|error| error.to_string())?,
+                    }
+                };
+                messages.notify_read(read);
+            }
+            Ok(MessageReadEvent::Message(message)) => {
+                *counts.entry(message.channel.topic.clone()).or_default() += 1;
+            }
+            Err(McapError::UnexpectedEof) => {
+                return Err("it has no end: it was not finished, or was cut off".to_owned());
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let cameras = || counts.iter().filter(|(topic, _)| topic.ends_with("/video"));
+    if cameras().next().is_none() {
+        return Err("it has no pictures".to_owned());
+    }
+    if let Some(&bundles) = counts.get("/bundle")
+        && let Some((topic, pictures)) = cameras().find(|&(_, &pictures)| pictures > bundles)
+    {
+        return Err(format!("{topic} has {pictures} pictures for {bundles} bundles"));
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! `zed_batch_svo_to_mcap`: many segments of ZED recordings as MCAP files.
+
+use std::process::ExitCode;
+
+use cvmmap_tools::{batch, common::failure};
+
+fn main() -> ExitCode {
+    failure::exit_with("zed_batch_svo_to_mcap", batch::to_mcap())
+}
