@@ -5,7 +5,7 @@ mod container;
 mod decoder;
 mod encoder;
 pub mod grid;
-mod interrupt;
+pub(crate) mod interrupt;
 mod mp4;
 mod mp4_date;
 mod open;

@@ -45,6 +45,11 @@ pub const DEPTH_MAP: Schema = Schema {
     name: "cvmmap_streamer.DepthMap",
     descriptors: include_bytes!("generated/cvmmap_streamer.DepthMap.descriptors"),
 };
+/// Which cameras' messages belong together.
+pub const BUNDLE_MANIFEST: Schema = Schema {
+    name: "cvmmap_streamer.BundleManifest",
+    descriptors: include_bytes!("generated/cvmmap_streamer.BundleManifest.descriptors"),
+};
 
 /// A moment as protobuf has it, from nanoseconds since the epoch.
 pub fn timestamp(nanoseconds: u64) -> prost_types::Timestamp {
@@ -81,7 +86,7 @@ mod tests {
     fn generated_code_and_descriptors_are_those_of_the_proto_files() {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/recorder/mcap/proto");
         let mut all = prost_types::FileDescriptorSet::default();
-        for schema in [COMPRESSED_VIDEO, CAMERA_CALIBRATION, POSE_IN_FRAME, DEPTH_MAP] {
+        for schema in [COMPRESSED_VIDEO, CAMERA_CALIBRATION, POSE_IN_FRAME, DEPTH_MAP, BUNDLE_MANIFEST] {
             let mut compiler = protox::Compiler::new([&sources]).unwrap();
             compiler.include_imports(true).include_source_info(false);
             compiler.open_file(sources.join(format!("{}.proto", schema.name.replace('.', "/")))).unwrap();

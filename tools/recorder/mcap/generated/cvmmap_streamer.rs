@@ -138,3 +138,109 @@ pub mod depth_map {
         }
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BundleManifest {
+    #[prost(message, optional, tag = "1")]
+    pub timestamp: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(uint64, tag = "2")]
+    pub index: u64,
+    #[prost(enumeration = "bundle_manifest::Policy", tag = "3")]
+    pub policy: i32,
+    #[prost(message, repeated, tag = "4")]
+    pub members: ::prost::alloc::vec::Vec<bundle_manifest::Member>,
+}
+/// Nested message and enum types in `BundleManifest`.
+pub mod bundle_manifest {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Member {
+        #[prost(string, tag = "1")]
+        pub label: ::prost::alloc::string::String,
+        #[prost(message, optional, tag = "2")]
+        pub timestamp: ::core::option::Option<::prost_types::Timestamp>,
+        #[prost(enumeration = "member::Status", tag = "3")]
+        pub status: i32,
+        #[prost(uint32, tag = "4")]
+        pub skipped_frames: u32,
+    }
+    /// Nested message and enum types in `Member`.
+    pub mod member {
+        #[derive(
+            Clone,
+            Copy,
+            Debug,
+            PartialEq,
+            Eq,
+            Hash,
+            PartialOrd,
+            Ord,
+            ::prost::Enumeration
+        )]
+        #[repr(i32)]
+        pub enum Status {
+            Unknown = 0,
+            Present = 1,
+            CorruptedGap = 2,
+        }
+        impl Status {
+            /// String value of the enum field names used in the ProtoBuf definition.
+            ///
+            /// The values are not transformed in any way and thus are considered stable
+            /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+            pub fn as_str_name(&self) -> &'static str {
+                match self {
+                    Self::Unknown => "STATUS_UNKNOWN",
+                    Self::Present => "PRESENT",
+                    Self::CorruptedGap => "CORRUPTED_GAP",
+                }
+            }
+            /// Creates an enum from field names used in the ProtoBuf definition.
+            pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+                match value {
+                    "STATUS_UNKNOWN" => Some(Self::Unknown),
+                    "PRESENT" => Some(Self::Present),
+                    "CORRUPTED_GAP" => Some(Self::CorruptedGap),
+                    _ => None,
+                }
+            }
+        }
+    }
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Policy {
+        Unknown = 0,
+        Nearest = 1,
+        Strict = 2,
+    }
+    impl Policy {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unknown => "POLICY_UNKNOWN",
+                Self::Nearest => "NEAREST",
+                Self::Strict => "STRICT",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "POLICY_UNKNOWN" => Some(Self::Unknown),
+                "NEAREST" => Some(Self::Nearest),
+                "STRICT" => Some(Self::Strict),
+                _ => None,
+            }
+        }
+    }
+}
