@@ -351,3 +351,103 @@ fn records(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use mcap::{WriteOptions, records::MessageHeader};
+
+    use super::*;
+    use crate::recorder::mcap::schema::{COMPRESSED_VIDEO, foxglove::CompressedVideo, timestamp};
+
+    /// A file of two cameras' messages with these times, the log's and their own.
+    fn recording(path: &Path, options: WriteOptions, times: &[(u64, u64)]) {
+        let mut writer = options.compression(None).create(File::create(path).unwrap()).unwrap();
+        let schema = writer.add_schema(COMPRESSED_VIDEO.name, PROTOBUF, b"").unwrap();
+        let channel = |label: &str| format!("/{label}/video");
+        let channels =
+            ["a", "b"].map(|label| writer.add_channel(schema, &channel(label), PROTOBUF, &BTreeMap::new()).unwrap());
+        for (at, (log_time, own)) in times.iter().enumerate() {
+            let own = (*own > 0).then(|| timestamp(*own));
+            let video = CompressedVideo { timestamp: own, data: vec![at as u8; 20], ..Default::default() };
+            let (channel_id, log_time, publish_time) = (channels[at % 2], *log_time, *log_time);
+            let header = MessageHeader { channel_id, sequence: 0, log_time, publish_time };
+            writer.write_to_known_channel(&header, &video.encode_to_vec()).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    /// Time of each message in the index, and the number that it holds.
+    fn found(index: &Index) -> Vec<(u64, u8)> {
+        let number = |entry: &Entry| {
+            let messages = index.load(entry.segment()).unwrap();
+            CompressedVideo::decode(&entry.of(&messages).unwrap()[..]).unwrap().data[0]
+        };
+        index.entries.iter().map(|entry| (entry.time, number(entry))).collect()
+    }
+
+    fn chunked() -> WriteOptions {
+        WriteOptions::new().chunk_size(Some(200))
+    }
+
+    const TIMES: [(u64, u64); 9] = [(5, 5), (6, 6), (7, 7), (8, 8), (3, 3), (4, 4), (11, 11), (11, 11), (12, 0)];
+
+    #[test]
+    fn a_file_without_its_end_has_the_same_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mcap");
+        let wanted = TIMES.iter().zip(0..).map(|((time, _), number)| (*time, number)).collect::<Vec<_>>();
+        for options in [chunked(), chunked().emit_message_indexes(false), WriteOptions::new().use_chunks(false)] {
+            recording(&path, options, &TIMES);
+            let index = Index::open(&path).unwrap();
+            assert_eq!((found(&index), index.finished), (wanted.clone(), true));
+            let file = fs::read(&path).unwrap();
+            fs::write(&path, &file[..file.len() - 20]).unwrap();
+            let index = Index::open(&path).unwrap();
+            assert_eq!((found(&index), index.finished, index.damage), (wanted.clone(), false, None));
+        }
+    }
+
+    #[test]
+    fn a_messages_own_time_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mcap");
+        recording(&path, chunked(), &TIMES.map(|(time, _)| (time + 1000, time)));
+        let times = Index::open(&path).unwrap().entries.iter().map(|entry| entry.time).collect::<Vec<_>>();
+        assert_eq!(times, [5, 6, 7, 8, 3, 4, 11, 11, 1012]);
+    }
+
+    #[test]
+    fn whatever_is_damaged_is_said_or_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mcap");
+        recording(&path, chunked(), &TIMES[..5]);
+        let whole = fs::read(&path).unwrap();
+        let load_all = || {
+            if let Ok(index) = Index::open(&path) {
+                for segment in index.entries.iter().map(Entry::segment) {
+                    let _ = index.load(segment);
+                }
+            }
+        };
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            load_all();
+        }
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xFF;
+            fs::write(&path, &damaged).unwrap();
+            load_all();
+        }
+        // Without an index, what comes before a damaged chunk is there, and what follows is not.
+        let mut damaged = whole[..whole.len() - 20].to_vec();
+        let third = damaged.windows(20).position(|bytes| bytes == [2; 20]).unwrap();
+        damaged[third] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        let index = Index::open(&path).unwrap();
+        assert!(index.damage.is_some());
+        assert_eq!(found(&index), [(5, 0), (6, 1)]);
+    }
+}

@@ -173,18 +173,19 @@ impl Recording {
     /// # Errors
     /// [`Failure::Configuration`] when it cannot be read or holds no camera, [`Failure::Protocol`] when it is damaged.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let index = Index::open(path).map_err(|error| unreadable(path, &error))?;
+        let mut index = Index::open(path).map_err(|error| unreadable(path, &error))?;
+        let entries = std::mem::take(&mut index.entries);
         let mut topics = BTreeMap::<(&str, Leaf), Vec<Entry>>::new();
         let mut bundles = Vec::new();
-        for entry in &index.entries {
+        for entry in entries {
             let Some(channel) = index.channels.get(&entry.channel) else { continue };
             let is_a = |schema: Schema| channel.message_encoding == PROTOBUF && channel.schema == schema.name;
             if channel.topic == BUNDLE_TOPIC && is_a(BUNDLE_MANIFEST) {
-                bundles.push(*entry);
+                bundles.push(entry);
             } else if let Some((label, leaf)) = Leaf::of(&channel.topic)
                 && leaf.schema().is_none_or(is_a)
             {
-                topics.entry((label, leaf)).or_default().push(*entry);
+                topics.entry((label, leaf)).or_default().push(entry);
             }
         }
         let (mut cameras, mut intrinsics) = (BTreeMap::<&str, Camera>::new(), Vec::new());

@@ -25,6 +25,8 @@ use crate::{
 const SIZE: Vec2 = Vec2::new(1280.0, 640.0);
 /// Frames of a large step.
 const STRIDE: usize = 10;
+/// A pane without a picture.
+const MISSING: Color32 = Color32::from_gray(64);
 /// Between the two panes, and what is left of the whole texture.
 const GAP: f32 = 8.0;
 const WHOLE: Rect = Rect { min: egui::pos2(0.0, 0.0), max: egui::pos2(1.0, 1.0) };
@@ -207,7 +209,9 @@ impl Window {
     fn facts(&self, ui: &mut Ui) {
         let Some(Shown { seen, .. }) = &self.shown else { return };
         match &seen.sample {
-            Err(why) => drop(ui.colored_label(Color32::LIGHT_RED, why)),
+            Err(why) => {
+                ui.colored_label(Color32::LIGHT_RED, why);
+            }
             Ok(Sample { timestamp_ns, bundle, pose, notes, .. }) => {
                 ui.monospace(format!("{} at {timestamp_ns} ns", self.reels[seen.wanted.camera].label));
                 for note in notes {
@@ -248,9 +252,10 @@ impl Window {
         let size = size * (half.x / size.x).min(half.y / size.y);
         for (left, texture) in [(area.left(), picture), (area.left() + half.x + GAP, depth)] {
             let pane = Rect::from_min_size(egui::pos2(left, area.top()), size);
-            match texture {
-                Some(texture) => drop(ui.painter().image(texture.id(), pane, WHOLE, Color32::WHITE)),
-                None => drop(ui.painter().rect_filled(pane, 0.0, Color32::from_gray(64))),
+            if let Some(texture) = texture {
+                ui.painter().image(texture.id(), pane, WHOLE, Color32::WHITE);
+            } else {
+                ui.painter().rect_filled(pane, 0.0, MISSING);
             }
         }
     }
