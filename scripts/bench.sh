@@ -5,6 +5,7 @@
 #   scripts/bench.sh muxer [--quick]                     what a tag costs, in instructions, whatever else the machine does
 #   scripts/bench.sh passthrough [--quick]               what a stream costs that is not encoded
 #   scripts/bench.sh latency [--quick] [--only ROW]      from capture to decoded picture, beside ffmpeg
+#   scripts/bench.sh recordings [--quick] [--only ROW]   how fast recordings are converted, beside ffmpeg
 #
 # The figures also go to target/bench/, as JSON. The machine should have nothing else to do.
 set -euo pipefail
@@ -13,8 +14,8 @@ cd "$(dirname "$0")/.."
 case "${1-}" in
   ingest | passthrough) scripts/setup.sh ;;
   muxer) scripts/setup.sh --bench ;;
-  latency) scripts/setup.sh --tests ;;
-  *) echo "bench: say what to measure: scripts/bench.sh ingest, muxer, passthrough or latency [--quick]" >&2; exit 1 ;;
+  latency | recordings) scripts/setup.sh --tests ;;
+  *) echo "bench: say what to measure: scripts/bench.sh ingest, muxer, passthrough, latency or recordings [--quick]" >&2; exit 1 ;;
 esac
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer

@@ -11,6 +11,7 @@ mod muxer;
 mod pace;
 mod passthrough;
 mod picture;
+mod recordings;
 mod report;
 mod roles;
 mod usage;
@@ -73,6 +74,18 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// Measures how fast recordings are converted, beside ffmpeg, and prints one table
+    Recordings {
+        /// Shorter recordings, one round
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/recordings.json")]
+        json: PathBuf,
+        /// Measures the rows whose names start with this alone
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Publishes frames until its input ends
     #[command(hide = true)]
     Produce(roles::produce::Args),
@@ -96,6 +109,7 @@ fn main() -> anyhow::Result<()> {
         Command::Muxer { quick, json } => muxer::run(quick, &json),
         Command::Passthrough { quick, json } => passthrough::run(quick, &json),
         Command::Latency { quick, json, only } => latency::run(quick, &json, &only),
+        Command::Recordings { quick, json, only } => recordings::run(quick, &json, &only),
         Command::Produce(args) => roles::produce::run(&args),
         Command::Send(args) => roles::send::run(&args),
         Command::Read(args) => roles::read::run(&args),
