@@ -203,7 +203,7 @@ fn gap(member: &Member) -> String {
         Status::CorruptedGap => {
             format!("no picture: the camera's recording was damaged here, {} frames skipped", member.skipped_frames)
         }
-        Status::Unknown | Status::Present => "no picture: the bundle does not say why".to_owned(),
+        Status::Unknown | Status::Present => "no picture: the camera has none of this moment".to_owned(),
     }
 }
 

@@ -54,7 +54,7 @@ impl Rule {
             Self::DepthCalibration => {
                 "there is one depth calibration if the depth has a size of its own, and else none"
             }
-            Self::BundleIndex => "bundle indices are consecutive",
+            Self::BundleIndex => "bundle indices are consecutive, or with the strict policy rise",
             Self::BundleMembers => "bundles name the cameras of the recording, each once",
             Self::BundleCounts => "a camera has as many messages as bundles in which it is present",
             Self::BundleTimes => "messages have the times that their bundles say",

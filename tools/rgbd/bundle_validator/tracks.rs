@@ -19,7 +19,10 @@ use crate::{
             reader::{Messages, ReadError, check_magic, summary},
             schema::{
                 BUNDLE_MANIFEST, PROTOBUF, Schema,
-                cvmmap_streamer::{BundleManifest, DepthMap, bundle_manifest::member::Status},
+                cvmmap_streamer::{
+                    BundleManifest, DepthMap,
+                    bundle_manifest::{Policy, member::Status},
+                },
                 foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
                 nanoseconds,
             },
@@ -278,7 +281,12 @@ impl Tracks {
         if bundles.time.is_some_and(|last| time <= last) {
             violations.add(Rule::TimestampsRise, || place(message, &format!("it is not behind {:?}", bundles.time)));
         }
-        if bundles.index.is_some_and(|last| last.checked_add(1) != Some(bundle.index)) {
+        // The strict policy leaves bundles out, and their indices with them.
+        let follows = |last: u64| match bundle.policy() {
+            Policy::Strict => bundle.index > last,
+            Policy::Nearest | Policy::Unknown => last.checked_add(1) == Some(bundle.index),
+        };
+        if !bundles.index.is_none_or(follows) {
             violations
                 .add(Rule::BundleIndex, || place(message, &format!("{} follows {:?}", bundle.index, bundles.index)));
         }
