@@ -18,10 +18,10 @@ Examples:
   A frame without a window:
     mcap_rgbd_viewer --camera-label zed2 --frame-index 150 --export-preview frame.png run.mcap
 
-Keys: Left and Right one frame (with Shift ten), Home and End, Space to play and pause, Up and Down the camera,
-P the palette.
+Keys: Left and Right one frame, with Shift ten; Home and End; Space plays and pauses;
+Up and Down another camera; P another palette.
 
-Exit codes: 0 success, 1 wrong arguments, 2 a file, camera or frame that is not there, or no window,
+Exit codes: 0 success, 1 wrong arguments, 2 no such file, camera or frame, or no window,
 5 a decoder is missing, 7 the recording is damaged there.";
 
 /// Shows picture and depth of an MCAP recording side by side.
