@@ -413,7 +413,7 @@ mod tests {
     fn a_messages_own_time_counts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.mcap");
-        recording(&path, chunked(), &TIMES.map(|(time, _)| (time + 1000, time)));
+        recording(&path, chunked(), &TIMES.map(|(time, own)| (time + 1000, own)));
         let times = Index::open(&path).unwrap().entries.iter().map(|entry| entry.time).collect::<Vec<_>>();
         assert_eq!(times, [5, 6, 7, 8, 3, 4, 11, 11, 1012]);
     }
