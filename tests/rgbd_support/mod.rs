@@ -18,7 +18,6 @@ use cvmmap_tools::recorder::{
     rvl::{Picture, Quantisation},
 };
 use gst::prelude::*;
-use prost::Message as _;
 
 pub const WIDTH: usize = 96;
 pub const HEIGHT: usize = 64;

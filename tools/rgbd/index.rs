@@ -56,6 +56,9 @@ struct Segment {
     length: u64,
 }
 
+/// Offset in its chunk, channel and log time of a message.
+type Indexed = (u64, u16, u64);
+
 /// The messages of a segment, by channel.
 pub type Segmented = HashMap<u16, Vec<Vec<u8>>>;
 
@@ -153,8 +156,8 @@ impl Index {
         Ok(is_complete && is_declared)
     }
 
-    /// Offset in the chunk, channel and log time of each message, in their order. None when the file does not say.
-    fn message_index(&self, chunk: &ChunkIndex, size: u64) -> Result<Option<Vec<(u64, u16, u64)>>, ReadError> {
+    /// The messages of a chunk, in their order. None when the file does not say.
+    fn message_index(&self, chunk: &ChunkIndex, size: u64) -> Result<Option<Vec<Indexed>>, ReadError> {
         let begin = chunk.chunk_start_offset.checked_add(chunk.chunk_length);
         let end = begin.and_then(|begin| begin.checked_add(chunk.message_index_length));
         let (Some(begin), Some(end)) = (begin, end) else {

@@ -63,8 +63,8 @@ mod tests {
 
     #[test]
     fn pictures_are_counted_by_their_first_slices() {
-        let (sps, pps, first, further, delta): (&[u8], &[u8], &[u8], &[u8], &[u8]) =
-            (&[0x67, 1], &[0x68, 1], &[0x65, 0x88], &[0x65, 0x44], &[0x41, 0x9A]);
+        let nals: [&[u8]; 5] = [&[0x67, 1], &[0x68, 1], &[0x65, 0x88], &[0x65, 0x44], &[0x41, 0x9A]];
+        let [sps, pps, first, further, delta] = nals;
         let whole = AccessUnit { is_byte_stream: true, is_keyframe: true, has_parameter_sets: true, pictures: 1 };
         assert_eq!(unit(Codec::H264, &[sps, pps, first, further]), whole);
         assert_eq!(unit(Codec::H264, &[sps, pps, first, delta]), AccessUnit { pictures: 2, ..whole });
