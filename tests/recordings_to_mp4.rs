@@ -6,7 +6,7 @@ mod support;
 use std::{fs, path::Path};
 
 use recordings_support::{
-    BOOT, Form, GOP, HEIGHT, Svo2, UNIX, WIDTH, boxes, names, number, numbers, probe, shown_at, timestamp,
+    BOOT, Form, GOP, HEIGHT, Svo2, UNIX, WIDTH, boxes, names, number, numbers, place_of, probe, shown_at, timestamp,
 };
 use support::{Ended, Program, text};
 
@@ -102,20 +102,6 @@ fn an_interrupted_recording_is_converted_as_far_as_it_goes() {
     }
 }
 
-/// Where a picture's bytes are in an uncompressed file.
-fn place_of(file: &[u8], picture: usize) -> usize {
-    let mut stored = Vec::new();
-    let mut at = 0;
-    // The log time and the publish time, which are the same, are before the message.
-    let time = timestamp(UNIX, picture).to_le_bytes();
-    while let Some(found) = file[at..].windows(16).position(|window| window[..8] == time && window[8..] == time) {
-        stored.push(at + found + 16);
-        at += found + 16;
-    }
-    // The sensors' reading has the same time and comes first.
-    stored[1]
-}
-
 #[test]
 fn damage_costs_what_depends_on_it_and_no_more() {
     let directory = tempfile::tempdir().unwrap();
@@ -125,7 +111,7 @@ fn damage_costs_what_depends_on_it_and_no_more() {
 
     // A flipped bit in a picture: the checksum of its chunk is wrong.
     let mut file = whole.clone();
-    file[place_of(&whole, 14) + 20] ^= 1;
+    file[place_of(&whole, timestamp(UNIX, 14)) + 20] ^= 1;
     fs::write(&input, file).unwrap();
     let summary = convert(&input, &["--overwrite"]).expect_code(0).json();
     let pictures = numbers(&output);
@@ -136,7 +122,7 @@ fn damage_costs_what_depends_on_it_and_no_more() {
 
     // A stretch of garbage over records and chunks: the numbers of those behind it stay, by the footer's list.
     let mut file = whole.clone();
-    let (from, to) = (place_of(&whole, 12), place_of(&whole, 17));
+    let (from, to) = (place_of(&whole, timestamp(UNIX, 12)), place_of(&whole, timestamp(UNIX, 17)));
     file[from..to].fill(0xa5);
     fs::write(&input, file).unwrap();
     let summary = convert(&input, &["--overwrite", "--start-frame", "20"]).expect_code(0).json();

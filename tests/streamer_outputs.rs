@@ -175,6 +175,30 @@ fn a_keyframe_comes_exactly_every_gop() {
     }
 }
 
+#[test]
+fn streams_tell_where_their_colour_lies() {
+    // Decoders take it for the left where nothing is said, and so does GStreamer for pictures of this height.
+    for codec in ["h264", "h265"] {
+        let names = Names::new();
+        let server = RtmpServer::start(&names);
+        let producer = Producer::start(&names, "format=BGR,width=64,height=720,framerate=30/1");
+        let mut streamer = names.streamer();
+        streamer.args(["--ingest-max-frames", "40", "--codec", codec, "--rtmp", "--rtmp-url", &server.url()]);
+        if codec == "h265" {
+            streamer.args(["--rtmp-mode", "enhanced"]);
+        }
+        let (status, _, stderr) = finish(&mut streamer);
+        assert_eq!(status, Some(0), "{stderr}");
+        drop(producer);
+        server.process.wait();
+        let file = server.file.to_str().unwrap();
+        let output = ffmpeg().args(["-loglevel", "verbose", "-i", file, "-f", "null", "-"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stream = text.lines().find(|line| line.contains("Video: ")).unwrap_or_default();
+        assert!(stream.contains("yuv420p(tv, bt709") && stream.contains("center)"), "{text}");
+    }
+}
+
 fn every_picture_goes_through(codec: &str, pictures: &[(&str, (i32, i32))]) {
     let names = Names::new();
     let receiver = RtpReceiver::start(codec);

@@ -36,6 +36,7 @@ mod address;
 mod coherence;
 #[allow(unsafe_code)]
 mod guarded_mapping;
+mod lookout;
 mod metadata;
 mod pixel;
 mod publisher;
@@ -47,6 +48,7 @@ mod target;
 
 pub use address::{Address, AddressError, IPC_PATH_MAX};
 pub use coherence::Coherence;
+pub use lookout::{Lookout, Seen, Waker};
 pub use metadata::{
     Abi, Codec, DepthUnit, Encoded, MAGIC, METADATA_SIZE, Metadata, MetadataBytes, MetadataError, PLANES, Plane,
     PlaneKind,
@@ -54,6 +56,6 @@ pub use metadata::{
 pub use pixel::{Depth, PixelFormat};
 pub use publisher::{Frame, PlaneImage, PublishError, Publisher};
 pub use reader::{Snapshot, SnapshotError, SnapshotReader};
-pub use subscriber::{Arrival, Event, Foreign, Subscriber, Waker};
+pub use subscriber::{Arrival, Event, Foreign, Subscriber};
 pub use sync::{LABEL_SIZE, SYNC_SIZE, SyncError, SyncMessage};
 pub use target::{DEFAULT_NAMESPACE, DEFAULT_PREFIX, INSTANCE_MAX, NAMESPACE_MAX, SCHEME, Target, TargetError};

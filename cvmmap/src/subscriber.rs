@@ -2,18 +2,19 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::BorrowedFd,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
 
 use crate::{
     address::Address,
+    lookout::{Lookout, Seen, Waker},
     sync::{SyncError, SyncMessage},
 };
 
@@ -33,6 +34,9 @@ const MESSAGES_AT_ONCE: usize = 1024;
 static CONTEXT: LazyLock<zmq::Context> = LazyLock::new(zmq::Context::new);
 
 /// Receives the sync messages of one producer, whether it is there yet, or comes and goes.
+///
+/// One thread [waits](Self::wait) with it. Or several do without it, each at a [`Lookout`] of its own, and whoever is woken
+/// [takes](Self::take_newest) what came, deals with it, and asks whether that was [all](Self::is_caught_up).
 pub struct Subscriber {
     socket: zmq::Socket,
     endpoint: String,
@@ -40,8 +44,14 @@ pub struct Subscriber {
     renew_at: Instant,
     renew_after: Duration,
     label: Option<Vec<u8>>,
-    waker: Waker,
+    /// The first one.
+    lookout: Arc<Lookout>,
     arrival: Arrival,
+    /// Whether nothing was left when the last announcement had been dealt with, so that the next one finds somebody
+    /// waiting.
+    caught_up: bool,
+    /// Whether messages were left that no change of the socket will tell of.
+    left: bool,
 }
 
 /// How an announcement was received.
@@ -53,10 +63,6 @@ pub struct Arrival {
     pub waited: bool,
 }
 
-/// Wakes a [`Subscriber`] out of [`Subscriber::wait`], from any thread, without waiting.
-#[derive(Clone)]
-pub struct Waker(Arc<OwnedFd>);
-
 /// What ended a wait.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
@@ -67,13 +73,6 @@ pub enum Event {
     /// Nothing came in time.
     TimedOut,
     /// [`Waker::wake`] was called.
-    Woken,
-}
-
-/// What ended a poll.
-enum Polled {
-    Nothing,
-    Changed,
     Woken,
 }
 
@@ -100,20 +99,36 @@ impl Subscriber {
         socket.set_maxmsgsize(MESSAGE_MAX)?;
         socket.set_subscribe(b"")?;
         socket.connect(address.zmq_endpoint())?;
+        let lookout = Arc::new(Lookout::new(descriptor(&socket)?)?);
         Ok(Self {
             socket,
             endpoint: address.zmq_endpoint().to_owned(),
             renew_at: Instant::now() + SILENCE_MIN,
             renew_after: SILENCE_MIN,
             label: address.label().map(|label| label.as_bytes().to_vec()),
-            waker: Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)),
+            lookout,
             arrival: Arrival { at: Instant::now(), waited: false },
+            caught_up: false,
+            left: false,
         })
     }
 
-    /// What ends a wait early.
+    /// What ends a [wait](Self::wait) early.
     pub fn waker(&self) -> Waker {
-        self.waker.clone()
+        self.lookout.waker()
+    }
+
+    /// The lookout at which [`wait`](Self::wait) waits, the first one.
+    pub fn lookout(&self) -> Arc<Lookout> {
+        Arc::clone(&self.lookout)
+    }
+
+    /// Another lookout, behind those there are.
+    ///
+    /// # Errors
+    /// When the system has no more descriptors.
+    pub fn another_lookout(&self) -> io::Result<Lookout> {
+        Lookout::new(descriptor(&self.socket)?)
     }
 
     /// Waits for the next announcement, for as long as `timeout` says or for ever. Of several that came meanwhile the
@@ -123,52 +138,69 @@ impl Subscriber {
     /// When the socket fails.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Event> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let mut waited = false;
+        self.caught_up = false;
         loop {
             // ZeroMQ's descriptor tells of changes, not of messages that are there. So it is waited for only after the
             // socket was found empty: what comes from then on changes it.
-            if let Some(event) = self.newest()? {
-                self.arrival = Arrival { at: Instant::now(), waited };
+            if let Some(event) = self.take_newest()? {
                 return Ok(event);
             }
-            let now = Instant::now();
-            if self.renew_at <= now {
-                self.renew(now)?;
-                // That may have made a change, and no other need come.
-                continue;
-            }
             let until = deadline.map_or(self.renew_at, |deadline| deadline.min(self.renew_at));
-            match self.poll(until.saturating_duration_since(now))? {
-                Polled::Woken => {
-                    self.waker.drain();
-                    return Ok(Event::Woken);
-                }
-                Polled::Nothing if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+            match self.lookout.wait(Some(until.saturating_duration_since(Instant::now())))? {
+                Seen::Woken => return Ok(Event::Woken),
+                Seen::Nothing if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                     return Ok(Event::TimedOut);
                 }
-                Polled::Nothing | Polled::Changed => waited = true,
+                Seen::Nothing | Seen::Change => {}
             }
         }
     }
 
-    /// How the last announcement that [`wait`](Self::wait) gave was received.
-    pub fn arrival(&self) -> Arrival {
-        self.arrival
+    /// The newest announcement that came, or else what came instead of one, without waiting. To be called whenever a
+    /// lookout has seen a [change](Seen::Change), and by [`look_again_at`](Self::look_again_at) even if none has: a silence
+    /// may mean that the connection has to be made anew.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn take_newest(&mut self) -> io::Result<Option<Event>> {
+        let mut event = self.newest()?;
+        let now = Instant::now();
+        if event.is_none() && self.renew_at <= now {
+            self.renew(now)?;
+            // That may have made a change, and no other need come.
+            event = self.newest()?;
+        }
+        let waited = std::mem::replace(&mut self.caught_up, event.is_none());
+        if event.is_some() {
+            self.arrival = Arrival { at: Instant::now(), waited };
+        }
+        Ok(event)
     }
 
-    /// Waits for a change of the socket, or to be woken.
-    #[allow(unsafe_code)]
-    fn poll(&self, longest: Duration) -> io::Result<Polled> {
-        // SAFETY: the socket has this descriptor for as long as it lives, and it outlives the call.
-        let socket = unsafe { BorrowedFd::borrow_raw(self.socket.get_fd()?) };
-        let mut polled = [PollFd::new(&socket, PollFlags::IN), PollFd::new(&self.waker.0, PollFlags::IN)];
-        let longest = Timespec::try_from(longest).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-        match poll(&mut polled, Some(&longest)) {
-            Ok(0) | Err(Errno::INTR) => Ok(Polled::Nothing),
-            Ok(_) if polled[1].revents().is_empty() => Ok(Polled::Changed),
-            Ok(_) => Ok(Polled::Woken),
-            Err(error) => Err(error.into()),
-        }
+    /// Whether nothing came while the announcement that was [taken](Self::take_newest) last was dealt with. Otherwise there
+    /// is more to take, and it may be that no lookout is told of it.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn is_caught_up(&mut self) -> io::Result<bool> {
+        // The socket was found empty, or it is known that it was not: what came since has changed it.
+        let mut polled = [PollFd::from_borrowed_fd(descriptor(&self.socket)?, PollFlags::IN)];
+        self.caught_up = match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(changed) => changed == 0 && !self.left,
+            Err(Errno::INTR) => false,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.caught_up)
+    }
+
+    /// When to look again although nothing has come.
+    pub fn look_again_at(&self) -> Instant {
+        self.renew_at
+    }
+
+    /// How the last announcement that [`wait`](Self::wait) or [`take_newest`](Self::take_newest) gave was received.
+    pub fn arrival(&self) -> Arrival {
+        self.arrival
     }
 
     /// Connects anew.
@@ -182,6 +214,7 @@ impl Subscriber {
 
     fn newest(&mut self) -> io::Result<Option<Event>> {
         let mut newest = None;
+        self.left = true;
         for _ in 0..MESSAGES_AT_ONCE {
             match self.socket.recv_bytes(zmq::DONTWAIT) {
                 Ok(bytes) => match self.parse(&bytes) {
@@ -189,7 +222,10 @@ impl Subscriber {
                     // Told at once, unless a frame waits: that one is in more of a hurry.
                     Err(foreign) => newest = newest.or(Some(Event::Foreign(foreign))),
                 },
-                Err(zmq::Error::EAGAIN) => break,
+                Err(zmq::Error::EAGAIN) => {
+                    self.left = false;
+                    break;
+                }
                 Err(zmq::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -212,14 +248,9 @@ impl Subscriber {
     }
 }
 
-impl Waker {
-    /// Ends the wait that is under way, or the next one.
-    pub fn wake(&self) {
-        // Fails only when the counter is full, and then the subscriber is awake anyway.
-        let _ = rustix::io::write(self.0.as_fd(), &1u64.to_ne_bytes());
-    }
-
-    fn drain(&self) {
-        let _ = rustix::io::read(self.0.as_fd(), &mut [0; 8]);
-    }
+/// ZeroMQ's descriptor of a socket.
+#[allow(unsafe_code)]
+fn descriptor(socket: &zmq::Socket) -> io::Result<BorrowedFd<'_>> {
+    // SAFETY: the socket has this descriptor for as long as it lives, and it outlives the loan.
+    Ok(unsafe { BorrowedFd::borrow_raw(socket.get_fd()?) })
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{in_time, picture::Picture, place::Place, player::Player, producer::Producer, until};
+use common::{in_time, picture::Picture, place::Place, player::Player, producer::Producer, threads, until};
 use gst::prelude::*;
 
 fn played(properties: &[(&str, u64)]) -> (Place, Producer, Player) {
@@ -86,6 +86,31 @@ fn a_wait_for_a_producer_can_be_stopped() {
         in_time("stop", move || pipeline.set_state(gst::State::Null).unwrap());
         player.assert_no_error();
     }
+}
+
+#[test]
+fn a_wait_under_way_ends_at_once() {
+    let (_place, producer, player) = played(&[]);
+    producer.publish(&Picture::small(0), 0, 1);
+    producer.publish(&Picture::small(1), 1, 2);
+    player.pull();
+    // Nothing else wakes the streaming thread in such a wait, so what does not do so hangs.
+    for _ in 0..20 {
+        threads::await_sleep(&threads::streaming(&player));
+        player.pause();
+        player.play();
+    }
+    threads::await_sleep(&threads::streaming(&player));
+    let src = player.src.clone();
+    in_time("flush", move || assert!(src.send_event(gst::event::FlushStart::new())));
+    in_time("flush", {
+        let src = player.src.clone();
+        move || assert!(src.send_event(gst::event::FlushStop::new(false)))
+    });
+    threads::await_sleep(&threads::streaming(&player));
+    let pipeline = player.pipeline.clone();
+    in_time("stop", move || pipeline.set_state(gst::State::Null).unwrap());
+    player.assert_no_error();
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::sync::mpsc;
+
 use cvmmap::{Codec, Publisher};
 use gst::prelude::*;
 
 use common::{
+    PATIENCE,
     place::Place,
     planes::{Shot, Unit, V2_1, decode, encode, greeted},
     player::Player,
@@ -231,6 +234,28 @@ fn a_slow_downstream_gets_what_it_can_decode() {
     assert!(gaps <= 2, "the start, and what went while downstream did not take any: {gaps}");
     let (pushed, dropped) = (player.stat("frames-pushed"), player.stat("frames-dropped"));
     assert!(pushed >= 40 && pushed + dropped == 195, "{:?}", player.stats());
+}
+
+#[test]
+fn units_wait_for_a_downstream_that_stalls() {
+    let units = encode(Codec::H264, WIDTH, HEIGHT, 60, GOP);
+    let (_place, producer, player) = stage();
+    let (blocked, stalled) = mpsc::channel();
+    let pad = player.src.static_pad("src").unwrap();
+    let probe = pad.add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, move |_, _| {
+        blocked.send(()).unwrap();
+        gst::PadProbeReturn::Ok
+    });
+    shot(&units[0]).show(&producer, &player, 0);
+    stalled.recv_timeout(PATIENCE).unwrap();
+    // Two seconds of them.
+    for (unit, frame_id) in units.iter().zip(0..).skip(1) {
+        shot(unit).show(&producer, &player, frame_id);
+    }
+    assert_eq!(player.stat("frames-pushed"), 1, "downstream stalls");
+    pad.remove_probe(probe.unwrap());
+    assert_run(&player, &units, 0..60);
+    assert_eq!((player.stat("frames-dropped"), player.stat("frames-undecodable")), (0, 0));
 }
 
 #[test]

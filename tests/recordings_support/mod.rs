@@ -24,6 +24,19 @@ pub const UNIX: u64 = 1_770_729_772_000_000_000;
 /// A camera that counts from its boot.
 pub const BOOT: u64 = 5_145_757_000_000;
 
+/// Encoders that begin anew with every tenth picture,
+pub const H264: &str = "x264enc tune=zerolatency key-int-max=10 option-string=scenecut=0 ! h264parse \
+                        config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au";
+pub const H265: &str = "x265enc tune=zerolatency key-int-max=10 \
+                        option-string=scenecut=0:repeat-headers=1:open-gop=0 ! h265parse config-interval=-1 ! \
+                        video/x-h265,stream-format=byte-stream,alignment=au";
+/// and one that leaves lines as they are.
+pub const FINE: &str = "x264enc tune=zerolatency pass=quant quantizer=8 ! h264parse config-interval=-1 ! \
+                        video/x-h264,stream-format=byte-stream,alignment=au";
+
+/// Usual distance of two pictures, 30 a second.
+pub const INTERVAL: u64 = 33_333_333;
+
 /// A picture's number is written across it in bars, one for each bit; the right eye shows it inverted.
 const BITS: usize = 8;
 
@@ -50,24 +63,53 @@ pub struct Svo2 {
     pub footer: bool,
     /// Each picture that many times over, for a long file.
     pub repeat: usize,
+    /// The usual distance of two pictures.
+    pub interval: u64,
 }
 
 impl Default for Svo2 {
     fn default() -> Self {
-        Self { form: Form::H264, frames: 40, begin: UNIX, compression: None, footer: true, repeat: 1 }
+        Self {
+            form: Form::H264,
+            frames: 40,
+            begin: UNIX,
+            compression: None,
+            footer: true,
+            repeat: 1,
+            interval: INTERVAL,
+        }
     }
 }
 
 /// When a picture is taken: not quite regularly, and after the sixth one there is a pause.
 pub fn timestamp(begin: u64, number: usize) -> u64 {
-    let pause = if number > 5 { 200_000_000 } else { 0 };
-    begin + number as u64 * 33_333_333 + (number as u64 * 7919 % 1000) * 1000 + pause
+    Svo2 { begin, ..Svo2::default() }.timestamp(number)
 }
 
 impl Svo2 {
+    /// When a picture is taken.
+    pub fn timestamp(&self, number: usize) -> u64 {
+        let pause = if number > 5 { 200_000_000 } else { 0 };
+        self.begin + number as u64 * self.interval + (number as u64 * 7919 % 1000) * 1000 + pause
+    }
+
+    /// When all pictures are taken.
+    pub fn timestamps(&self) -> Vec<u64> {
+        (0..self.frames * self.repeat).map(|number| self.timestamp(number)).collect()
+    }
+
     /// Writes the file.
     pub fn write(&self, path: &Path) -> PathBuf {
-        let messages = messages(self.form, self.frames);
+        self.write_messages(path, &messages(self.form, self.frames))
+    }
+
+    /// Writes the file, with H.264 of these pictures of both eyes.
+    pub fn write_pictures(&self, path: &Path, size: (usize, usize), pictures: Vec<Vec<u8>>) -> PathBuf {
+        let messages: Vec<_> = encoded(FINE, size, pictures).iter().map(|unit| framed(unit, 0)).collect();
+        self.write_messages(path, &messages)
+    }
+
+    fn write_messages(&self, path: &Path, messages: &[Vec<u8>]) -> PathBuf {
         let mut writer = mcap::WriteOptions::new()
             .profile("")
             .library("libmcap stereolabs")
@@ -109,7 +151,7 @@ impl Svo2 {
         send(&header, 1, br#"{"version":"2.0.5"}"#.into());
         let mut times = Vec::new();
         for (number, message) in messages.iter().cycle().take(self.frames * self.repeat).enumerate() {
-            let time = timestamp(self.begin, number);
+            let time = self.timestamp(number);
             times.push(time);
             send(&sensors, time, br#"{"data":""}"#.into());
             send(&pictures, time, message.into());
@@ -128,17 +170,8 @@ fn messages(form: Form, frames: usize) -> Vec<Vec<u8>> {
     gst::init().unwrap();
     let numbers = 0..frames;
     match form {
-        Form::H264 => access_units(
-            "x264enc tune=zerolatency key-int-max=10 option-string=scenecut=0 ! h264parse \
-             config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au",
-            numbers,
-        ),
-        Form::H265 => access_units(
-            "x265enc tune=zerolatency key-int-max=10 \
-             option-string=scenecut=0:repeat-headers=1:open-gop=0 ! h265parse config-interval=-1 ! \
-             video/x-h265,stream-format=byte-stream,alignment=au",
-            numbers,
-        ),
+        Form::H264 => access_units(H264, numbers),
+        Form::H265 => access_units(H265, numbers),
         // The encoder's first picture is a keyframe, which the recording does not have.
         Form::Refreshed => access_units(
             "x264enc tune=zerolatency intra-refresh=true key-int-max=10 option-string=scenecut=0 ! h264parse \
@@ -209,22 +242,34 @@ fn buffers(pictures: impl Iterator<Item = Vec<u8>>) -> Vec<gst::Buffer> {
 }
 
 fn access_units(encoder: &str, numbers: std::ops::Range<usize>) -> Vec<Vec<u8>> {
-    let caps = gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("width", 2 * WIDTH as i32)
-        .field("height", HEIGHT as i32)
-        .field("framerate", gst::Fraction::new(25, 1))
-        .build();
-    let pictures = numbers.clone().map(|number| {
-        let mut picture = grey(number);
-        picture.resize(picture.len() * 3 / 2, 128);
-        picture
-    });
-    let units = run(encoder, buffers(pictures), &caps);
-    assert_eq!(units.len(), numbers.len());
+    let units = encoded(encoder, (2 * WIDTH, HEIGHT), numbers.map(grey).collect());
     // The trailer is seen behind H.265.
     let trailer = if encoder.starts_with("x265enc") { 56 } else { 0 };
     units.iter().map(|unit| framed(unit, trailer)).collect()
+}
+
+/// Byte streams of pictures in grey.
+pub fn encoded(encoder: &str, (width, height): (usize, usize), pictures: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    gst::init().unwrap();
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", width as i32)
+        .field("height", height as i32)
+        .field("framerate", gst::Fraction::new(25, 1))
+        .build();
+    let count = pictures.len();
+    let coloured = pictures.into_iter().map(|mut picture| {
+        picture.resize(picture.len() * 3 / 2, 128);
+        picture
+    });
+    let units = run(encoder, buffers(coloured), &caps);
+    assert_eq!(units.len(), count);
+    units
+}
+
+/// One eye: bars for the bits of the number.
+pub fn left(number: usize) -> Vec<u8> {
+    grey(number).chunks_exact(2 * WIDTH).flat_map(|row| &row[..WIDTH]).copied().collect()
 }
 
 /// Two lengths before, a trailer behind.
@@ -255,6 +300,20 @@ fn strips(number: usize) -> Vec<u8> {
     }
     message.extend(strips.concat());
     message
+}
+
+/// Where a picture's bytes are in an uncompressed file, by its timestamp.
+pub fn place_of(file: &[u8], timestamp: u64) -> usize {
+    let mut stored = Vec::new();
+    let mut at = 0;
+    // The log time and the publish time, which are the same, are before the message.
+    let time = timestamp.to_le_bytes();
+    while let Some(found) = file[at..].windows(16).position(|window| window[..8] == time && window[8..] == time) {
+        stored.push(at + found + 16);
+        at += found + 16;
+    }
+    // The sensors' reading has the same time and comes first.
+    stored[1]
 }
 
 /// What ffprobe says of the video in a file.

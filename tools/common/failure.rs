@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -35,6 +36,9 @@ pub enum Failure {
     /// A signal ended the work before it was done; nothing unfinished is left.
     #[error("interrupted; nothing unfinished is left behind")]
     Interrupted { signal: u8 },
+    /// A signal ended the work before it was done; what was done until then is kept.
+    #[error("interrupted; what was converted until then is in {}", left.display())]
+    CutShort { signal: u8, left: PathBuf },
 }
 
 impl Failure {
@@ -50,7 +54,7 @@ impl Failure {
             Self::Protocol(_) => 7,
             Self::Timeout(_) => 124,
             // As shells count signals.
-            Self::Interrupted { signal } => 128 + signal,
+            Self::Interrupted { signal } | Self::CutShort { signal, .. } => 128 + signal,
         }
     }
 }

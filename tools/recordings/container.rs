@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    camera::Intrinsics,
     decoder::Decoder,
     picture::{self, Picture},
     provenance::Provenance,
@@ -52,7 +53,7 @@ impl Container {
         let facts = Facts {
             provider: "gstreamer",
             compression: compression.unwrap_or_default(),
-            intrinsics: None,
+            intrinsics: provenance.as_ref().and_then(|known| known.intrinsics).filter(Intrinsics::is_usable),
             clock: provenance.as_ref().map_or(Clock::Start, |known| Clock::of(known.first_timestamp_ns)),
             rectified: provenance.as_ref().and_then(|known| known.rectified),
             serial: provenance.and_then(|known| known.camera_serial),

@@ -3,11 +3,13 @@
 use clap::{Args, ValueEnum};
 use gst::prelude::*;
 
-use super::{mp4::Trouble, progress::say};
+use super::{line::Trouble, progress::say};
 use crate::common::{elements, failure::Failure};
 
 /// A player can jump to every second.
 const KEYFRAME_SECONDS: u64 = 1;
+/// Pictures that an encoder in software looks ahead for messages. Those of other cameras wait for it.
+const LOOKAHEAD: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
@@ -30,7 +32,16 @@ pub enum Preset {
     Slow,
 }
 
-/// What is asked of an encoder, as both programs are told it.
+/// What the access units are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A file that may hold them in another order than they are shown.
+    File,
+    /// Messages: each shows its picture as soon as it is there, and a keyframe's has all that decoding begins with.
+    Messages,
+}
+
+/// What is asked of an encoder, as the programs are told it.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Encoding {
     /// Video codec
@@ -120,10 +131,10 @@ impl Encoding {
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer lacks one.
-    pub fn make(&self, choice: Choice, interval: u64) -> Result<[gst::Element; 2], Failure> {
+    pub fn make(&self, choice: Choice, purpose: Purpose, interval: u64) -> Result<[gst::Element; 2], Failure> {
         let encoder = elements::make(choice.factory)?;
         let gop = (KEYFRAME_SECONDS * 1_000_000_000 / interval.max(1)).clamp(1, 1000);
-        let settings = if choice.hardware { self.nvenc(gop) } else { self.in_software(gop) };
+        let settings = if choice.hardware { self.nvenc(gop, purpose) } else { self.in_software(gop, purpose) };
         for (name, value) in settings {
             // NVENC's elements differ from release to release.
             if let Some(property) = encoder.find_property(name)
@@ -136,10 +147,14 @@ impl Encoding {
             Codec::H264 => "h264parse",
             Codec::H265 => "h265parse",
         })?;
+        if purpose == Purpose::Messages {
+            // Before each keyframe.
+            parser.set_property("config-interval", -1);
+        }
         Ok([encoder, parser])
     }
 
-    fn nvenc(&self, gop: u64) -> Vec<(&'static str, String)> {
+    fn nvenc(&self, gop: u64, purpose: Purpose) -> Vec<(&'static str, String)> {
         // The names of the older elements, and of the newer.
         let (old, new) = match self.preset {
             Preset::Fast => ("hp", "p2"),
@@ -159,10 +174,15 @@ impl Encoding {
         .map(|(name, value)| (name, value.to_owned()))
         .into_iter()
         .chain([("gop-size", gop.to_string())])
+        .chain(match purpose {
+            Purpose::File => vec![],
+            // One name of the older elements, one of the newer.
+            Purpose::Messages => vec![("bframes", "0".to_owned()), ("b-frames", "0".to_owned())],
+        })
         .collect()
     }
 
-    fn in_software(&self, gop: u64) -> Vec<(&'static str, String)> {
+    fn in_software(&self, gop: u64, purpose: Purpose) -> Vec<(&'static str, String)> {
         let preset = match self.preset {
             Preset::Fast => "veryfast",
             Preset::Balanced => "fast",
@@ -170,10 +190,20 @@ impl Encoding {
         };
         let quality = self.quality;
         let mut settings = vec![("speed-preset", preset.to_owned()), ("key-int-max", gop.to_string())];
-        settings.extend(match self.codec {
-            Codec::H264 => vec![("pass", "qual".to_owned()), ("quantizer", quality.to_string())],
-            Codec::H265 => vec![("option-string", format!("crf={quality}:info=0"))],
-        });
+        let messages = purpose == Purpose::Messages;
+        match self.codec {
+            Codec::H264 => {
+                settings.extend([("pass", "qual".to_owned()), ("quantizer", quality.to_string())]);
+                if messages {
+                    settings.extend([("bframes", "0".to_owned()), ("rc-lookahead", LOOKAHEAD.to_string())]);
+                }
+            }
+            Codec::H265 => {
+                let more =
+                    if messages { format!(":bframes=0:open-gop=0:rc-lookahead={LOOKAHEAD}") } else { String::new() };
+                settings.push(("option-string", format!("crf={quality}:info=0{more}")));
+            }
+        }
         settings
     }
 }

@@ -8,15 +8,24 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{container::Container, sdk, source::Recording, svo2, svo2::Svo2, wanted::Wanted};
+use super::{
+    calibration::Rectified,
+    container::Container,
+    mcap_video::{self, McapVideo},
+    sdk,
+    source::Recording,
+    svo2::{self, Svo2, Unreadable},
+    walk::{MAGIC, Walk},
+    wanted::Wanted,
+};
 use crate::common::failure::Failure;
 
 /// Who reads recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
-    /// Whoever knows the file; videos such as MP4 and Matroska are read by GStreamer
+    /// Whoever knows the file; our own MCAP recordings are read by us, videos such as MP4 and Matroska by GStreamer
     Auto,
-    /// The ZED SDK, which must be installed
+    /// The ZED SDK, which must be installed, with its C API; in the environment, ZED_C_LIB names the library
     Sdk,
     /// Our own reader of SVO2 files
     Svo2,
@@ -36,38 +45,78 @@ pub struct Reading {
     pub camera_label: Option<String>,
 }
 
-/// Opens a recording.
+/// Opens a recording, and rectifies it when that is asked for.
 ///
 /// # Errors
-/// [`Failure::Configuration`] when it is not there, or nobody can read it.
+/// [`Failure::Configuration`] when it is not there, nobody can read it, or it cannot be rectified.
 pub fn open(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn Recording>, Failure> {
-    let provider = reading.provider;
+    let recording = as_it_is(path, reading, wanted)?;
+    let Some(calibration) = &reading.calibration else {
+        return Ok(recording);
+    };
+    match Rectified::new(recording, calibration) {
+        Ok(rectified) => Ok(Box::new(rectified)),
+        Err(Failure::Configuration(why)) => Err(Failure::Configuration(format!("{}: {why}", path.display()))),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn as_it_is(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn Recording>, Failure> {
     let unusable = |why: &dyn std::fmt::Display| Failure::Configuration(format!("{}: {why}", path.display()));
     // Before it is opened: a named pipe would wait for somebody to write.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(unusable(&"it is not a file; give a recording"));
     }
-    if provider == Provider::Sdk {
-        return Ok(Box::new(sdk::open(path, wanted)?));
-    }
     let mut file = File::open(path).map_err(|error| unusable(&format!("it cannot be opened: {error}")))?;
     let mut begin = [0; 12];
     let got = file.read(&mut begin).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
     let begin = &begin[..got];
-    if begin.starts_with(&svo2::MAGIC) {
-        return Ok(Box::new(Svo2::open(file).map_err(|error| unusable(&error))?));
-    }
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    if extension.is_some_and(|extension| extension == "svo") {
-        return Err(unusable(
-            &"SVO files of version 1 can only be read with the ZED SDK; convert it to SVO2 with the SDK's ZED_SVOEditor \
-              first",
-        ));
-    }
     if begin.is_empty() {
         return Err(unusable(&"it is empty; the recording was never begun"));
     }
-    if provider == Provider::Svo2 {
+    let is_mcap = begin.starts_with(&MAGIC);
+    let is_svo = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svo"));
+    let (by_sdk, by_us) = (reading.provider == Provider::Sdk, reading.provider == Provider::Svo2);
+    // Why nobody else reads it comes first.
+    let with_sdk = |file: File, why: &str| -> Result<Box<dyn Recording>, Failure> {
+        match sdk::open(path, file, wanted) {
+            Ok(recording) => Ok(Box::new(recording)),
+            Err(Failure::Configuration(told)) => Err(unusable(&format!("{why}{told}"))),
+            Err(Failure::Pipeline(told)) => Err(Failure::Pipeline(format!("{}: {why}{told}", path.display()))),
+            Err(failure) => Err(failure),
+        }
+    };
+    if by_sdk {
+        return with_sdk(file, "");
+    }
+    let is_ours = is_mcap && !by_us && holds_video(&file).map_err(|error| unusable(&error))?;
+    let is_svo2 = is_mcap && !is_ours;
+    if wanted.depth.is_some() || wanted.tracking.is_some() {
+        if by_us || !(is_svo2 || is_svo) {
+            return Err(unusable(
+                &"depth and poses are computed by the ZED SDK, from its own recordings; take --provider sdk, or ask for \
+                  neither",
+            ));
+        }
+        return with_sdk(file, "depth and poses are computed by the ZED SDK: ");
+    }
+    if is_ours {
+        let label = reading.camera_label.as_deref();
+        return Ok(Box::new(McapVideo::open(file, label).map_err(|error| unusable(&error))?));
+    }
+    if is_svo2 {
+        let again = file.try_clone().map_err(|error| unusable(&format!("it cannot be opened: {error}")))?;
+        return match Svo2::open(file) {
+            Ok(recording) => Ok(Box::new(recording)),
+            Err(Unreadable::Lossless) if !by_us => with_sdk(again, &only_sdk("compressed without loss")),
+            Err(error) => Err(unusable(&error)),
+        };
+    }
+    if is_svo {
+        let why = only_sdk("SVO version 1");
+        return if by_us { Err(unusable(&format!("{why}take --provider sdk"))) } else { with_sdk(file, &why) };
+    }
+    if by_us {
         return Err(unusable(&"it is no SVO2 file; give one, or take --provider auto"));
     }
     match Container::open(path) {
@@ -77,4 +126,26 @@ pub fn open(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn R
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Begins a sentence about a form that we do not read.
+fn only_sdk(form: &str) -> String {
+    format!(
+        "only the ZED SDK reads it ({form}; ZED_SVOEditor makes an SVO2 file with H.264 or H.265 of it, on a computer that \
+         has the SDK): "
+    )
+}
+
+/// Whether an MCAP file is one of our recordings, and none of the ZED SDK's.
+fn holds_video(file: &File) -> std::io::Result<bool> {
+    let mut walk = Walk::new(file.try_clone()?)?;
+    while let Some(message) = walk.next()? {
+        if svo2::is_picture(&message) {
+            return Ok(false);
+        }
+        if mcap_video::is_video(&message) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

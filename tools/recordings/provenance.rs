@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{picture::Picture, source::Facts};
+use super::{camera::Intrinsics, picture::Picture, source::Facts};
 
 /// Where a file's pictures are from, and when the first one was taken, to the nanosecond.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Provenance {
     pub first_timestamp_ns: u64,
     /// What timestamps count from.
@@ -14,6 +14,8 @@ pub struct Provenance {
     pub first_frame: usize,
     /// Whether lens distortion and the difference of the eyes have been taken out, when that is known.
     pub rectified: Option<bool>,
+    /// Of the pictures, when they are known.
+    pub intrinsics: Option<Intrinsics>,
     pub camera_serial: Option<String>,
     pub provider: String,
 }
@@ -25,6 +27,7 @@ impl Provenance {
             clock: facts.clock.name().to_owned(),
             first_frame: first.index,
             rectified: facts.rectified,
+            intrinsics: facts.intrinsics,
             camera_serial: facts.serial.clone(),
             provider: facts.provider.to_owned(),
         }

@@ -37,7 +37,7 @@ impl Clock {
 }
 
 /// What is known of a recording before a picture of it is decoded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// Who reads it.
     pub provider: &'static str,
@@ -58,6 +58,26 @@ impl Facts {
     /// Pictures, with those that cannot be shown.
     pub fn frames(&self) -> usize {
         self.timestamps.len()
+    }
+
+    /// What a person wants to know of it.
+    pub fn sentence(&self) -> String {
+        let camera = self.serial.as_ref().map_or(String::new(), |serial| format!(" of camera {serial}"));
+        format!(
+            "{} pictures{camera}, {}, read by {}, {}{}",
+            self.frames(),
+            self.compression,
+            self.provider,
+            match self.rectified {
+                Some(true) => "rectified",
+                Some(false) => "not rectified (as the lens drew them)",
+                None => "rectified or not, nobody says",
+            },
+            match self.clock {
+                Clock::Boot => "; its timestamps are of a clock that began at a boot: when it was taken is not known",
+                Clock::Unix | Clock::Start => "",
+            }
+        )
     }
 
     /// The usual distance of two pictures, in nanoseconds.

@@ -13,6 +13,7 @@ use super::index::{Entry, Index, Segmented};
 use crate::{
     common::failure::Failure,
     recorder::mcap::{
+        BUNDLE_TOPIC,
         reader::ReadError,
         schema::{
             BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
@@ -21,8 +22,6 @@ use crate::{
     },
 };
 
-/// Topic of the bundles.
-pub const BUNDLE_TOPIC: &str = "/bundle";
 /// Label of the only camera in the legacy layout.
 pub const LEGACY_LABEL: &str = "camera";
 /// Segments that are kept unpacked.

@@ -8,6 +8,7 @@ use super::{
     handoff::Handoff,
     options::VideoSource,
     plan::{Input, Stream},
+    planar::Planar,
     timebase::Timebase,
 };
 use crate::common::{elements, failure::Failure, nats};
@@ -103,8 +104,9 @@ impl Ingest {
         end.set_property("async", false);
         end.set_property("enable-last-sample", false);
         let taker = Arc::clone(&handoff);
+        let mut planar = Planar::default();
         let take = move |sink: &gst_app::AppSink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let sample = planar.convert(sink.pull_sample().map_err(|_| gst::FlowError::Eos)?)?;
             let ask = || {
                 let question = gst::Structure::new_empty(FRAMES_WAIT);
                 // Refused only by a pipeline that is being torn down.

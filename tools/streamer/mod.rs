@@ -13,6 +13,7 @@ mod outlet;
 mod padding;
 mod parameter_sets;
 pub mod plan;
+mod planar;
 mod recorder_service;
 mod rtmp_url;
 pub mod run;

@@ -19,6 +19,7 @@ use super::{
     outlet::{FanOut, Line, Retired, Said},
     padding,
     plan::Encoding,
+    planar,
     timebase::Timebase,
     watchdog::Watchdog,
 };
@@ -77,12 +78,15 @@ impl Stage {
     ) -> Result<Self, Failure> {
         // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
         let to_planar = elements::make("videoconvert")?;
-        // Of all that delays a picture on its way to the encoder this is most, and the encoder waits for it.
+        // It has only those pictures to convert that are not planar already, and the encoder waits for it.
         to_planar
             .set_property("n-threads", thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32);
-        let planar = elements::filter(gst::Caps::builder("video/x-raw").field("format", "I420").build())?;
+        let planar =
+            gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", planar::CHROMA_SITE).build();
+        let planar = elements::filter(planar)?;
         let videobox = elements::make("videobox")?;
         padding::install(&to_planar, &videobox, choice.side_min());
+        tell_colours(&videobox);
         let encoder = choice.make(encoding)?;
         let makers = [to_planar, planar, videobox].into_iter().chain(encoder).collect();
         Self::new(makers, Maker::Encoder(choice), (codec, media), encoding.b_frames, place)
@@ -212,6 +216,25 @@ impl Stage {
     pub fn retire(self) -> Retired {
         self.line.retire()
     }
+}
+
+/// `videobox` hands on neither the colorimetry nor where colour lies, and GStreamer takes the one for its own choice without
+/// the other.
+fn tell_colours(videobox: &gst::Element) {
+    elements::pad(videobox, "src").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(told) = event.view()
+            && let Ok(picture) = gst_video::VideoInfo::from_caps(told.caps())
+        {
+            let mut caps = told.caps_owned();
+            for structure in caps.make_mut().iter_mut() {
+                structure.set("colorimetry", picture.colorimetry().to_string());
+                structure.set("chroma-site", planar::CHROMA_SITE);
+            }
+            *event = gst::event::Caps::builder(&caps).seqnum(told.seqnum()).build();
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Counts frames in and access units out.

@@ -137,15 +137,19 @@ fn ffmpeg(way: &Way, size: Size, to: &Destination) -> Command {
         ),
     };
     let rate = FPS.to_string();
-    let bits = ((pixels * bits_per_pixel) as u64).max(1_000_000).to_string();
+    let bits = ((pixels * bits_per_pixel) as u64).max(1_000_000);
     let mut command = Command::new(FFMPEG);
     command
         .args(["-loglevel", "error", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32"])
         .args(["-analyzeduration", "0", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", &size.to_string(), "-r", &rate])
         .args(["-i", "pipe:0", "-pix_fmt", "yuv420p", "-c:v", encoder, "-preset", preset, "-tune", "zerolatency"])
-        .args(["-g", &rate, "-bf", "0", "-b:v", &bits])
+        .args(["-g", &rate, "-bf", "0", "-b:v", &bits.to_string()])
         .args(params)
         .args(["-flush_packets", "1", "-muxdelay", "0", "-muxpreload", "0"]);
+    if way.codec == "h264" {
+        // x264enc keeps a constant bit rate within 600 ms; x265enc an average one.
+        command.args(["-maxrate", &bits.to_string(), "-bufsize", &(bits * 600 / 1000).to_string()]);
+    }
     match to {
         Destination::Rtmp(url) => command.args(["-f", "flv", url]),
         Destination::Rtp(port) => {

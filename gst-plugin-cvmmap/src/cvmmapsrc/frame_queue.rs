@@ -1,18 +1,14 @@
-//! The queue between the ingest thread and `create()`: bounded, and the newest frames win.
+//! The queue in front of `create()`: bounded, and the newest frames win.
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Mutex, MutexGuard},
 };
 
 use crate::lock::lock;
 
 /// A bounded queue that drops its oldest frames for a new one, and those that are no use without them. It starts paused.
-pub(super) struct FrameQueue<T, E> {
-    inner: Mutex<Inner<T, E>>,
-    changed: Condvar,
-}
+pub(super) struct FrameQueue<T, E>(Mutex<Inner<T, E>>);
 
 struct Inner<T, E> {
     frames: VecDeque<T>,
@@ -26,11 +22,14 @@ struct Inner<T, E> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Session(u64);
 
-/// What [`FrameQueue::pop`] and [`FrameQueue::peek`] ended with.
+/// What [`FrameQueue::pop`] and [`FrameQueue::peek`] give.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Popped<T, E> {
+pub(super) enum Next<T, E> {
     Frame(T),
-    TimedOut,
+    /// It is to be waited for.
+    Nothing {
+        playing: bool,
+    },
     Flushing,
     Failed(E),
 }
@@ -68,11 +67,11 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
             flushing: false,
             failure: None,
         };
-        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+        Self(Mutex::new(inner))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T, E>> {
-        lock(&self.inner)
+        lock(&self.0)
     }
 
     /// The session that a frame would be of now; none while paused.
@@ -105,51 +104,35 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
         let orphaned = dropped > 0 && frames.is_empty() && !frame.stands_alone();
         if !orphaned {
             frames.push_back(frame);
-            // The lock first, or the waiter would wake up only to wait for it.
-            drop(inner);
-            self.changed.notify_one();
         }
         Pushed { dropped, orphaned }
     }
 
-    /// Takes the oldest frame, waiting for one as long as `timeout` says, or for ever. Paused time does not count.
-    pub(super) fn pop(&self, timeout: Option<Duration>) -> Popped<T, E> {
-        self.wait(timeout, VecDeque::pop_front)
+    /// Takes the oldest frame.
+    pub(super) fn pop(&self) -> Next<T, E> {
+        self.next(VecDeque::pop_front)
     }
 
     /// Like [`FrameQueue::pop`], and looks at the frame only.
-    pub(super) fn peek<R>(&self, timeout: Option<Duration>, look: impl Fn(&T) -> R) -> Popped<R, E> {
-        self.wait(timeout, |frames| frames.front().map(&look))
+    pub(super) fn peek<R>(&self, look: impl Fn(&T) -> R) -> Next<R, E> {
+        self.next(|frames| frames.front().map(look))
     }
 
-    fn wait<R>(&self, timeout: Option<Duration>, take: impl Fn(&mut VecDeque<T>) -> Option<R>) -> Popped<R, E> {
-        let mut since = Instant::now();
+    fn next<R>(&self, take: impl FnOnce(&mut VecDeque<T>) -> Option<R>) -> Next<R, E> {
         let mut inner = self.lock();
-        loop {
-            if inner.flushing {
-                return Popped::Flushing;
-            }
-            if let Some(taken) = take(&mut inner.frames) {
-                return Popped::Frame(taken);
-            }
-            if let Some(failure) = &inner.failure {
-                return Popped::Failed(failure.clone());
-            }
-            inner = match timeout.filter(|_| inner.playing) {
-                None => {
-                    let inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
-                    since = Instant::now();
-                    inner
-                }
-                Some(timeout) => {
-                    let left = timeout.saturating_sub(since.elapsed());
-                    if left.is_zero() {
-                        return Popped::TimedOut;
-                    }
-                    self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        if inner.flushing {
+            return Next::Flushing;
         }
+        match (take(&mut inner.frames), &inner.failure) {
+            (Some(taken), _) => Next::Frame(taken),
+            (None, Some(failure)) => Next::Failed(failure.clone()),
+            (None, None) => Next::Nothing { playing: inner.playing },
+        }
+    }
+
+    /// Whether frames wait.
+    pub(super) fn has_frames(&self) -> bool {
+        !self.lock().frames.is_empty()
     }
 
     /// Starts or ends a session. What waits is thrown away, and while paused nothing is taken in.
@@ -158,19 +141,16 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
         inner.playing = playing;
         inner.session.0 += u64::from(playing);
         inner.frames.clear();
-        self.changed.notify_all();
     }
 
-    /// While flushing, nothing waits.
+    /// While flushing, it gives nothing.
     pub(super) fn set_flushing(&self, flushing: bool) {
         self.lock().flushing = flushing;
-        self.changed.notify_all();
     }
 
     /// Ends the queue behind the frames in it.
     pub(super) fn fail(&self, why: E) {
         self.lock().failure.get_or_insert(why);
-        self.changed.notify_all();
     }
 }
 
@@ -217,10 +197,10 @@ mod tests {
         assert_eq!(queue.push(1, session, TWO), Pushed::default());
         assert_eq!(queue.push(2, session, TWO), Pushed::default());
         assert_eq!(queue.push(3, session, TWO), Pushed { dropped: 1, orphaned: false });
-        assert_eq!(queue.peek(None, |frame| frame * 10), Popped::Frame(20));
-        assert_eq!(queue.pop(None), Popped::Frame(2));
-        assert_eq!(queue.pop(None), Popped::Frame(3));
-        assert_eq!(queue.pop(Some(Duration::ZERO)), Popped::TimedOut);
+        assert_eq!(queue.peek(|frame| frame * 10), Next::Frame(20));
+        assert_eq!(queue.pop(), Next::Frame(2));
+        assert_eq!(queue.pop(), Next::Frame(3));
+        assert_eq!(queue.pop(), Next::Nothing { playing: true });
     }
 
     /// What is left after pushes of keyframes (`K`) and of what depends on the frame before (`d`), numbered from 0.
@@ -233,7 +213,7 @@ mod tests {
             }
         }
         let mut left = Vec::new();
-        while let Popped::Frame(unit) = queue.pop(Some(Duration::ZERO)) {
+        while let Next::Frame(unit) = queue.pop() {
             left.push(unit.0);
         }
         (left, orphans)
@@ -257,22 +237,19 @@ mod tests {
         let (queue, session) = playing::<u32>();
         queue.push(1, session, TWO);
         queue.fail("gone");
-        assert_eq!(queue.pop(None), Popped::Frame(1));
-        assert_eq!(queue.pop(None), Popped::Failed("gone"));
+        assert_eq!(queue.pop(), Next::Frame(1));
+        assert_eq!(queue.pop(), Next::Failed("gone"));
     }
 
     #[test]
-    fn flushing_ends_a_wait_and_holds_until_it_is_taken_back() {
+    fn flushing_holds_until_it_is_taken_back() {
         let (queue, session) = playing::<u32>();
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| queue.pop(None));
-            queue.set_flushing(true);
-            assert_eq!(waiter.join().unwrap(), Popped::Flushing);
-        });
+        queue.set_flushing(true);
         queue.push(1, session, TWO);
-        assert_eq!(queue.pop(None), Popped::Flushing);
+        queue.fail("gone");
+        assert_eq!(queue.pop(), Next::Flushing);
         queue.set_flushing(false);
-        assert_eq!(queue.pop(None), Popped::Frame(1));
+        assert_eq!(queue.pop(), Next::Frame(1));
     }
 
     #[test]
@@ -282,27 +259,11 @@ mod tests {
         queue.set_playing(false);
         assert_eq!(queue.session(), None);
         queue.push(2, before, TWO);
+        assert_eq!(queue.pop(), Next::Nothing { playing: false });
         queue.set_playing(true);
         queue.push(3, before, TWO);
-        assert_eq!(queue.pop(Some(Duration::ZERO)), Popped::TimedOut);
+        assert_eq!(queue.pop(), Next::Nothing { playing: true });
         queue.push(4, queue.session().unwrap(), TWO);
-        assert_eq!(queue.pop(None), Popped::Frame(4));
-    }
-
-    #[test]
-    fn no_wait_times_out_while_paused() {
-        let (queue, _) = &playing::<u32>();
-        queue.set_playing(false);
-        std::thread::scope(|scope| {
-            let (starting, started) = std::sync::mpsc::channel();
-            let waiter = scope.spawn(move || {
-                starting.send(()).unwrap();
-                queue.pop(Some(Duration::ZERO))
-            });
-            started.recv().unwrap();
-            std::thread::yield_now();
-            queue.fail("gone");
-            assert_eq!(waiter.join().unwrap(), Popped::Failed("gone"));
-        });
+        assert_eq!(queue.pop(), Next::Frame(4));
     }
 }

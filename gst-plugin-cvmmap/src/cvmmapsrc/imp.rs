@@ -12,10 +12,13 @@ use gst_base::{
 
 use super::{
     Coherence,
+    allocation::offer_video_pool,
     cadence::{self, Tick},
     control,
-    frame_queue::{Popped, Session},
-    ingest::{Captured, Failure, Ingest},
+    follower::{Captured, Failure},
+    frame_queue::Session,
+    ingest::{Ingest, Popped},
+    latency::Latency,
     link::Link,
     media::{Media, possible_caps, source_caps},
     sequence::Step,
@@ -30,13 +33,6 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> =
 
 const UNKNOWN_RATE: gst::Fraction = gst::Fraction::new_raw(0, 1);
 
-/// Latency answered before a frame was seen: one frame at 30 per second.
-const FIRST_LATENCY: gst::ClockTime = gst::ClockTime::from_nseconds(33_333_334);
-/// Latency grows in such steps, or each slower frame would make the pipeline redistribute it.
-const LATENCY_STEP: gst::ClockTime = gst::ClockTime::from_mseconds(10);
-/// A frame later than this is an accident, not the producer's latency.
-const LATENCY_MAX: gst::ClockTime = gst::ClockTime::from_seconds(1);
-
 /// Lock order: `stream`, then any other; no two of the others at once.
 #[derive(Default)]
 pub struct CvmmapSrc {
@@ -48,7 +44,7 @@ pub struct CvmmapSrc {
     link: Mutex<Option<Arc<Link>>>,
     /// Of the streaming thread.
     stream: Mutex<Stream>,
-    latency: Mutex<Option<gst::ClockTime>>,
+    latency: Mutex<Latency>,
 }
 
 #[derive(Default)]
@@ -157,7 +153,7 @@ impl BaseSrcImpl for CvmmapSrc {
             .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
         let client = settings.nats.connect(&element)?;
         *lock(&self.stream) = Stream::default();
-        *lock(&self.latency) = None;
+        *lock(&self.latency) = Latency::default();
         self.stats.reset();
         let coherence = match settings.coherence {
             Coherence::Cadence => cvmmap::Coherence::Cadence,
@@ -247,8 +243,7 @@ impl BaseSrcImpl for CvmmapSrc {
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
-            let min = lock(&self.latency).unwrap_or(FIRST_LATENCY);
-            latency.set(true, min, gst::ClockTime::NONE);
+            latency.set(true, lock(&self.latency).least(), gst::ClockTime::NONE);
             return true;
         }
         BaseSrcImplExt::parent_query(self, query)
@@ -487,48 +482,9 @@ impl CvmmapSrc {
 
     /// Reports a frame's age on leaving as latency, when it exceeds what was answered before.
     fn raise_latency(&self, age: gst::ClockTime) {
-        let mut latency = lock(&self.latency);
-        if age <= latency.unwrap_or(FIRST_LATENCY) || age > LATENCY_MAX {
-            return;
-        }
-        let steps = age.nseconds().div_ceil(LATENCY_STEP.nseconds());
-        *latency = Some(LATENCY_STEP * steps);
-        gst::debug!(CAT, imp = self, "latency is {latency:?} now");
-        drop(latency);
+        let Some(raised) = lock(&self.latency).raise(age) else { return };
+        gst::debug!(CAT, imp = self, "latency is {raised} now");
         let obj = self.obj();
         let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
     }
-}
-
-/// Answers an ALLOCATION query with downstream's pool, or with a video pool of our own, with video metas where
-/// downstream knows them.
-fn offer_video_pool(query: &mut gst::query::Allocation, info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
-    let offered = query.allocation_pools().next();
-    let in_query = offered.is_some();
-    let (pool, size, min, max) = offered.unwrap_or((None, 0, 2, 0));
-    let size = size.max(u32::try_from(info.size()).unwrap_or(u32::MAX));
-    let caps = info.to_caps().map_err(|_| gst::loggable_error!(CAT, "no caps for {info:?}"))?;
-    let video_meta = query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
-    let configured = |pool: &gst::BufferPool| {
-        let mut config = pool.config();
-        config.set_params(Some(&caps), size, min, max);
-        if video_meta {
-            config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
-        }
-        pool.set_config(config)
-    };
-    let pool = match pool {
-        Some(pool) if configured(&pool).is_ok() => pool,
-        _ => {
-            let own = gst_video::VideoBufferPool::new().upcast::<gst::BufferPool>();
-            configured(&own).map_err(|_| gst::loggable_error!(CAT, "no buffer pool for {caps}"))?;
-            own
-        }
-    };
-    if in_query {
-        query.set_nth_allocation_pool(0, Some(&pool), size, min, max);
-    } else {
-        query.add_allocation_pool(Some(&pool), size, min, max);
-    }
-    Ok(())
 }

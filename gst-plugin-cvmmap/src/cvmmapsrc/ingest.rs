@@ -1,4 +1,9 @@
-//! The thread that follows the producer: waits for announcements, copies the announced frames, queues them.
+//! The way of a frame from its announcement to `create()`.
+//!
+//! Two threads follow the producer by turns, with one [`Follower`]. The streaming thread does it while it waits in
+//! `create()`, so that as a rule no other thread wakes for a frame. While it is away downstream the ingest thread, which
+//! does nothing else, is the only one that waits, and queues what comes. So somebody waits for each announcement, as the
+//! coherence rule wants it, and what may wait for a slow downstream does.
 
 use std::{
     io,
@@ -11,79 +16,51 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage, Waker};
-use gst::{glib, prelude::*};
+use cvmmap::{Address, Coherence, Lookout, Seen};
 
 use super::{
-    attached::plane_name,
-    copy::{Copied, Copier, Outcome, unusable},
-    frame_queue::{FrameQueue, Limit, Popped, Pushed, Queued, Session},
-    imp::CAT,
-    media::Media,
+    follower::{Captured, Failure, Follower, Shared},
+    frame_queue::{FrameQueue, Next},
     plane::PlaneSettings,
-    sequence::Step,
-    stats::{Count, Stats},
+    stats::Stats,
 };
-use crate::{lock::lock, picture::Picture};
+use crate::{
+    lock::{lock, try_lock},
+    picture::Picture,
+};
 
-/// Access units that may wait for downstream: two seconds at 30 a second, for a decoder needs every one. The memory
-/// includes that of attached planes.
-const UNITS_MAX: Limit = Limit { frames: 60, bytes: 256 << 20 };
-/// Frames in a row without the wanted plane after which the application is told.
-const ABSENT_MAX: u32 = 30;
-
-/// A frame of the producer, copied.
-pub(super) struct Captured {
-    pub(super) buffer: gst::Buffer,
-    pub(super) media: Media,
-    /// Memory of the buffer and of what is attached to it.
-    bytes: usize,
-    /// Consecutive for consecutive frames: the frame id, or the number of an access unit.
-    pub(super) sequence: u32,
-    pub(super) frame_id: u32,
-    /// The producer's capture time, nanoseconds.
-    pub(super) timestamp_ns: u64,
-    /// When the announcement was received.
-    pub(super) arrived: Instant,
-    /// The stretch of playing that it was captured in.
-    pub(super) session: Session,
+/// What a wait for a frame ended with.
+#[derive(Debug)]
+pub(super) enum Popped<T> {
+    Frame(T),
+    TimedOut,
+    Flushing,
+    Failed(Failure),
 }
 
-impl Queued for Captured {
-    fn stands_alone(&self) -> bool {
-        !self.buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-/// Why no frame comes any more.
-#[derive(Clone, Debug)]
-pub(super) enum Failure {
-    /// The producer's pictures cannot be shown.
-    Picture(String),
-    /// The producer has left, and that is the end.
-    Left,
-    /// The thread cannot go on.
-    Ingest(String),
-}
-
-/// What the ingest thread and the element share.
-struct Shared {
-    queue: FrameQueue<Captured, Failure>,
-    /// Where buffers come from, once downstream has agreed to a picture.
-    pool: Mutex<Option<(Picture, gst::BufferPool)>>,
-    stats: Arc<Stats>,
-    stopping: AtomicBool,
-}
-
-/// The running thread; dropping it ends it.
+/// A producer that is followed; dropping it ends that.
 pub(super) struct Ingest {
-    shared: Arc<Shared>,
-    waker: Waker,
+    turns: Arc<Turns>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Who follows while `create()` waits.
+enum Turn {
+    Mine,
+    /// The ingest thread was at it. It goes on until there is a frame.
+    Theirs,
+}
+
+/// What both threads have.
+struct Turns {
+    shared: Arc<Shared>,
+    follower: Mutex<Follower>,
+    /// Where `create()` waits: the first to be woken.
+    create: Arc<Lookout>,
+    /// Where the ingest thread waits: woken by what comes while nobody waits in `create()`.
+    behind: Lookout,
+    /// Nobody follows any more.
+    is_over: AtomicBool,
 }
 
 impl Ingest {
@@ -96,73 +73,89 @@ impl Ingest {
         stats: Arc<Stats>,
         element: &gst::Element,
     ) -> io::Result<Self> {
-        let subscriber = Subscriber::connect(address)?;
-        let waker = subscriber.waker();
-        let shared = Arc::new(Shared {
-            queue: FrameQueue::new(),
-            pool: Mutex::new(None),
-            stats,
-            stopping: AtomicBool::new(false),
+        let shared = Arc::new(Shared::new(stats));
+        let follower = Follower::start(address, coherence, queue_size, planes, Arc::clone(&shared), element)?;
+        let turns = Arc::new(Turns {
+            shared,
+            create: follower.subscriber.lookout(),
+            behind: follower.subscriber.another_lookout()?,
+            follower: Mutex::new(follower),
+            is_over: AtomicBool::new(false),
         });
-        let follower = Follower {
-            shared: Arc::clone(&shared),
-            subscriber,
-            reader: SnapshotReader::new(address, coherence),
-            copier: Copier::new(planes),
-            pictures_max: Limit { frames: queue_size as usize, bytes: usize::MAX },
-            last: None,
-            last_failed: false,
-            session: None,
-            absent: 0,
-            absence_told: false,
-            element: element.downgrade(),
-            name: element.name().to_string(),
-        };
-        let thread = thread::Builder::new().name("cvmmap-ingest".to_owned()).spawn(move || follower.run())?;
-        Ok(Self { shared, waker, thread: Some(thread) })
+        let behind = Arc::clone(&turns);
+        let thread = thread::Builder::new().name("cvmmap-ingest".to_owned()).spawn(move || behind.run())?;
+        Ok(Self { turns, thread: Some(thread) })
     }
 
-    /// The next frame; see [`FrameQueue::pop`].
-    pub(super) fn pop(&self, timeout: Option<Duration>) -> Popped<Captured, Failure> {
-        self.shared.queue.pop(timeout)
+    /// The next frame. It is waited for as long as `timeout` says, or for ever; paused time does not count.
+    pub(super) fn pop(&self, timeout: Option<Duration>) -> Popped<Captured> {
+        self.wait(timeout, FrameQueue::pop)
     }
 
-    /// A look at the next frame; see [`FrameQueue::peek`].
-    pub(super) fn peek<R>(&self, timeout: Option<Duration>, look: impl Fn(&Captured) -> R) -> Popped<R, Failure> {
-        self.shared.queue.peek(timeout, look)
+    /// Like [`Ingest::pop`], and looks at the frame only.
+    pub(super) fn peek<R>(&self, timeout: Option<Duration>, look: impl Fn(&Captured) -> R) -> Popped<R> {
+        self.wait(timeout, |queue| queue.peek(&look))
+    }
+
+    fn wait<R>(
+        &self,
+        timeout: Option<Duration>,
+        take: impl Fn(&FrameQueue<Captured, Failure>) -> Next<R, Failure>,
+    ) -> Popped<R> {
+        let mut since = Instant::now();
+        let mut turn = Turn::Mine;
+        loop {
+            let playing = match take(&self.turns.shared.queue) {
+                Next::Frame(taken) => return Popped::Frame(taken),
+                Next::Flushing => return Popped::Flushing,
+                Next::Failed(why) => return Popped::Failed(why),
+                Next::Nothing { playing } => playing,
+            };
+            let left = timeout.filter(|_| playing).map(|timeout| timeout.saturating_sub(since.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Popped::TimedOut;
+            }
+            turn = self.turns.wait(turn, left);
+            if left.is_none() {
+                since = Instant::now();
+            }
+        }
     }
 
     /// Whether a frame is of the session that plays now.
     pub(super) fn is_current(&self, frame: &Captured) -> bool {
-        self.shared.queue.session() == Some(frame.session)
+        self.turns.shared.queue.session() == Some(frame.session)
     }
 
     /// Tells where to take buffers for a picture from.
     pub(super) fn set_pool(&self, picture: Picture, pool: Option<gst::BufferPool>) {
-        let mut known = lock(&self.shared.pool);
+        let mut known = lock(&self.turns.shared.pool);
         *known = pool.map(|pool| (picture, pool));
     }
 
     /// While flushing, [`Ingest::pop`] does not wait.
     pub(super) fn set_flushing(&self, flushing: bool) {
-        self.shared.queue.set_flushing(flushing);
+        self.turns.shared.queue.set_flushing(flushing);
+        self.turns.create.waker().wake();
     }
 
     /// Ends the stream behind the frames that wait.
     pub(super) fn end(&self) {
-        self.shared.queue.fail(Failure::Left);
+        self.turns.shared.queue.fail(Failure::Left);
+        self.turns.create.waker().wake();
     }
 
     /// Frames are copied only while playing; see [`FrameQueue::set_playing`].
     pub(super) fn set_playing(&self, playing: bool) {
-        self.shared.queue.set_playing(playing);
+        self.turns.shared.queue.set_playing(playing);
+        self.turns.create.waker().wake();
     }
 }
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::Relaxed);
-        self.waker.wake();
+        self.turns.is_over.store(true, Ordering::Relaxed);
+        self.turns.behind.waker().wake();
         if let Some(thread) = self.thread.take() {
             // Its panic was caught and reported already.
             let _ = thread.join();
@@ -170,191 +163,142 @@ impl Drop for Ingest {
     }
 }
 
-/// The thread's own state.
-struct Follower {
-    shared: Arc<Shared>,
-    subscriber: Subscriber,
-    reader: SnapshotReader,
-    copier: Copier,
-    /// Pictures that may wait for downstream.
-    pictures_max: Limit,
-    /// The last announcement that was acted on.
-    last: Option<SyncMessage>,
-    /// Whether its frame could not be copied.
-    last_failed: bool,
-    /// The session that it came in.
-    session: Option<Session>,
-    /// Frames in a row without the wanted plane.
-    absent: u32,
-    absence_told: bool,
-    element: glib::WeakRef<gst::Element>,
-    /// Name of the element, for the log.
-    name: String,
-}
-
-impl Follower {
-    fn run(mut self) {
-        let ended = catch_unwind(AssertUnwindSafe(|| self.follow()));
-        let why = match ended {
-            Ok(Ok(())) => return,
-            Ok(Err(why)) => why,
-            Err(_) => Failure::Ingest("the ingest thread panicked".to_owned()),
+impl Turns {
+    /// `create()` waits until something comes or until woken, and follows unless the ingest thread does; whose turn it is
+    /// next.
+    fn wait(&self, turn: Turn, longest: Option<Duration>) -> Turn {
+        let seen = match turn {
+            Turn::Mine => self.create.wait(longest),
+            Turn::Theirs => self.create.stand_aside(longest),
         };
-        self.shared.queue.fail(why);
-    }
-
-    /// Follows the producer until told to stop, or until it sends what cannot be shown.
-    fn follow(&mut self) -> Result<(), Failure> {
-        loop {
-            let event = self.subscriber.wait(None);
-            let event = event.map_err(|error| Failure::Ingest(format!("waiting for frames: {error}")))?;
-            if self.shared.stopping.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            match event {
-                Event::Frame(announced) => self.take(&announced)?,
-                Event::Foreign(foreign) => {
-                    if let Some(total) = self.shared.stats.note(Count::Foreign) {
-                        gst::warning!(CAT, "{}: {foreign}; ignored ({total} so far)", self.name);
-                    }
-                }
-                Event::TimedOut | Event::Woken => {}
-            }
-        }
-    }
-
-    /// Copies an announced frame and queues it, or counts why not.
-    fn take(&mut self, announced: &SyncMessage) -> Result<(), Failure> {
-        let arrival = self.subscriber.arrival();
-        let Some(session) = self.shared.queue.session() else {
-            self.last = None;
-            self.reader.observe(announced, arrival);
-            return Ok(());
-        };
-        let stats = Arc::clone(&self.shared.stats);
-        stats.add(Count::Announced, 1);
-        if self.session.replace(session) != Some(session) {
-            self.copier.lose(1);
-        }
-        if let Some(last) = self.last.replace(*announced) {
-            match Step::between(last.frame_id, announced.frame_id) {
-                Step::Next => {}
-                // A frame whose copy failed is tried again.
-                Step::Same if *announced == last && self.last_failed => {}
-                Step::Same if *announced == last => {
-                    stats.add(Count::Repeated, 1);
-                    return Ok(());
-                }
-                Step::Lost(lost) => {
-                    stats.add(Count::Skipped, lost.into());
-                    self.copier.lose(lost);
-                }
-                Step::Same | Step::Restart => {
-                    stats.add(Count::Restarts, 1);
-                    self.copier.lose(1);
-                    gst::info!(CAT, "{}: frame {} after {}", self.name, announced.frame_id, last.frame_id);
-                }
-            }
-        }
-        let outcome = self.reader.begin(announced, arrival);
-        let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, |picture| self.shared.buffer(picture)));
-        self.last_failed = outcome.is_err();
-        if !matches!(outcome, Ok(Outcome::Absent(_))) {
-            self.absent = 0;
-        }
-        match outcome {
-            Ok(Outcome::Copied(copied)) => {
-                stats.add(Count::Received, 1);
-                self.queue(copied, announced, arrival.at, session);
-            }
-            Ok(Outcome::Absent(plane)) => self.note_absent(plane),
-            Ok(Outcome::Undecodable) => {
-                self.copier.lose(1);
-                self.note_undecodable("its access unit needs one that was lost, or that came before");
-            }
-            Ok(Outcome::Refused(why)) => return Err(Failure::Picture(why)),
+        match seen {
+            Ok(Seen::Change) => {}
+            Ok(Seen::Woken | Seen::Nothing) => return Turn::Mine,
             Err(error) => {
-                self.copier.lose(1);
-                self.count(&error);
+                self.fail(Failure::waiting(error));
+                return Turn::Mine;
             }
         }
-        Ok(())
+        let follower = try_lock(&self.follower);
+        let turn = if follower.is_some() { Turn::Mine } else { Turn::Theirs };
+        // A frame that the ingest thread has queued meanwhile is to be taken before it is replaced by the next.
+        let mine = follower.filter(|_| !self.shared.queue.has_frames());
+        let all = mine.is_some_and(|mut follower| !self.follow(&mut follower));
+        if !all {
+            // Nobody else was told of the change.
+            self.behind.waker().wake();
+        }
+        turn
     }
 
-    fn queue(&mut self, copied: Copied, announced: &SyncMessage, arrived: Instant, session: Session) {
-        let Copied { buffer, media, unit, bytes } = copied;
-        let limit = if unit.is_some() { UNITS_MAX } else { self.pictures_max };
-        let frame = Captured {
-            buffer,
-            media,
-            bytes,
-            sequence: unit.unwrap_or(announced.frame_id),
-            frame_id: announced.frame_id,
-            timestamp_ns: announced.timestamp_ns,
-            arrived,
-            session,
-        };
-        let Pushed { dropped, orphaned } = self.shared.queue.push(frame, session, limit);
-        self.shared.stats.add(Count::Dropped, dropped);
-        if orphaned {
-            self.copier.lose(0);
-            self.note_undecodable("those before it had to go for it");
-        }
-    }
-
-    fn note_undecodable(&self, why: &str) {
-        if let Some(total) = self.shared.stats.note(Count::Undecodable) {
-            gst::info!(CAT, "{}: frame dropped: {why} ({total} so far)", self.name);
-        }
-    }
-
-    /// A producer may have a plane on some frames only, or get it later: it is waited for, and the wait is told.
-    fn note_absent(&mut self, plane: PlaneKind) {
-        let plane = plane_name(plane);
-        if let Some(total) = self.shared.stats.note(Count::WithoutPlane) {
-            gst::info!(CAT, "{}: frame without {plane} plane ({total} so far)", self.name);
-        }
-        self.absent = self.absent.saturating_add(1);
-        if self.absent == ABSENT_MAX
-            && !std::mem::replace(&mut self.absence_told, true)
-            && let Some(element) = self.element.upgrade()
-        {
-            gst::element_warning!(
-                element,
-                gst::ResourceError::NotFound,
-                ("the producer's frames have no {plane} plane; waiting for one that has")
-            );
+    /// The ingest thread: takes its turn whenever there is something left to take.
+    fn run(&self) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            let (more, again_at) = {
+                let mut follower = lock(&self.follower);
+                (self.follow(&mut follower), follower.subscriber.look_again_at())
+            };
+            if self.shared.queue.has_frames() {
+                self.create.waker().wake();
+            }
+            if more {
+                continue;
+            }
+            if let Err(error) = self.behind.wait(Some(again_at.saturating_duration_since(Instant::now()))) {
+                self.fail(Failure::waiting(error));
+            }
         }
     }
 
-    fn count(&self, error: &SnapshotError) {
-        let (count, level) = match error {
-            _ if error.is_torn() => (Count::Torn, gst::DebugLevel::Debug),
-            SnapshotError::Learning => (Count::Late, gst::DebugLevel::Debug),
-            SnapshotError::Late { allowed, .. } if allowed.is_zero() => (Count::Late, gst::DebugLevel::Warning),
-            SnapshotError::NeverWaited => (Count::Late, gst::DebugLevel::Warning),
-            SnapshotError::Late { .. } => (Count::Late, gst::DebugLevel::Info),
-            SnapshotError::Unavailable { .. } => (Count::Unavailable, gst::DebugLevel::Warning),
-            _ => (Count::Invalid, gst::DebugLevel::Warning),
-        };
-        if let Some(total) = self.shared.stats.note(count) {
-            gst::log_with_level!(CAT, level, "{}: frame dropped: {error} ({total} so far)", self.name);
+    /// Deals with what came, and gives whether there is more to take.
+    fn follow(&self, follower: &mut Follower) -> bool {
+        if self.is_over.load(Ordering::Relaxed) {
+            return false;
         }
+        self.guarded(|| follower.follow())
+    }
+
+    /// Ends the following when this fails or panics.
+    fn guarded(&self, follow: impl FnOnce() -> Result<bool, Failure>) -> bool {
+        let followed = catch_unwind(AssertUnwindSafe(follow));
+        let followed = followed.unwrap_or_else(|_| Err(Failure::Ingest("following the producer panicked".to_owned())));
+        followed.unwrap_or_else(|why| {
+            self.fail(why);
+            false
+        })
+    }
+
+    fn fail(&self, why: Failure) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.shared.queue.fail(why);
+        self.create.waker().wake();
+        self.behind.waker().wake();
     }
 }
 
-impl Shared {
-    /// A buffer for a picture: from downstream's pool when that is for this picture and has one to give.
-    fn buffer(&self, picture: &Picture) -> Result<gst::Buffer, SnapshotError> {
-        let pool = lock(&self.pool).clone();
-        if let Some((_, pool)) = pool.filter(|(agreed, _)| agreed == picture) {
-            let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
-            if let Ok(buffer) = pool.acquire_buffer(Some(&params)) {
-                return Ok(buffer);
-            }
-        }
-        // The first frame of a picture, or a pool that is being replaced or that downstream holds all buffers of.
-        let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
-        gst::Buffer::with_size(info.size()).map_err(|_| unusable("no memory for a frame"))
+#[cfg(test)]
+mod tests {
+    use gst::prelude::*;
+
+    use super::*;
+
+    /// Follows a producer that does not come.
+    fn waiting(playing: bool) -> Ingest {
+        gst::init().unwrap();
+        let address = Address::new("nobody", "inproc://nobody", None).unwrap();
+        let element = gst::Pipeline::new().upcast::<gst::Element>();
+        let planes = PlaneSettings::default();
+        let ingest = Ingest::start(&address, Coherence::Metadata, 1, planes, Arc::default(), &element).unwrap();
+        ingest.set_playing(playing);
+        ingest
+    }
+
+    /// What a wait gives, when something is done while it lasts or right before.
+    fn popped(ingest: &Ingest, timeout: Option<Duration>, meanwhile: impl FnOnce()) -> Popped<Captured> {
+        thread::scope(|scope| {
+            let (starting, started) = std::sync::mpsc::channel();
+            let waiter = scope.spawn(move || {
+                starting.send(()).unwrap();
+                ingest.pop(timeout)
+            });
+            started.recv().unwrap();
+            thread::yield_now();
+            meanwhile();
+            waiter.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn flushing_ends_a_wait() {
+        let ingest = waiting(true);
+        assert!(matches!(popped(&ingest, None, || ingest.set_flushing(true)), Popped::Flushing));
+        assert!(matches!(ingest.pop(None), Popped::Flushing), "until it is taken back");
+        ingest.set_flushing(false);
+        assert!(matches!(ingest.pop(Some(Duration::from_millis(1))), Popped::TimedOut));
+    }
+
+    #[test]
+    fn the_end_ends_a_wait() {
+        let ingest = waiting(true);
+        assert!(matches!(popped(&ingest, None, || ingest.end()), Popped::Failed(Failure::Left)));
+    }
+
+    #[test]
+    fn no_wait_times_out_while_paused() {
+        let ingest = waiting(false);
+        let popped = popped(&ingest, Some(Duration::ZERO), || ingest.end());
+        assert!(matches!(popped, Popped::Failed(Failure::Left)));
+    }
+
+    #[test]
+    fn a_panic_is_told_as_a_failure_and_ends_the_following() {
+        let ingest = waiting(true);
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let caught = ingest.turns.guarded(|| panic!("in the middle of a frame"));
+        std::panic::set_hook(hook);
+        assert!(!caught);
+        let Popped::Failed(Failure::Ingest(why)) = ingest.pop(None) else { panic!("not told") };
+        assert!(why.contains("panicked"), "{why}");
     }
 }

@@ -1,5 +1,6 @@
 //! `cvmmapsrc`: live video from a cv-mmap producer.
 
+mod allocation;
 mod attached;
 mod body;
 mod cadence;
@@ -7,9 +8,11 @@ mod control;
 mod copy;
 mod depth;
 mod encoded;
+mod follower;
 mod frame_queue;
 mod imp;
 mod ingest;
+mod latency;
 mod link;
 mod media;
 mod plane;

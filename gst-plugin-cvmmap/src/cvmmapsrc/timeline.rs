@@ -3,9 +3,13 @@
 //! A timestamp near the wall clock is a Unix time: its age now, taken off the running time now, is the running time of
 //! the capture. Any other timestamp counts in the producer's own domain (media time, a boot clock): there the first
 //! frame is taken to have been captured when it arrived, and the rest follow by the difference, moved earlier when a
-//! frame arrives sooner than that: it cannot have been captured after it arrived.
+//! frame arrives sooner than that: it cannot have been captured after it arrived. When none of the last frames arrived near
+//! its time, the clock is slower than real time, and the rest are moved later.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use super::TimestampMode;
 
@@ -15,6 +19,10 @@ const OLDEST: Duration = Duration::from_secs(10);
 const NEWEST: Duration = Duration::from_millis(50);
 /// A frame that seems older than this in the producer's own domain means that its clock jumped.
 const STALE: Duration = Duration::from_secs(2);
+/// Frames that are looked back on: so many are not late one after the other by chance.
+const RECENT: usize = 16;
+/// How long after its time even the earliest of them may arrive in the producer's own domain.
+const LATE: Duration = Duration::from_millis(20);
 /// A frame that seems older than the one before by this much means that the source jumped.
 const JUMP: Duration = Duration::from_millis(200);
 
@@ -68,6 +76,8 @@ fn unix_now() -> i64 {
 pub(super) struct Timeline {
     /// Running time less timestamp in the producer's own domain.
     anchor: Option<i64>,
+    /// What the anchor would be by each of the last frames, since it was made.
+    recent: VecDeque<i64>,
     last_pts: u64,
     last_timestamp: i64,
     /// The source starts over; its timestamps may jump backwards, if they have not yet.
@@ -100,8 +110,13 @@ impl Timeline {
             // A timestamp that goes back is of a source that started over.
             let goes_on = timestamp >= self.last_timestamp;
             let anchor = match self.anchor {
-                Some(anchor) if goes_on && (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => anchor,
-                _ => arrival_anchor,
+                Some(anchor) if goes_on && (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => {
+                    anchor.max(self.latest_anchor(arrival_anchor))
+                }
+                _ => {
+                    self.recent.clear();
+                    arrival_anchor
+                }
             };
             self.anchor = Some(anchor);
             anchor.saturating_add(timestamp)
@@ -112,6 +127,16 @@ impl Timeline {
         self.last_timestamp = timestamp;
         self.last_pts = u64::try_from(captured).unwrap_or(0).max(self.last_pts);
         self.last_pts
+    }
+
+    /// The latest anchor by which one of the last frames arrived near its time, once there are enough of them.
+    fn latest_anchor(&mut self, arrival_anchor: i64) -> i64 {
+        self.recent.push_back(arrival_anchor);
+        if self.recent.len() <= RECENT {
+            return i64::MIN;
+        }
+        self.recent.pop_front();
+        self.recent.iter().min().map_or(i64::MIN, |earliest| earliest.saturating_sub(nanos(LATE)))
     }
 
     fn unix_capture(&mut self, timestamp: i64, arrived: i64, age: i64) -> i64 {
@@ -171,6 +196,37 @@ mod tests {
         timeline.pts(AUTO, 0, now(100, 0));
         assert_eq!(timeline.pts(AUTO, 33_000_000, now(120, 0)), 120_000_000);
         assert_eq!(timeline.pts(AUTO, 66_000_000, now(160, 0)), 153_000_000);
+    }
+
+    #[test]
+    fn media_time_keeps_its_distances_when_frames_are_held_up() {
+        let mut timeline = Timeline::default();
+        timeline.pts(AUTO, 0, now(100, 0));
+        for frame in 1..200 {
+            // Up to 15 ms late, and now and then a second.
+            let late = if frame % 10 == 0 { 1_000 } else { frame * 7 % 16 };
+            let pts = timeline.pts(AUTO, (frame * 33 * MS) as u64, now(100 + frame * 33 + late, 0));
+            assert_eq!(pts as i64, (100 + frame * 33) * MS);
+        }
+    }
+
+    #[test]
+    fn media_time_that_is_slower_than_real_time_does_not_fall_behind() {
+        // Real time for each 40 ms of media time, and how far behind a frame may be in the end.
+        for (interval, behind) in [(41, 40), (44, 100), (80, 700)] {
+            let mut timeline = Timeline::default();
+            let mut last = 0;
+            for frame in 0..1_000 {
+                let arrived = 100 + frame * interval;
+                let pts = timeline.pts(AUTO, (frame * 40 * MS) as u64, now(arrived, 0)) as i64;
+                let lag = arrived * MS - pts;
+                assert!((0..behind * MS).contains(&lag), "{interval}: frame {frame} is {lag} ns behind");
+                if frame > 100 {
+                    assert_eq!(pts - last, interval * MS, "{interval}: frame {frame}");
+                }
+                last = pts;
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod place;
 pub mod planes;
 pub mod player;
 pub mod producer;
+pub mod threads;
 
 use std::{
     sync::Once,

@@ -6,7 +6,7 @@ mod sink;
 mod writer;
 
 pub use sink::{McapSink, Rotate};
-pub use writer::{BODY_ENCODING, Compression, Topics, Writer};
+pub use writer::{BODY_ENCODING, BUNDLE_TOPIC, Camera, Compression, Topics, Writer};
 
 use super::depth::DepthCoding;
 

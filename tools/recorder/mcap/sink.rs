@@ -1,6 +1,7 @@
 //! A recording in MCAP files, one after the other when it rotates.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{BufWriter, Seek as _},
     path::PathBuf,
@@ -11,7 +12,7 @@ use std::{
 use mcap::McapError;
 
 use super::{
-    Settings, Writer,
+    Camera, Settings, Writer,
     schema::{foxglove::CompressedVideo, timestamp},
 };
 use crate::recorder::{
@@ -22,6 +23,9 @@ use crate::recorder::{
     place::{NewFile, Place},
     recording::{FLUSH_INTERVAL, Sink},
 };
+
+/// The only one of a live recording.
+const CAMERA: usize = 0;
 
 /// When the next file is begun, at the first keyframe after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +90,8 @@ impl McapSink {
         let path = new.path();
         self.account.note(|status| status.path = Some(path.clone()));
         let begun = new.file().try_clone().map_err(McapError::Io).and_then(|file| {
-            let mut writer =
-                Writer::new(BufWriter::new(file), self.settings.compression, self.settings.topics.clone())?;
+            let camera = Camera::new(self.settings.topics.clone(), BTreeMap::new());
+            let mut writer = Writer::new(BufWriter::new(file), self.settings.compression, vec![camera])?;
             writer.flush()?;
             Ok(writer)
         });
@@ -186,8 +190,8 @@ impl Sink for McapSink {
         // Depth first: a reader that takes messages in their order has it when its picture comes.
         let written = depth
             .as_ref()
-            .map_or(Ok(()), |depth| open.writer.depth(time, depth))
-            .and_then(|()| open.writer.video(time, &unit));
+            .map_or(Ok(()), |depth| open.writer.depth(CAMERA, time, depth))
+            .and_then(|()| open.writer.video(CAMERA, time, &unit));
         written.map_err(|error| failed(path, error))?;
         open.first.get_or_insert(time);
         self.account.note(|status| {
@@ -206,7 +210,7 @@ impl Sink for McapSink {
             return Ok(());
         };
         let time = if parsed.timestamp_ns == 0 { parsed.sdk_timestamp_ns } else { parsed.timestamp_ns };
-        open.writer.body(time, packet).map_err(|error| failed(open.new.path(), error))?;
+        open.writer.body(CAMERA, time, packet).map_err(|error| failed(open.new.path(), error))?;
         self.account.note(|status| status.body += 1);
         open.flush_if_due()
     }

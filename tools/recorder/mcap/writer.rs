@@ -9,11 +9,13 @@ use mcap::{McapResult, WriteOptions, records::MessageHeader};
 use prost::Message;
 
 use super::schema::{
-    CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, PROTOBUF, Schema,
-    cvmmap_streamer::DepthMap,
-    foxglove::{CameraCalibration, CompressedVideo},
+    BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
+    cvmmap_streamer::{BundleManifest, DepthMap},
+    foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
 };
 
+/// Which messages belong together. Not a camera's.
+pub const BUNDLE_TOPIC: &str = "/bundle";
 /// Message encoding of body-tracking packets. They have no schema.
 pub const BODY_ENCODING: &str = "cvmmap.body_tracking.v1";
 /// What the body channel says of its packets.
@@ -38,7 +40,7 @@ pub enum Compression {
     None,
 }
 
-/// What the channels are called.
+/// What the channels of a camera are called.
 #[derive(Clone, Debug)]
 pub struct Topics {
     /// Access units.
@@ -49,13 +51,24 @@ pub struct Topics {
     pub body: String,
     /// Intrinsics.
     pub calibration: String,
+    /// Intrinsics of depth pictures of another size.
+    pub depth_calibration: String,
+    /// Where the camera was.
+    pub pose: String,
 }
 
 impl Topics {
     /// The topics of one camera: `/LABEL/video` and so on.
     pub fn of(label: &str) -> Self {
         let topic = |leaf| format!("/{label}/{leaf}");
-        Self { video: topic("video"), depth: topic("depth"), body: topic("body"), calibration: topic("calibration") }
+        Self {
+            video: topic("video"),
+            depth: topic("depth"),
+            body: topic("body"),
+            calibration: topic("calibration"),
+            depth_calibration: topic("depth_calibration"),
+            pose: topic("pose"),
+        }
     }
 
     /// Whether they can be told apart.
@@ -63,8 +76,8 @@ impl Topics {
     /// # Errors
     /// A sentence that says what to do.
     pub fn check(&self) -> Result<(), &'static str> {
-        let Self { video, depth, body, calibration } = self;
-        let names = [video, depth, body, calibration];
+        let Self { video, depth, body, calibration, depth_calibration, pose } = self;
+        let names = [video, depth, body, calibration, depth_calibration, pose];
         let is_repeated = |at: usize| names[..at].contains(&names[at]);
         if (1..names.len()).any(is_repeated) { Err("two MCAP topics have one name; give each its own") } else { Ok(()) }
     }
@@ -73,14 +86,42 @@ impl Topics {
 /// Writes one file.
 pub struct Writer<W: Write + Seek> {
     file: mcap::Writer<W>,
+    cameras: Vec<Camera>,
+    bundle: Option<Channel>,
+}
+
+/// A camera of the file, with the channels that messages have gone to.
+#[derive(Debug)]
+pub struct Camera {
     topics: Topics,
+    /// What its video's channel says of it.
+    about: BTreeMap<String, String>,
     video: Option<Channel>,
     depth: Option<Channel>,
     body: Option<Channel>,
     calibration: Option<Channel>,
+    depth_calibration: Option<Channel>,
+    pose: Option<Channel>,
+}
+
+impl Camera {
+    /// A camera with these channels.
+    pub fn new(topics: Topics, about: BTreeMap<String, String>) -> Self {
+        Self {
+            topics,
+            about,
+            video: None,
+            depth: None,
+            body: None,
+            calibration: None,
+            depth_calibration: None,
+            pose: None,
+        }
+    }
 }
 
 /// A channel that messages have gone to.
+#[derive(Debug)]
 struct Channel {
     id: u16,
     /// Messages so far.
@@ -89,16 +130,17 @@ struct Channel {
 
 impl<W: Write + Seek> std::fmt::Debug for Writer<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("topics", &self.topics).finish_non_exhaustive()
+        f.debug_struct("Writer").field("cameras", &self.cameras).finish_non_exhaustive()
     }
 }
 
+/// Cameras are told by their place in the list that the file was begun with.
 impl<W: Write + Seek> Writer<W> {
-    /// Begins a file.
+    /// Begins a file of these cameras.
     ///
     /// # Errors
     /// What the file's system says.
-    pub fn new(file: W, compression: Compression, topics: Topics) -> McapResult<Self> {
+    pub fn new(file: W, compression: Compression, cameras: Vec<Camera>) -> McapResult<Self> {
         let (compression, level) = match compression {
             Compression::Zstd => (Some(mcap::Compression::Zstd), ZSTD_LEVEL),
             Compression::Lz4 => (Some(mcap::Compression::Lz4), 0),
@@ -114,48 +156,85 @@ impl<W: Write + Seek> Writer<W> {
             // A chunk is written when it is whole: what a killed process leaves ends between two.
             .disable_seeking(true)
             .create(file)?;
-        Ok(Self { file, topics, video: None, depth: None, body: None, calibration: None })
+        Ok(Self { file, cameras, bundle: None })
     }
 
     /// Adds an access unit.
     ///
     /// # Errors
     /// What the file's system says.
-    pub fn video(&mut self, timestamp_ns: u64, unit: &CompressedVideo) -> McapResult<()> {
-        let Self { file, topics, video, .. } = self;
-        put_message(file, video, &topics.video, COMPRESSED_VIDEO, &[], timestamp_ns, unit)
+    pub fn video(&mut self, camera: usize, timestamp_ns: u64, unit: &CompressedVideo) -> McapResult<()> {
+        let Camera { topics, about, video, .. } = &mut self.cameras[camera];
+        put_message(&mut self.file, video, &topics.video, COMPRESSED_VIDEO, about, timestamp_ns, unit)
     }
 
     /// Adds a depth picture.
     ///
     /// # Errors
     /// What the file's system says.
-    pub fn depth(&mut self, timestamp_ns: u64, picture: &DepthMap) -> McapResult<()> {
-        let Self { file, topics, depth, .. } = self;
-        put_message(file, depth, &topics.depth, DEPTH_MAP, &DEPTH_METADATA, timestamp_ns, picture)
+    pub fn depth(&mut self, camera: usize, timestamp_ns: u64, picture: &DepthMap) -> McapResult<()> {
+        let Camera { topics, depth, .. } = &mut self.cameras[camera];
+        let about = metadata(&DEPTH_METADATA);
+        put_message(&mut self.file, depth, &topics.depth, DEPTH_MAP, &about, timestamp_ns, picture)
     }
 
     /// Adds the intrinsics.
     ///
     /// # Errors
     /// What the file's system says.
-    pub fn calibration(&mut self, timestamp_ns: u64, intrinsics: &CameraCalibration) -> McapResult<()> {
-        let Self { file, topics, calibration, .. } = self;
-        put_message(file, calibration, &topics.calibration, CAMERA_CALIBRATION, &[], timestamp_ns, intrinsics)
+    pub fn calibration(&mut self, camera: usize, timestamp_ns: u64, intrinsics: &CameraCalibration) -> McapResult<()> {
+        let Camera { topics, calibration, .. } = &mut self.cameras[camera];
+        let about = BTreeMap::new();
+        let topic = &topics.calibration;
+        put_message(&mut self.file, calibration, topic, CAMERA_CALIBRATION, &about, timestamp_ns, intrinsics)
+    }
+
+    /// Adds the intrinsics of depth pictures, which have another size than the camera's.
+    ///
+    /// # Errors
+    /// What the file's system says.
+    pub fn depth_calibration(
+        &mut self,
+        camera: usize,
+        timestamp_ns: u64,
+        intrinsics: &CameraCalibration,
+    ) -> McapResult<()> {
+        let Camera { topics, depth_calibration, .. } = &mut self.cameras[camera];
+        let about = BTreeMap::new();
+        let topic = &topics.depth_calibration;
+        put_message(&mut self.file, depth_calibration, topic, CAMERA_CALIBRATION, &about, timestamp_ns, intrinsics)
+    }
+
+    /// Adds where the camera was.
+    ///
+    /// # Errors
+    /// What the file's system says.
+    pub fn pose(&mut self, camera: usize, timestamp_ns: u64, place: &PoseInFrame) -> McapResult<()> {
+        let Camera { topics, pose, .. } = &mut self.cameras[camera];
+        put_message(&mut self.file, pose, &topics.pose, POSE_IN_FRAME, &BTreeMap::new(), timestamp_ns, place)
     }
 
     /// Adds a body-tracking packet, as it is.
     ///
     /// # Errors
     /// What the file's system says.
-    pub fn body(&mut self, timestamp_ns: u64, packet: &[u8]) -> McapResult<()> {
-        let Self { file, topics, body, .. } = self;
+    pub fn body(&mut self, camera: usize, timestamp_ns: u64, packet: &[u8]) -> McapResult<()> {
+        let Camera { topics, body, .. } = &mut self.cameras[camera];
         if body.is_none() {
             // Schema 0 is none. Source: MCAP specification, Channel.
-            let id = file.add_channel(0, &topics.body, BODY_ENCODING, &metadata(&BODY_METADATA))?;
+            let id = self.file.add_channel(0, &topics.body, BODY_ENCODING, &metadata(&BODY_METADATA))?;
             *body = Some(Channel { id, sequence: 0 });
         }
-        put(file, body, timestamp_ns, packet)
+        put(&mut self.file, body, timestamp_ns, packet)
+    }
+
+    /// Adds which of the cameras' messages belong together.
+    ///
+    /// # Errors
+    /// What the file's system says.
+    pub fn bundle(&mut self, timestamp_ns: u64, manifest: &BundleManifest) -> McapResult<()> {
+        let Self { file, bundle, .. } = self;
+        put_message(file, bundle, BUNDLE_TOPIC, BUNDLE_MANIFEST, &BTreeMap::new(), timestamp_ns, manifest)
     }
 
     /// Writes out the chunk that is begun.
@@ -185,13 +264,13 @@ fn put_message<W: Write + Seek>(
     channel: &mut Option<Channel>,
     topic: &str,
     schema: Schema,
-    about: &[(&str, &str)],
+    about: &BTreeMap<String, String>,
     timestamp_ns: u64,
     message: &impl Message,
 ) -> McapResult<()> {
     if channel.is_none() {
         let schema = file.add_schema(schema.name, PROTOBUF, schema.descriptors)?;
-        let id = file.add_channel(schema, topic, PROTOBUF, &metadata(about))?;
+        let id = file.add_channel(schema, topic, PROTOBUF, about)?;
         *channel = Some(Channel { id, sequence: 0 });
     }
     put(file, channel, timestamp_ns, &message.encode_to_vec())

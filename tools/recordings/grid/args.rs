@@ -1,12 +1,12 @@
 //! The command line of `zed_svo_grid_to_mp4`, and the recordings that it names.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
 
 use crate::{
     common::{cli::VERSION, failure::Failure},
-    recordings::{encoder::Encoding, open::Reading},
+    recordings::{encoder::Encoding, open::Reading, segment},
 };
 
 /// More are no help to anybody.
@@ -66,7 +66,10 @@ impl Args {
     /// [`Failure::Configuration`] when there are none, or too many.
     pub fn files(&self) -> Result<(Vec<PathBuf>, PathBuf), Failure> {
         let (inputs, beside) = match &self.segment_dir {
-            Some(directory) => (segment(directory)?, Some(grid_of(directory)?)),
+            Some(directory) => {
+                let cameras = segment::recordings(directory)?;
+                (cameras.into_iter().map(|(_, path)| path).collect(), Some(segment::output(directory, "_grid.mp4")?))
+            }
             None => (self.input.clone(), None),
         };
         if inputs.len() > CAMERAS_MAX {
@@ -78,43 +81,6 @@ impl Args {
         let output = self.output.clone().or(beside).expect("--input requires --output");
         Ok((inputs, output))
     }
-}
-
-/// The recordings of a segment, by their cameras' numbers.
-fn segment(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let unusable = |why: &str| Failure::Configuration(format!("{}: {why}", directory.display()));
-    let entries = std::fs::read_dir(directory).map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
-    let mut cameras: Vec<(u32, PathBuf)> =
-        entries.flatten().filter_map(|entry| Some((camera(&entry.path())?, entry.path()))).collect();
-    cameras.sort();
-    if cameras.is_empty() {
-        return Err(unusable("there are no recordings named *_zedN.svo2 in it; name them by --input"));
-    }
-    if let Some(twice) = cameras.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(unusable(&format!(
-            "there are two recordings of zed{}; name the ones you want by --input",
-            twice[0].0
-        )));
-    }
-    Ok(cameras.into_iter().map(|(_, path)| path).collect())
-}
-
-/// `run_zed2.svo2` is of camera 2.
-fn camera(path: &Path) -> Option<u32> {
-    let extension = path.extension()?;
-    if !(extension.eq_ignore_ascii_case("svo2") || extension.eq_ignore_ascii_case("svo")) {
-        return None;
-    }
-    path.file_stem()?.to_str()?.rsplit_once("_zed")?.1.parse().ok()
-}
-
-fn grid_of(directory: &Path) -> Result<PathBuf, Failure> {
-    let whole = directory
-        .canonicalize()
-        .map_err(|error| Failure::Configuration(format!("{}: it cannot be used: {error}", directory.display())))?;
-    let mut name = whole.file_name().unwrap_or_default().to_owned();
-    name.push("_grid.mp4");
-    Ok(directory.join(name))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

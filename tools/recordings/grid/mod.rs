@@ -3,7 +3,6 @@
 mod args;
 mod canvas;
 mod label;
-mod start;
 mod tile;
 
 use std::{
@@ -19,11 +18,14 @@ use self::{args::Args, canvas::Canvas, tile::Tile};
 use super::{
     encoder::Choice,
     interrupt,
-    mp4::{Target, Trouble, Writer},
+    line::Trouble,
+    mp4::Writer,
     open,
     progress::{Progress, say},
     provenance::Provenance,
     source::{Clock, Losses, Recording},
+    start,
+    target::Target,
     wanted::Wanted,
 };
 use crate::common::{cli, failure::Failure};
@@ -143,6 +145,7 @@ fn convert(
         clock: plan.clock.name().to_owned(),
         first_frame: *plan.ranges[0].start(),
         rectified: rectified.flatten(),
+        intrinsics: None,
         camera_serial: None,
         provider: facts.provider.to_owned(),
     }

@@ -9,27 +9,35 @@ mod payload;
 mod robustness;
 mod stored;
 mod strips;
-mod walk;
 
-use std::{fs::File, ops::RangeInclusive, sync::Arc};
+use std::{fs::File, ops::RangeInclusive, os::unix::fs::FileExt as _, sync::Arc};
 
 use gst_video::{VideoFormat, VideoInfo};
 
 use self::{
-    index::{Index, Unreadable},
+    index::Index,
     payload::{Compression, Payload},
     stored::{Reader, Stored},
-    walk::Walk,
 };
 use super::{
     decoder::Decoder,
-    interrupt,
+    entries, interrupt,
     picture::{self, Picture},
     source::{Clock, Facts, Losses, Recording},
+    walk::{MAGIC, Walk},
 };
 use crate::common::failure::Failure;
 
-pub use walk::MAGIC;
+pub use index::{Unreadable, is_picture};
+
+/// What a file tells of its pictures, for who reads them otherwise. None when it is damaged, or no SVO2 file.
+pub fn whole(file: File) -> Option<Facts> {
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == MAGIC)?;
+    let read = Svo2::open(file).ok()?;
+    let damage = read.index.damage;
+    (!damage.cut && damage.bytes == 0 && read.index.entries.iter().all(|entry| entry.whole)).then_some(read.facts)
+}
 
 /// An SVO2 file.
 #[derive(Debug)]
@@ -55,11 +63,6 @@ impl Svo2 {
     /// When there is nothing in it that could be shown.
     pub fn open(file: File) -> Result<Self, Unreadable> {
         let index = Index::read(Walk::new(file.try_clone()?)?)?;
-        let mut timestamps: Vec<_> = index.entries.iter().map(|entry| entry.timestamp).collect();
-        let begin = index.entries.iter().position(|entry| entry.whole).unwrap_or_default();
-        let first = timestamps[begin];
-        // Nobody knows when what is damaged before it was taken.
-        timestamps[..begin].fill(first);
         let facts = Facts {
             provider: "svo2",
             compression: match index.compression {
@@ -70,8 +73,8 @@ impl Svo2 {
             serial: serial(&index.topic).map(str::to_owned),
             rectified: Some(false),
             intrinsics: None,
-            clock: Clock::of(first),
-            timestamps,
+            clock: Clock::of(entries::epoch(&index.entries)),
+            timestamps: entries::timestamps(&index.entries),
         };
         Ok(Self { file, index: Arc::new(index), facts, range: 0..=0, shown: 0, at_work: None })
     }
@@ -80,38 +83,23 @@ impl Svo2 {
         let range = self.range.clone();
         let read = |range| {
             let reader = self.file.try_clone().and_then(|file| Reader::new(file, Arc::clone(&self.index), range));
-            reader.map_err(|error| unreadable(&error))
+            reader.map_err(|error| entries::unreadable(&error))
         };
         let media_type = match self.index.compression {
             Compression::JpegStrips => return Ok(Work::Strips(read(range)?)),
             Compression::H264 => "video/x-h264",
             Compression::H265 => "video/x-h265",
         };
-        // What a picture refers to begins at a keyframe, or at the first picture where there are none.
-        let entries = &self.index.entries;
-        let begin = (0..=*range.start()).rev().find(|&at| entries[at].keyframe && entries[at].whole).unwrap_or(0);
+        let begin = entries::decoding_begin(&self.index.entries, *range.start());
         let mut reader = read(begin..=*range.end())?;
-        let epoch = self.epoch();
+        let epoch = entries::epoch(&self.index.entries);
         let caps =
             gst::Caps::builder(media_type).field("stream-format", "byte-stream").field("alignment", "au").build();
         let decoder = Decoder::fed(&caps, move || {
-            let stored = reader.next().map_err(|error| unreadable(&error))?;
+            let stored = reader.next().map_err(|error| entries::unreadable(&error))?;
             Ok(stored.and_then(|stored| access_unit(stored, epoch)))
         })?;
         Ok(Work::Stream(decoder))
-    }
-
-    /// What the decoder's timestamps count from: the first picture that can be shown.
-    fn epoch(&self) -> u64 {
-        self.index.entries.iter().find(|entry| entry.whole).map_or(0, |entry| entry.timestamp)
-    }
-
-    /// The number of a decoded picture, when it is of the range.
-    fn number(&self, timestamp: u64) -> Option<usize> {
-        let entries = &self.index.entries;
-        let at = entries.partition_point(|entry| entry.timestamp < timestamp);
-        let is_it = entries.get(at).is_some_and(|entry| entry.whole && entry.timestamp == timestamp);
-        (is_it && self.range.contains(&at)).then_some(at)
     }
 }
 
@@ -128,7 +116,7 @@ impl Recording for Svo2 {
     }
 
     fn next(&mut self) -> Result<Option<Picture>, Failure> {
-        let epoch = self.epoch();
+        let epoch = entries::epoch(&self.index.entries);
         loop {
             let (timestamp, buffer, info) = match &mut self.at_work {
                 None => return Ok(None),
@@ -153,7 +141,7 @@ impl Recording for Svo2 {
                 }
                 Some(Work::Strips(reader)) => {
                     interrupt::check()?;
-                    let Some(stored) = reader.next().map_err(|error| unreadable(&error))? else {
+                    let Some(stored) = reader.next().map_err(|error| entries::unreadable(&error))? else {
                         return Ok(None);
                     };
                     let Some((buffer, info)) = yuyv(&stored) else {
@@ -162,7 +150,7 @@ impl Recording for Svo2 {
                     (stored.entry.timestamp, buffer, info)
                 }
             };
-            if let Some(index) = self.number(timestamp) {
+            if let Some(index) = entries::number(&self.index.entries, &self.range, timestamp) {
                 self.shown += 1;
                 let corrupted = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
                 let concealed = corrupted || self.index.entries[index].guessed;
@@ -172,21 +160,8 @@ impl Recording for Svo2 {
     }
 
     fn losses(&self) -> Losses {
-        let entries = &self.index.entries[self.range.clone()];
-        let damaged = entries.iter().filter(|entry| !entry.whole).count();
-        let runs = entries.chunk_by(|one, next| one.whole == next.whole).filter(|run| !run[0].whole).count();
-        Losses {
-            damaged,
-            runs,
-            undecoded: (entries.len() - damaged).saturating_sub(self.shown),
-            unreadable_bytes: self.index.damage.bytes,
-            cut: self.index.damage.cut,
-        }
+        entries::losses(&self.index.entries, &self.range, self.shown, self.index.damage)
     }
-}
-
-fn unreadable(error: &std::io::Error) -> Failure {
-    Failure::Configuration(format!("the recording cannot be read on: {error}"))
 }
 
 /// `Camera_SN123/side_by_side` is of the camera 123.

@@ -3,10 +3,10 @@
 use std::{fs::File, io, ops::RangeInclusive, sync::Arc};
 
 use super::{
-    index::{self, Entry, Index},
+    index::{self, Index},
     payload::{self, Payload},
-    walk::Walk,
 };
+use crate::recordings::{entries::Entry, walk::Walk};
 
 /// Reads what can be shown of a range of pictures.
 #[derive(Debug)]

@@ -16,13 +16,13 @@ Examples:
   Its first 90 pictures, smaller and sooner:
     zed_svo_to_mp4 --input run.svo2 --output begin.mp4 --preset fast --quality 28 --end-frame 89
 
-Read without the ZED SDK, pictures are as the lens drew them: not rectified, unlike those of the SDK. The file's
-metadata say so.
+Read without the ZED SDK, pictures are as the lens drew them: not rectified, unlike those of the SDK (--provider sdk), unless
+--calibration names the camera's factory calibration. The file's metadata say which.
 
 Exit codes: 0 success, 1 wrong arguments, 2 an input or output that cannot be used, 4 no picture could be decoded,
 5 the pipeline cannot start or broke (missing encoder, full disk), 130 interrupted.";
 
-/// Makes an MP4 file of the left camera's pictures of a ZED recording (SVO2).
+/// Makes an MP4 file of the left camera's pictures of a ZED recording (SVO2), or of one camera of an MCAP recording.
 ///
 /// Every picture keeps its own timestamp, so the frame rate varies as the camera's did. The file gets its name when it
 /// is whole; interrupted, it leaves nothing behind.
@@ -40,9 +40,9 @@ pub struct Args {
     pub overwrite: bool,
     #[command(flatten)]
     pub reading: Reading,
-    /// First picture, counted from 0 as the camera's
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub start_frame: usize,
+    /// First picture, counted from 0 as the camera's [default: 0]
+    #[arg(long, value_name = "N")]
+    pub start_frame: Option<usize>,
     /// Last picture, which is included [default: the recording's last]
     #[arg(long, value_name = "N")]
     pub end_frame: Option<usize>,

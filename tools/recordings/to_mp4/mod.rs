@@ -9,11 +9,14 @@ use self::{args::Args, summary::Summary};
 use super::{
     encoder::Choice,
     interrupt,
-    mp4::{Target, Trouble, Writer},
+    line::Trouble,
+    mp4::Writer,
     open,
     progress::{Progress, say},
     provenance::Provenance,
-    source::{Clock, Facts, Recording},
+    range,
+    source::{Clock, Recording},
+    target::Target,
     wanted::Wanted,
 };
 use crate::common::{cli, failure::Failure};
@@ -37,53 +40,14 @@ pub fn run() -> Result<(), Failure> {
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
     interrupt::listen();
     let mut recording = open::open(&args.input, &args.reading, &Wanted::default())?;
-    let range = range(&args, recording.facts())?;
-    describe(recording.facts());
+    let frames = recording.facts().frames();
+    let range = range::chosen(PROGRAM, "picture", frames, args.start_frame, args.end_frame)?;
+    say(PROGRAM, &recording.facts().sentence());
     let encoding = args.encoding;
     let summary =
         encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), &args, range.clone(), choice, &target))?;
     summary.print(args.json);
     Ok(())
-}
-
-/// The pictures that are asked for.
-fn range(args: &Args, facts: &Facts) -> Result<RangeInclusive<usize>, Failure> {
-    if args.end_frame.is_some_and(|end| end < args.start_frame) {
-        return Err(Failure::Usage("--end-frame is before --start-frame".to_owned()));
-    }
-    let last = facts.frames() - 1;
-    if args.start_frame > last {
-        return Err(Failure::Configuration(format!(
-            "--start-frame {} is behind the recording's last picture, {last}",
-            args.start_frame
-        )));
-    }
-    let end = args.end_frame.unwrap_or(last);
-    if end > last {
-        say(PROGRAM, &format!("the recording ends with picture {last}, before --end-frame {end}"));
-    }
-    Ok(args.start_frame..=end.min(last))
-}
-
-fn describe(facts: &Facts) {
-    let camera = facts.serial.as_ref().map_or(String::new(), |serial| format!(" of camera {serial}"));
-    say(
-        PROGRAM,
-        &format!(
-            "{} pictures{camera}, {}, read by {}, {}",
-            facts.frames(),
-            facts.compression,
-            facts.provider,
-            match facts.rectified {
-                Some(true) => "rectified",
-                Some(false) => "not rectified (as the lens drew them)",
-                None => "rectified or not, nobody says",
-            }
-        ),
-    );
-    if facts.clock == Clock::Boot {
-        say(PROGRAM, "its timestamps are of a clock that began at a boot: when it was taken is not known");
-    }
 }
 
 fn convert(

@@ -15,7 +15,7 @@ use crate::{
     common::failure::Failure,
     recorder::{
         mcap::{
-            BODY_ENCODING,
+            BODY_ENCODING, BUNDLE_TOPIC,
             reader::{Messages, ReadError, check_magic, summary},
             schema::{
                 BUNDLE_MANIFEST, PROTOBUF, Schema,
@@ -31,7 +31,7 @@ use crate::{
     },
     rgbd::{
         decoder::codec_of,
-        recording::{BUNDLE_TOPIC, Layout, Leaf, unreadable},
+        recording::{Layout, Leaf, unreadable},
     },
 };
 

@@ -166,11 +166,12 @@ const X265: Candidate = Candidate {
             ("tune", "zerolatency".into()),
             ("speed-preset", "ultrafast".into()),
             ("key-int-max", gop.to_string()),
+            // x264enc tells where colour lies by its caps; x265enc has to be told: in the middle of four pixels.
             (
                 "option-string",
                 format!(
                     "bframes={b_frames}:b-adapt=0:rc-lookahead={lookahead}:min-keyint={gop}:scenecut=0:open-gop=0:\
-                     repeat-headers=1:info=0"
+                     repeat-headers=1:info=0:chromaloc=1"
                 ),
             ),
         ]

@@ -15,6 +15,9 @@ use crate::{
 
 /// Seconds that a socket may stay silent. Longer than what [`super::Publisher`] allows, so that it decides.
 const SOCKET_TIMEOUT: u32 = 30;
+/// Bytes of a message in one piece, as FFmpeg has it, which every server knows. With rtmp2sink's 128 a picture is hundreds of
+/// pieces, each of which costs both ends time, and nothing else is sent that a long message would hold up.
+const CHUNK_SIZE: u32 = 60_000;
 
 /// A pipeline that publishes.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ impl Connection {
         sink.set_property("sync", false);
         sink.set_property("async", false);
         sink.set_property("timeout", SOCKET_TIMEOUT);
+        sink.set_property("chunk-size", CHUNK_SIZE);
 
         let pipeline = gst::Pipeline::new();
         elements::add_chain(&pipeline, &[&muxer, &sink])?;

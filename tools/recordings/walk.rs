@@ -5,7 +5,7 @@
 //! read ends early.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read as _},
     os::unix::fs::FileExt as _,
@@ -23,6 +23,8 @@ const FRAME: usize = 9;
 const CHUNK_MAX: u64 = 512 << 20;
 /// Fixed part of a chunk's header, and the longest name of a compression.
 const CHUNK_HEADER_MAX: usize = 8 + 8 + 8 + 4 + 4 + 4 + 8;
+/// The longest schema describes a few messages.
+const DECLARATION_MAX: u64 = 1 << 20;
 /// What is looked through at once for the next chunk.
 const WINDOW: usize = 1 << 20;
 
@@ -35,14 +37,27 @@ pub struct Damage {
     pub cut: bool,
 }
 
+/// What a channel's messages are.
+#[derive(Debug)]
+pub struct Channel {
+    pub topic: String,
+    /// Name of their schema; empty when there is none.
+    pub schema: String,
+    pub encoding: String,
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// A message, and whether what it holds can be believed.
 #[derive(Debug)]
 pub struct Message<'a> {
-    pub topic: Arc<str>,
+    pub channel: Arc<Channel>,
+    pub sequence: u32,
     pub log_time: u64,
     pub data: &'a [u8],
     /// Its chunk does not have the checksum that it was written with.
     pub suspect: bool,
+    /// Grows whenever something before it could not be read, or not be believed.
+    pub harm: u64,
 }
 
 /// Reads a file from its beginning to its end.
@@ -51,11 +66,14 @@ pub struct Walk {
     file: File,
     length: u64,
     position: u64,
-    channels: HashMap<u16, Arc<str>>,
+    schemas: HashMap<u16, String>,
+    channels: HashMap<u16, Arc<Channel>>,
     /// Records at hand: of a chunk, or a single one.
     records: Vec<u8>,
     at: usize,
     suspect: bool,
+    /// Chunks that were suspect so far.
+    suspects: u64,
     damage: Damage,
 }
 
@@ -70,10 +88,12 @@ impl Walk {
             file,
             length,
             position: MAGIC.len() as u64,
+            schemas: HashMap::new(),
             channels: HashMap::new(),
             records: Vec::new(),
             at: 0,
             suspect: false,
+            suspects: 0,
             damage: Damage::default(),
         };
         walk.read_summary()?;
@@ -90,31 +110,51 @@ impl Walk {
     /// # Errors
     /// When the file cannot be read.
     pub fn next(&mut self) -> io::Result<Option<Message<'_>>> {
-        let (topic, log_time, data) = loop {
+        let (channel, header, data) = loop {
             if let Some((opcode, body)) = self.next_at_hand() {
-                match (opcode, mcap::parse_record(opcode, &self.records[body.clone()])) {
-                    (op::CHANNEL, Ok(Record::Channel(channel))) => {
-                        // The summary has no checksum of its own that a cut file could be held to.
-                        if !self.suspect || !self.channels.contains_key(&channel.id) {
-                            self.channels.insert(channel.id, channel.topic.into());
-                        }
-                    }
-                    (op::MESSAGE, Ok(Record::Message { header, data })) => {
-                        if let Some(topic) = self.channels.get(&header.channel_id) {
-                            break (Arc::clone(topic), header.log_time, body.end - data.len()..body.end);
+                match mcap::parse_record(opcode, &self.records[body.clone()]) {
+                    Ok(Record::Message { header, data }) => {
+                        if let Some(channel) = self.channels.get(&header.channel_id) {
+                            break (Arc::clone(channel), header, body.end - data.len()..body.end);
                         }
                         self.damage.bytes += body.len() as u64;
                     }
+                    Ok(Record::Schema { header, .. }) => self.learn_schema(header.id, header.name),
+                    Ok(Record::Channel(channel)) => self.learn_channel(channel),
                     _ => self.damage.bytes += body.len() as u64,
                 }
             } else if !self.read_on()? {
                 return Ok(None);
             }
         };
-        Ok(Some(Message { topic, log_time, data: &self.records[data], suspect: self.suspect }))
+        let mcap::records::MessageHeader { sequence, log_time, .. } = header;
+        Ok(Some(Message {
+            channel,
+            sequence,
+            log_time,
+            data: &self.records[data],
+            suspect: self.suspect,
+            harm: self.damage.bytes + self.suspects,
+        }))
     }
 
-    /// The next channel or message in memory: its opcode, and where it is.
+    // The summary has no checksum of its own that a cut file could be held to.
+    fn learn_schema(&mut self, id: u16, name: String) {
+        if !self.suspect || !self.schemas.contains_key(&id) {
+            self.schemas.insert(id, name);
+        }
+    }
+
+    fn learn_channel(&mut self, channel: mcap::records::Channel) {
+        if self.suspect && self.channels.contains_key(&channel.id) {
+            return;
+        }
+        let mcap::records::Channel { id, schema_id, topic, message_encoding: encoding, metadata } = channel;
+        let schema = self.schemas.get(&schema_id).cloned().unwrap_or_default();
+        self.channels.insert(id, Arc::new(Channel { topic, schema, encoding, metadata }));
+    }
+
+    /// The next schema, channel or message in memory: its opcode, and where it is.
     fn next_at_hand(&mut self) -> Option<(u8, std::ops::Range<usize>)> {
         loop {
             let rest = &self.records[self.at..];
@@ -127,7 +167,7 @@ impl Walk {
                 return self.give_up();
             }
             self.at = end;
-            if matches!(opcode, op::CHANNEL | op::MESSAGE) {
+            if matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
                 return Some((opcode, begin..end));
             }
         }
@@ -155,7 +195,7 @@ impl Walk {
                 Some(header) => self.read_chunk(&header, length.min(remaining - FRAME as u64)).map(|()| true),
                 None => self.look_for_chunk(),
             },
-            op::CHANNEL | op::MESSAGE if length <= CHUNK_MAX && length <= remaining - FRAME as u64 => {
+            op::SCHEMA | op::CHANNEL | op::MESSAGE if length <= CHUNK_MAX && length <= remaining - FRAME as u64 => {
                 self.records = read_exactly(&self.file, self.position, FRAME + length as usize)?;
                 self.begin_records(false, self.records.len() as u64);
                 Ok(true)
@@ -164,9 +204,7 @@ impl Walk {
             op::MESSAGE_INDEX if u32_at(&head, FRAME + 2).map(|entries| u64::from(entries) + 6) != Some(length) => {
                 self.look_for_chunk()
             }
-            op::HEADER | op::SCHEMA | op::MESSAGE_INDEX | op::ATTACHMENT | op::METADATA
-                if length <= remaining - FRAME as u64 =>
-            {
+            op::HEADER | op::MESSAGE_INDEX | op::ATTACHMENT | op::METADATA if length <= remaining - FRAME as u64 => {
                 self.position += FRAME as u64 + length;
                 Ok(true)
             }
@@ -177,6 +215,7 @@ impl Walk {
     fn begin_records(&mut self, suspect: bool, length_in_file: u64) {
         self.at = 0;
         self.suspect = suspect;
+        self.suspects += u64::from(suspect);
         self.position += length_in_file;
     }
 
@@ -202,6 +241,9 @@ impl Walk {
             && records.len() as u64 == size
             && (header.uncompressed_crc == 0 || crc32fast::hash(&records) == header.uncompressed_crc);
         self.damage.cut |= cut;
+        if !cut {
+            self.damage.bytes += size.saturating_sub(records.len() as u64);
+        }
         self.records = records;
         // The records in front of a cut are as they were written.
         self.begin_records(!whole && !cut, FRAME as u64 + held);
@@ -251,11 +293,12 @@ impl Walk {
             let Some((opcode, length)) = frame(&head).filter(|(_, length)| *length <= begin - at) else {
                 break;
             };
-            // The longest is a few lines of text.
-            if opcode == op::CHANNEL && length <= 1 << 16 {
+            if matches!(opcode, op::SCHEMA | op::CHANNEL) && length <= DECLARATION_MAX {
                 let body = read_exactly(&self.file, at + FRAME as u64, length as usize)?;
-                if let Ok(Record::Channel(channel)) = mcap::parse_record(opcode, &body) {
-                    self.channels.insert(channel.id, channel.topic.into());
+                match mcap::parse_record(opcode, &body) {
+                    Ok(Record::Schema { header, .. }) => self.learn_schema(header.id, header.name),
+                    Ok(Record::Channel(channel)) => self.learn_channel(channel),
+                    _ => {}
                 }
             }
             at += FRAME as u64 + length;

@@ -1,0 +1,117 @@
+//! Waiting for what comes to a socket, without having it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll},
+    io::Errno,
+};
+
+const SOCKET: u64 = 0;
+const WAKER: u64 = 1;
+
+/// A place at which one thread waits for what comes to a [`Subscriber`](crate::Subscriber), which other threads may have
+/// meanwhile.
+///
+/// What comes wakes one lookout: the first one made at which a thread waits. So of two threads that share a subscriber,
+/// one at each of two lookouts, the second is left alone for as long as the first is there, and no announcement finds
+/// nobody waiting while one of them does nothing else. On kernels that do not keep this order both may be woken.
+#[derive(Debug)]
+pub struct Lookout {
+    epoll: OwnedFd,
+    waker: Waker,
+}
+
+/// Wakes a [`Lookout`], and who waits in [`Subscriber::wait`](crate::Subscriber::wait), from any thread, without waiting.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<OwnedFd>);
+
+/// What ended a wait at a [`Lookout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Something came. Nobody else may have been told: it has to be [taken](crate::Subscriber::take_newest).
+    Change,
+    /// [`Waker::wake`] was called.
+    Woken,
+    /// Nothing came in time, or a signal ended the wait.
+    Nothing,
+}
+
+impl Lookout {
+    /// A lookout behind those that this socket has.
+    pub(crate) fn new(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let waker = Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
+        // Exclusive: of those that wait for a descriptor this way the kernel wakes one, in the order in which they came.
+        let exclusive = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
+        epoll::add(&epoll, socket, epoll::EventData::new_u64(SOCKET), exclusive)?;
+        epoll::add(&epoll, &waker.0, epoll::EventData::new_u64(WAKER), epoll::EventFlags::IN)?;
+        Ok(Self { epoll, waker })
+    }
+
+    /// What ends a wait early.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Waits as long as `longest` says, in whole milliseconds, or for ever.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait(&self, longest: Option<Duration>) -> io::Result<Seen> {
+        let longest = longest.map(timespec);
+        let mut events =
+            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(WAKER) }; 2];
+        let count = match epoll::wait(&self.epoll, &mut events, longest.as_ref()) {
+            Err(Errno::INTR) => 0,
+            other => other?,
+        };
+        let came = |what: u64| events[..count].iter().any(|event| event.data.u64() == what);
+        // The other one is told by the next wait.
+        if came(SOCKET) {
+            return Ok(Seen::Change);
+        }
+        if came(WAKER) {
+            self.waker.drain();
+            return Ok(Seen::Woken);
+        }
+        Ok(Seen::Nothing)
+    }
+
+    /// Waits to be woken, and leaves what comes to those behind.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn stand_aside(&self, longest: Option<Duration>) -> io::Result<Seen> {
+        let longest = longest.map(timespec);
+        match poll(&mut [PollFd::new(&self.waker.0, PollFlags::IN)], longest.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => Ok(Seen::Nothing),
+            Ok(_) => {
+                self.waker.drain();
+                Ok(Seen::Woken)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 })
+}
+
+impl Waker {
+    /// Ends the wait that is under way, or the next one.
+    pub fn wake(&self) {
+        // Fails only when the counter is full, and then the wait ends anyway.
+        let _ = rustix::io::write(self.0.as_fd(), &1u64.to_ne_bytes());
+    }
+
+    fn drain(&self) {
+        let _ = rustix::io::read(self.0.as_fd(), &mut [0; 8]);
+    }
+}

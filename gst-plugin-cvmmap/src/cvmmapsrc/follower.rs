@@ -1,0 +1,284 @@
+//! Follows a producer: takes its announcements, copies the announced frames, queues them. Whoever has it goes on where
+//! the last one stopped.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
+use gst::{glib, prelude::*};
+
+use super::{
+    attached::plane_name,
+    copy::{Copied, Copier, Outcome, unusable},
+    frame_queue::{FrameQueue, Limit, Pushed, Queued, Session},
+    imp::CAT,
+    media::Media,
+    plane::PlaneSettings,
+    sequence::Step,
+    stats::{Count, Stats},
+};
+use crate::{lock::lock, picture::Picture};
+
+/// Access units that may wait for downstream: two seconds at 30 a second, for a decoder needs every one. The memory
+/// includes that of attached planes.
+const UNITS_MAX: Limit = Limit { frames: 60, bytes: 256 << 20 };
+/// Frames in a row without the wanted plane after which the application is told.
+const ABSENT_MAX: u32 = 30;
+
+/// A frame of the producer, copied.
+pub(super) struct Captured {
+    pub(super) buffer: gst::Buffer,
+    pub(super) media: Media,
+    /// Memory of the buffer and of what is attached to it.
+    bytes: usize,
+    /// Consecutive for consecutive frames: the frame id, or the number of an access unit.
+    pub(super) sequence: u32,
+    pub(super) frame_id: u32,
+    /// The producer's capture time, nanoseconds.
+    pub(super) timestamp_ns: u64,
+    /// When the announcement was received.
+    pub(super) arrived: Instant,
+    /// The stretch of playing that it was captured in.
+    pub(super) session: Session,
+}
+
+impl Queued for Captured {
+    fn stands_alone(&self) -> bool {
+        !self.buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Why no frame comes any more.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// The producer's pictures cannot be shown.
+    Picture(String),
+    /// The producer has left, and that is the end.
+    Left,
+    /// The producer cannot be followed any more.
+    Ingest(String),
+}
+
+impl Failure {
+    pub(super) fn waiting(error: io::Error) -> Self {
+        Self::Ingest(format!("waiting for frames: {error}"))
+    }
+}
+
+/// What the follower and the element share.
+pub(super) struct Shared {
+    pub(super) queue: FrameQueue<Captured, Failure>,
+    /// Where buffers come from, once downstream has agreed to a picture.
+    pub(super) pool: Mutex<Option<(Picture, gst::BufferPool)>>,
+    stats: Arc<Stats>,
+}
+
+impl Shared {
+    pub(super) fn new(stats: Arc<Stats>) -> Self {
+        Self { queue: FrameQueue::new(), pool: Mutex::new(None), stats }
+    }
+
+    /// A buffer for a picture: from downstream's pool when that is for this picture and has one to give.
+    fn buffer(&self, picture: &Picture) -> Result<gst::Buffer, SnapshotError> {
+        let pool = lock(&self.pool).clone();
+        if let Some((_, pool)) = pool.filter(|(agreed, _)| agreed == picture) {
+            let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
+            if let Ok(buffer) = pool.acquire_buffer(Some(&params)) {
+                return Ok(buffer);
+            }
+        }
+        // The first frame of a picture, or a pool that is being replaced or that downstream holds all buffers of.
+        let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
+        gst::Buffer::with_size(info.size()).map_err(|_| unusable("no memory for a frame"))
+    }
+}
+
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+    pub(super) subscriber: Subscriber,
+    reader: SnapshotReader,
+    copier: Copier,
+    /// Pictures that may wait for downstream.
+    pictures_max: Limit,
+    /// The last announcement that was acted on.
+    last: Option<SyncMessage>,
+    /// Whether its frame could not be copied.
+    last_failed: bool,
+    /// The session that it came in.
+    session: Option<Session>,
+    /// Frames in a row without the wanted plane.
+    absent: u32,
+    absence_told: bool,
+    element: glib::WeakRef<gst::Element>,
+    /// Name of the element, for the log.
+    name: String,
+}
+
+impl Follower {
+    /// Connects to the producer.
+    pub(super) fn start(
+        address: &Address,
+        coherence: Coherence,
+        queue_size: u32,
+        planes: PlaneSettings,
+        shared: Arc<Shared>,
+        element: &gst::Element,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            shared,
+            subscriber: Subscriber::connect(address)?,
+            reader: SnapshotReader::new(address, coherence),
+            copier: Copier::new(planes),
+            pictures_max: Limit { frames: queue_size as usize, bytes: usize::MAX },
+            last: None,
+            last_failed: false,
+            session: None,
+            absent: 0,
+            absence_told: false,
+            element: element.downgrade(),
+            name: element.name().to_string(),
+        })
+    }
+
+    /// Deals with the newest announcement, if one came, and gives whether there is more to take.
+    pub(super) fn follow(&mut self) -> Result<bool, Failure> {
+        match self.subscriber.take_newest().map_err(Failure::waiting)? {
+            None => return Ok(false),
+            Some(Event::Frame(announced)) => self.take(&announced)?,
+            Some(Event::Foreign(foreign)) => {
+                if let Some(total) = self.shared.stats.note(Count::Foreign) {
+                    gst::warning!(CAT, "{}: {foreign}; ignored ({total} so far)", self.name);
+                }
+            }
+            // What a wait ends with.
+            Some(Event::TimedOut | Event::Woken) => {}
+        }
+        Ok(!self.subscriber.is_caught_up().map_err(Failure::waiting)?)
+    }
+
+    /// Copies an announced frame and queues it, or counts why not.
+    fn take(&mut self, announced: &SyncMessage) -> Result<(), Failure> {
+        let arrival = self.subscriber.arrival();
+        let Some(session) = self.shared.queue.session() else {
+            self.last = None;
+            self.reader.observe(announced, arrival);
+            return Ok(());
+        };
+        let stats = Arc::clone(&self.shared.stats);
+        stats.add(Count::Announced, 1);
+        if self.session.replace(session) != Some(session) {
+            self.copier.lose(1);
+        }
+        if let Some(last) = self.last.replace(*announced) {
+            match Step::between(last.frame_id, announced.frame_id) {
+                Step::Next => {}
+                // A frame whose copy failed is tried again.
+                Step::Same if *announced == last && self.last_failed => {}
+                Step::Same if *announced == last => {
+                    stats.add(Count::Repeated, 1);
+                    return Ok(());
+                }
+                Step::Lost(lost) => {
+                    stats.add(Count::Skipped, lost.into());
+                    self.copier.lose(lost);
+                }
+                Step::Same | Step::Restart => {
+                    stats.add(Count::Restarts, 1);
+                    self.copier.lose(1);
+                    gst::info!(CAT, "{}: frame {} after {}", self.name, announced.frame_id, last.frame_id);
+                }
+            }
+        }
+        let outcome = self.reader.begin(announced, arrival);
+        let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, |picture| self.shared.buffer(picture)));
+        self.last_failed = outcome.is_err();
+        if !matches!(outcome, Ok(Outcome::Absent(_))) {
+            self.absent = 0;
+        }
+        match outcome {
+            Ok(Outcome::Copied(copied)) => {
+                stats.add(Count::Received, 1);
+                self.queue(copied, announced, arrival.at, session);
+            }
+            Ok(Outcome::Absent(plane)) => self.note_absent(plane),
+            Ok(Outcome::Undecodable) => {
+                self.copier.lose(1);
+                self.note_undecodable("its access unit needs one that was lost, or that came before");
+            }
+            Ok(Outcome::Refused(why)) => return Err(Failure::Picture(why)),
+            Err(error) => {
+                self.copier.lose(1);
+                self.count(&error);
+            }
+        }
+        Ok(())
+    }
+
+    fn queue(&mut self, copied: Copied, announced: &SyncMessage, arrived: Instant, session: Session) {
+        let Copied { buffer, media, unit, bytes } = copied;
+        let limit = if unit.is_some() { UNITS_MAX } else { self.pictures_max };
+        let frame = Captured {
+            buffer,
+            media,
+            bytes,
+            sequence: unit.unwrap_or(announced.frame_id),
+            frame_id: announced.frame_id,
+            timestamp_ns: announced.timestamp_ns,
+            arrived,
+            session,
+        };
+        let Pushed { dropped, orphaned } = self.shared.queue.push(frame, session, limit);
+        self.shared.stats.add(Count::Dropped, dropped);
+        if orphaned {
+            self.copier.lose(0);
+            self.note_undecodable("those before it had to go for it");
+        }
+    }
+
+    fn note_undecodable(&self, why: &str) {
+        if let Some(total) = self.shared.stats.note(Count::Undecodable) {
+            gst::info!(CAT, "{}: frame dropped: {why} ({total} so far)", self.name);
+        }
+    }
+
+    /// A producer may have a plane on some frames only, or get it later: it is waited for, and the wait is told.
+    fn note_absent(&mut self, plane: PlaneKind) {
+        let plane = plane_name(plane);
+        if let Some(total) = self.shared.stats.note(Count::WithoutPlane) {
+            gst::info!(CAT, "{}: frame without {plane} plane ({total} so far)", self.name);
+        }
+        self.absent = self.absent.saturating_add(1);
+        if self.absent == ABSENT_MAX
+            && !std::mem::replace(&mut self.absence_told, true)
+            && let Some(element) = self.element.upgrade()
+        {
+            gst::element_warning!(
+                element,
+                gst::ResourceError::NotFound,
+                ("the producer's frames have no {plane} plane; waiting for one that has")
+            );
+        }
+    }
+
+    fn count(&self, error: &SnapshotError) {
+        let (count, level) = match error {
+            _ if error.is_torn() => (Count::Torn, gst::DebugLevel::Debug),
+            SnapshotError::Learning => (Count::Late, gst::DebugLevel::Debug),
+            SnapshotError::Late { allowed, .. } if allowed.is_zero() => (Count::Late, gst::DebugLevel::Warning),
+            SnapshotError::NeverWaited => (Count::Late, gst::DebugLevel::Warning),
+            SnapshotError::Late { .. } => (Count::Late, gst::DebugLevel::Info),
+            SnapshotError::Unavailable { .. } => (Count::Unavailable, gst::DebugLevel::Warning),
+            _ => (Count::Invalid, gst::DebugLevel::Warning),
+        };
+        if let Some(total) = self.shared.stats.note(count) {
+            gst::log_with_level!(CAT, level, "{}: frame dropped: {error} ({total} so far)", self.name);
+        }
+    }
+}

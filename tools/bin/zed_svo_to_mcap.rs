@@ -1,0 +1,9 @@
+//! `zed_svo_to_mcap`: ZED recordings, of one camera or of several, as an MCAP file.
+
+use std::process::ExitCode;
+
+use cvmmap_tools::{common::failure, recordings::to_mcap};
+
+fn main() -> ExitCode {
+    failure::exit_with("zed_svo_to_mcap", to_mcap::run())
+}
