@@ -6,6 +6,7 @@ pub mod ctl;
 pub mod recorder;
 pub mod recordings;
 pub mod replay;
+pub mod rgbd;
 pub mod simulator;
 pub mod streamer;
 pub mod testers;

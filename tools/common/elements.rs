@@ -35,7 +35,9 @@ pub fn missing(factory: &str) -> Failure {
     let package = match factory {
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "x265enc" | "h264parse" | "h265parse" | "rtmp2sink" => "gstreamer1.0-plugins-bad",
-        "rtph264pay" | "rtph265pay" | "udpsink" | "flvmux" | "videobox" | "mp4mux" => "gstreamer1.0-plugins-good",
+        "rtph264pay" | "rtph265pay" | "udpsink" | "flvmux" | "videobox" | "mp4mux" | "pngenc" => {
+            "gstreamer1.0-plugins-good"
+        }
         "avdec_h264" | "avdec_h265" => "gstreamer1.0-libav",
         _ => "gstreamer1.0-plugins-base",
     };

@@ -4,4 +4,5 @@ pub mod cli;
 pub mod elements;
 pub mod failure;
 pub mod nats;
+pub mod png;
 pub mod running_time;

@@ -101,7 +101,7 @@ impl DepthPlane {
 }
 
 /// Rounded to the nearest, halves up; 0, "no measurement", for what is none or does not fit.
-fn whole_millimetres(depth: f64) -> u16 {
+pub fn whole_millimetres(depth: f64) -> u16 {
     let rounded = depth + 0.5;
     // False for NaN.
     if rounded < 65536.0 { rounded as u16 } else { 0 }

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use cvmmap::Codec;
-
 use crate::recorder::mcap::{
     reader::{Entry, ReadError, Reader},
     schema::{cvmmap_streamer::DepthMap, foxglove::CompressedVideo},
@@ -27,11 +25,6 @@ pub struct Recorded {
     pub bodies: Vec<Vec<u8>>,
     /// Packets before it that were too many without a frame.
     pub bodies_dropped: u64,
-}
-
-/// The codec of an access unit; what cannot be decoded either way counts as H.265.
-pub fn codec_of(video: &CompressedVideo) -> Codec {
-    if video.format == "h264" { Codec::H264 } else { Codec::H265 }
 }
 
 /// Frames of a recording, in the order of their access units.

@@ -2,25 +2,24 @@
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read, Seek, SeekFrom},
+    io::{Cursor, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use cvmmap::nats::proto::source_flags;
-use mcap::{
-    McapError, Summary,
-    records::op,
-    sans_io::summary_reader::{SummaryReadEvent, SummaryReader, SummaryReaderOptions},
-};
+use mcap::{Summary, records::op};
 
-use super::frames::{Frames, codec_of};
-use crate::recorder::{
-    annex_b,
-    mcap::{
-        Topics,
-        reader::{Entry, RECORD_MAX, ReadError, Reader},
+use super::frames::Frames;
+use crate::{
+    recorder::{
+        annex_b,
+        mcap::{
+            Topics,
+            reader::{Entry, ReadError, Reader, summary},
+        },
     },
+    rgbd::decoder::codec_of,
 };
 
 /// Where the frames of a recording are.
@@ -176,34 +175,6 @@ impl Index {
 struct Unit {
     timestamp_ns: u64,
     is_keyframe: bool,
-}
-
-/// The summary at a file's end; none of a file that was not finished.
-fn summary(path: &Path) -> Result<Option<Summary>, ReadError> {
-    let mut file = File::open(path)?;
-    let options =
-        SummaryReaderOptions::default().with_file_size(file.metadata()?.len()).with_record_length_limit(RECORD_MAX);
-    let mut reader = SummaryReader::new_with_options(options);
-    while let Some(event) = reader.next_event() {
-        match event {
-            Ok(SummaryReadEvent::ReadRequest(wanted)) => {
-                let read = loop {
-                    match file.read(reader.insert(wanted)) {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        read => break read?,
-                    }
-                };
-                reader.notify_read(read);
-            }
-            Ok(SummaryReadEvent::SeekRequest(to)) => {
-                let at = file.seek(to)?;
-                reader.notify_seeked(at);
-            }
-            Err(McapError::UnexpectedEof | McapError::BadMagic) => return Ok(None),
-            Err(error) => return Err(ReadError::Mcap(error)),
-        }
-    }
-    Ok(reader.finish())
 }
 
 /// Schemas and channels as records. Source: MCAP specification, "Schema (op=0x03)" and "Channel (op=0x04)".

@@ -1,8 +1,6 @@
 //! `mcap_replay`: a recording as a producer.
 
 mod args;
-mod decoder;
-mod depth;
 mod frames;
 mod index;
 mod link;

@@ -13,9 +13,7 @@ use cvmmap::{
 use serde::Serialize;
 
 use super::{
-    decoder::{Decoder, Picture},
-    depth::Depth,
-    frames::{Frames, Recorded, codec_of},
+    frames::{Frames, Recorded},
     index::Landing,
     link::{Link, Order, Seek},
     pace::Pace,
@@ -28,6 +26,10 @@ use crate::{
             Topics,
             reader::{ReadError, Reader},
         },
+    },
+    rgbd::{
+        decoder::{Decoder, Picture, codec_of},
+        depth::Depth,
     },
 };
 

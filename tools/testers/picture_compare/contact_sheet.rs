@@ -1,12 +1,14 @@
 //! Pairs of pictures side by side, for people to look at.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use gst::prelude::*;
 use gst_video::prelude::*;
 
-use super::decode::{Picture, make};
-use crate::common::failure::Failure;
+use super::decode::Picture;
+use crate::common::{
+    failure::Failure,
+    png::{self, Pixels},
+};
 
 /// Pairs on a sheet.
 const COLUMNS: usize = 6;
@@ -77,49 +79,13 @@ pub fn write(path: &Path, pairs: &[(Tile, Tile)]) -> Result<(), Failure> {
     };
     let width = pairs.len() * (first.width + GAP) + GAP;
     let height = 2 * (first.height + GAP) + GAP;
-    let info = gst_video::VideoInfo::builder(
-        gst_video::VideoFormat::Rgb,
-        u32::try_from(width).map_err(|error| failed(&error))?,
-        u32::try_from(height).map_err(|error| failed(&error))?,
-    )
-    .fps(gst::Fraction::new(1, 1))
-    .build()
-    .map_err(|error| failed(&error))?;
-    let stride = info.stride()[0].unsigned_abs() as usize;
-    let mut canvas = vec![BACKGROUND; info.size()];
+    let mut canvas = vec![BACKGROUND; width * height * BYTES];
     for (column, (above, below)) in pairs.iter().enumerate() {
         let left = GAP + column * (first.width + GAP);
-        draw(&mut canvas, stride, above, left, GAP);
-        draw(&mut canvas, stride, below, left, 2 * GAP + first.height);
+        draw(&mut canvas, width * BYTES, above, left, GAP);
+        draw(&mut canvas, width * BYTES, below, left, 2 * GAP + first.height);
     }
-
-    let caps = info.to_caps().map_err(|error| failed(&error))?;
-    let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
-    let encode = make("pngenc")?;
-    encode.set_property("snapshot", true);
-    let sink = make("filesink")?;
-    sink.set_property("location", path);
-    let pipeline = gst::Pipeline::new();
-    let elements = [source.upcast_ref(), &encode, &sink];
-    pipeline.add_many(elements).map_err(|error| failed(&error))?;
-    gst::Element::link_many(elements).map_err(|error| failed(&error))?;
-    let mut buffer = gst::Buffer::from_mut_slice(canvas);
-    if let Some(buffer) = buffer.get_mut() {
-        buffer.set_pts(gst::ClockTime::ZERO);
-    }
-    // What goes wrong is on the bus, with more words.
-    let _ = pipeline.set_state(gst::State::Playing);
-    let _ = source.push_buffer(buffer);
-    let _ = source.end_of_stream();
-    let message = pipeline
-        .bus()
-        .and_then(|bus| bus.timed_pop_filtered(CONVERSION, &[gst::MessageType::Eos, gst::MessageType::Error]));
-    let _ = pipeline.set_state(gst::State::Null);
-    match message.as_ref().map(|message| message.view()) {
-        Some(gst::MessageView::Eos(_)) => Ok(()),
-        Some(gst::MessageView::Error(error)) => Err(failed(&error.error())),
-        _ => Err(failed(&"the encoder did not end")),
-    }
+    fs::write(path, png::encode(width, height, Pixels::Rgb(&canvas))?).map_err(|error| failed(&error))
 }
 
 /// Tiles of one size fit the canvas that was made for them.

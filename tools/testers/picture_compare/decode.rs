@@ -165,7 +165,7 @@ fn picture(sample: gst::Sample) -> Option<Picture> {
     (luma.len() == width as usize * height as usize).then_some(Picture { sample, width, height, luma })
 }
 
-pub fn make(factory: &str) -> Result<gst::Element, Failure> {
+fn make(factory: &str) -> Result<gst::Element, Failure> {
     gst::ElementFactory::make(factory)
         .build()
         .map_err(|_| Failure::Pipeline(format!("there is no GStreamer element {factory}")))

@@ -1,11 +1,20 @@
 //! The picture of each access unit, by GStreamer.
 
+use cvmmap::Codec;
 use gst_video::prelude::*;
 
-use crate::common::{elements, failure::Failure};
+use crate::{
+    common::{elements, failure::Failure},
+    recorder::mcap::schema::foxglove::CompressedVideo,
+};
 
 /// A decoder that takes longer than this for a picture gives none.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// The codec of an access unit; what cannot be decoded either way counts as H.265.
+pub fn codec_of(video: &CompressedVideo) -> Codec {
+    if video.format == "h264" { Codec::H264 } else { Codec::H265 }
+}
 
 /// A decoded picture in BGR.
 #[derive(Debug)]
@@ -38,7 +47,7 @@ impl Decoder {
         let (media, parser, decoder) = match format {
             "h264" => ("video/x-h264", "h264parse", "avdec_h264"),
             "h265" | "hevc" => ("video/x-h265", "h265parse", "avdec_h265"),
-            other => return Err(Failure::Protocol(format!("video of format '{other}' cannot be replayed"))),
+            other => return Err(Failure::Protocol(format!("video of format '{other}' cannot be decoded"))),
         };
         let wrong = |what| move |_| Failure::Pipeline(format!("the element '{what}' is not GStreamer's"));
         let source = elements::make("appsrc")?.downcast::<gst_app::AppSrc>().map_err(wrong("appsrc"))?;

@@ -3,6 +3,7 @@
 use cvmmap::DepthUnit;
 
 use crate::recorder::{
+    depth::whole_millimetres,
     mcap::schema::cvmmap_streamer::{
         DepthMap,
         depth_map::{DepthUnit as SourceUnit, Encoding, StorageUnit},
@@ -62,6 +63,22 @@ impl Depth {
         let data = picture.pixels.iter().flat_map(|pixel| depth(*pixel).to_le_bytes()).collect();
         Ok(Self { width: picture.width, height: picture.height, unit, data })
     }
+
+    /// Its values in metres; NaN where there is no measurement. A unit that is not told is taken for millimetres.
+    pub fn metres(&self) -> Vec<f32> {
+        let scale = if self.unit == DepthUnit::Meter { 1.0 } else { 0.001 };
+        self.values().map(|value| (f64::from(value) * scale) as f32).collect()
+    }
+
+    /// Its values in whole millimetres; 0 where there is no measurement.
+    pub fn millimetres(&self) -> Vec<u16> {
+        let scale = if self.unit == DepthUnit::Meter { 1000.0 } else { 1.0 };
+        self.values().map(|value| whole_millimetres(f64::from(value) * scale)).collect()
+    }
+
+    fn values(&self) -> impl Iterator<Item = f32> {
+        self.data.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +110,12 @@ mod tests {
         assert!(lossless(SourceUnit::Meter)[0].is_nan());
         assert_eq!(lossless(SourceUnit::Meter)[1..], [1.5, 65.535]);
         assert_eq!(lossless(SourceUnit::Millimeter)[1..], [1500.0, 65535.0]);
+        for source in [SourceUnit::Meter, SourceUnit::Millimeter, SourceUnit::Unknown] {
+            let depth =
+                Depth::of(&message(Encoding::RvlU16Lossless, StorageUnit::Millimeter, source, &picture)).unwrap();
+            assert_eq!(depth.millimetres(), picture.pixels);
+            assert_eq!(depth.metres()[1..], [1.5, 65.535]);
+        }
         let inverse = Picture { quantisation: Quantisation { a: 3000.0, b: 0.0 }, ..picture };
         let metres = message(Encoding::RvlF32, StorageUnit::Meter, SourceUnit::Meter, &inverse);
         assert_eq!(values(&metres)[1], 2.0);

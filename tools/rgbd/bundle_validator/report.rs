@@ -1,0 +1,144 @@
+//! What was found in a recording.
+
+use std::{collections::BTreeMap, io::Write as _};
+
+use serde::Serialize;
+
+use crate::rgbd::recording::Layout;
+
+/// What a recording has to keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    Finished,
+    Undamaged,
+    Summary,
+    Camera,
+    Schema,
+    Message,
+    Format,
+    ByteStream,
+    OnePicture,
+    FirstKeyframe,
+    ParameterSets,
+    TimestampsRise,
+    Depth,
+    DepthPairs,
+    Calibration,
+    DepthCalibration,
+    BundleIndex,
+    BundleMembers,
+    BundleCounts,
+    BundleTimes,
+}
+
+impl Rule {
+    /// The rule as a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Finished => "the file has its end",
+            Self::Undamaged => "the file is whole, by its checksums",
+            Self::Summary => "the summary counts the messages that are there",
+            Self::Camera => "there is a camera: a topic /LABEL/video",
+            Self::Schema => "each topic has its schema and encoding",
+            Self::Message => "each message is what its channel says",
+            Self::Format => "video is h264 or h265, and stays what it is",
+            Self::ByteStream => "access units begin with a start code",
+            Self::OnePicture => "a message of video holds one picture",
+            Self::FirstKeyframe => "the first access unit is a keyframe",
+            Self::ParameterSets => "keyframes carry their parameter sets",
+            Self::TimestampsRise => "the timestamps of a topic rise",
+            Self::Depth => "depth unpacks to its width and height",
+            Self::DepthPairs => "each picture has its depth, where there is depth",
+            Self::Calibration => "there is one calibration, with intrinsics",
+            Self::DepthCalibration => {
+                "there is one depth calibration if the depth has a size of its own, and else none"
+            }
+            Self::BundleIndex => "bundle indices are consecutive, or with the strict policy rise",
+            Self::BundleMembers => "bundles name the cameras of the recording, each once",
+            Self::BundleCounts => "a camera has as many messages as bundles in which it is present",
+            Self::BundleTimes => "messages have the times that their bundles say",
+        }
+    }
+}
+
+/// A rule that is broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    pub rule: Rule,
+    pub count: u64,
+    /// Where it is broken first, and how.
+    pub first: String,
+}
+
+/// Messages of a camera.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CameraCounts {
+    pub label: String,
+    pub video: usize,
+    pub depth: usize,
+    pub pose: usize,
+    pub body: usize,
+}
+
+/// What a recording holds, and which rules it breaks.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub file: String,
+    pub layout: Layout,
+    pub bundles: usize,
+    pub cameras: Vec<CameraCounts>,
+    pub valid: bool,
+    pub violations: Vec<Violation>,
+}
+
+impl Report {
+    /// Whether no rule is broken.
+    pub fn is_valid(&self) -> bool {
+        self.valid
+    }
+
+    /// To stdout.
+    pub fn print(&self, json: bool) {
+        let mut stdout = std::io::stdout().lock();
+        // A reader that closed its end early has seen what it wanted.
+        let _ = if json {
+            serde_json::to_writer(&mut stdout, self).map_err(Into::into).and_then(|()| writeln!(stdout))
+        } else {
+            let mut lines = vec![self.line()];
+            lines.extend(self.violations.iter().map(|Violation { rule, count, first }| {
+                format!(
+                    "  {}: broken {count} {}, first {first}",
+                    rule.sentence(),
+                    if *count == 1 { "time" } else { "times" }
+                )
+            }));
+            lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))
+        };
+    }
+
+    fn line(&self) -> String {
+        let outcome = if self.valid { "valid" } else { "breaks rules" };
+        let bundles =
+            if self.layout == Layout::Bundled { format!(", bundles={}", self.bundles) } else { String::new() };
+        let cameras = self.cameras.iter().map(|camera| {
+            let CameraCounts { label, video, depth, pose, body } = camera;
+            format!(", {label}: video={video} depth={depth} pose={pose} body={body}")
+        });
+        format!("{}: {outcome}: {}{bundles}{}", self.file, self.layout.name(), cameras.collect::<String>())
+    }
+}
+
+/// Collects what is broken.
+#[derive(Debug, Default)]
+pub struct Violations(BTreeMap<Rule, (u64, String)>);
+
+impl Violations {
+    pub fn add(&mut self, rule: Rule, place: impl FnOnce() -> String) {
+        self.0.entry(rule).or_insert_with(|| (0, place())).0 += 1;
+    }
+
+    pub fn into_list(self) -> Vec<Violation> {
+        self.0.into_iter().map(|(rule, (count, first))| Violation { rule, count, first }).collect()
+    }
+}
