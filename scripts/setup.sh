@@ -15,7 +15,11 @@ packages=(
 tests=false
 case "${1-}" in
   "") ;;
-  --tests) tests=true; packages+=(ffmpeg iproute2 nats-server openssl procps python3-venv stunnel4) ;;
+  --tests) tests=true; packages+=(
+    ffmpeg iproute2 nats-server openssl procps python3-venv stunnel4
+    # A screen for the viewer's window.
+    libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
+  ) ;;
   --bench) packages+=(valgrind) ;;
   *) say "unknown argument '$1' (known are --tests and --bench)"; exit 1 ;;
 esac

@@ -19,7 +19,8 @@ trap 'exit 130' INT TERM
 
 build_programs() {
   if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
-  cargo build --locked --quiet --profile "$profile" --package cvmmap-streamer --package gst-plugin-cvmmap --package gst-plugin-flvhevc
+  cargo build --locked --quiet --profile "$profile" --package cvmmap-streamer --package gst-plugin-cvmmap --package gst-plugin-flvhevc \
+    --lib --bin cvmmap_streamer --bin rtp_receiver_tester --bin rtmp_stub_tester --bin picture_compare
   export GST_PLUGIN_PATH=$PWD/$programs
 }
 
