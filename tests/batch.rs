@@ -160,6 +160,43 @@ fn outputs_that_are_not_whole_are_found_and_made_again() {
 }
 
 #[test]
+fn mcap_files_are_probed_by_what_their_bundles_say() {
+    let root = tempfile::tempdir().unwrap();
+    let segment = root.path().join("run");
+    for camera in ["run_zed1.svo2", "run_zed2.svo2"] {
+        recording(&segment.join(camera), 1);
+    }
+    let mcap = |flags: &[&str]| {
+        support::run(MCAP, &[&["--dataset-root", text(root.path()), "--no-depth"], &FAST[..], flags].concat())
+    };
+    mcap(&[]).expect_code(0);
+    let output = segment.join("run.mcap");
+    let report = mcap(&["--report-existing"]).expect_code(0).stdout;
+    assert!(report.ends_with("valid: 1\ninvalid: 0\nmissing: 0\n"), "{report}");
+
+    // The same file, sound in itself, without the last picture of a camera.
+    let whole = fs::read(&output).unwrap();
+    let messages: Vec<_> = mcap::MessageStream::new(&whole).unwrap().map(Result::unwrap).collect();
+    let lost = messages.iter().rposition(|message| message.channel.topic == "/zed2/video").unwrap();
+    let mut writer = mcap::Writer::new(fs::File::create(&output).unwrap()).unwrap();
+    for (at, message) in messages.iter().enumerate() {
+        if at != lost {
+            writer.write(message).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    let report = mcap(&["--report-existing"]).expect_code(4).stdout;
+    assert!(report.contains("run.mcap: its bundles have the pictures"), "{report}");
+
+    // And one that was cut off.
+    fs::write(&output, &whole[..whole.len() / 2]).unwrap();
+    mcap(&["--report-existing"]).expect_code(4);
+    let summary = mcap(&["--probe-existing", "--json"]).expect_code(0).json();
+    assert_eq!(summary["counts"]["converted"], 1, "{summary}");
+    mcap(&["--report-existing"]).expect_code(0);
+}
+
+#[test]
 fn a_signal_ends_the_converters_and_the_next_run_finishes() {
     let root = tempfile::tempdir().unwrap();
     let first = recording(&root.path().join("1.svo2"), 1).with_extension("mp4");

@@ -7,17 +7,15 @@ use std::{
     path::Path,
 };
 
-use mcap::{
-    McapError,
-    sans_io::{
-        linear_reader::LinearReaderOptions,
-        message_reader::{MessageReadEvent, MessageReader},
-    },
-};
+use prost::Message as _;
 
 use super::programs::Makes;
 use crate::{
-    recorder::mcap::reader::RECORD_MAX,
+    recorder::mcap::{
+        BUNDLE_TOPIC,
+        reader::Messages,
+        schema::cvmmap_streamer::{BundleManifest, bundle_manifest::member::Status},
+    },
     recordings::{
         interrupt,
         open::{self, Provider, Reading},
@@ -94,44 +92,36 @@ fn boxes(path: &Path) -> io::Result<Vec<[u8; 4]>> {
     Ok(boxes)
 }
 
-/// Every chunk is whole, the end is there, and every camera has pictures; bundles, where there are any, have no camera
-/// with more pictures than there are bundles.
+/// Every chunk is whole, the end is there, and every camera has pictures: with bundles, one for each in which it is present.
 fn mcap(path: &Path) -> Result<(), String> {
-    let mut file = File::open(path).map_err(|error| error.to_string())?;
-    let options = LinearReaderOptions::default().with_validate_chunk_crcs(true).with_record_length_limit(RECORD_MAX);
-    let mut messages = MessageReader::new_with_options(options);
-    let mut counts = BTreeMap::<String, u64>::new();
-    while let Some(event) = messages.next_event() {
+    let mut messages = Messages::open(path).map_err(|error| error.to_string())?;
+    let mut pictures = BTreeMap::<String, u64>::new();
+    let mut bundled: Option<BTreeMap<String, u64>> = None;
+    while let Some(message) = messages.next_message().map_err(|error| error.to_string())? {
         if interrupt::times() > 0 {
             return Err("interrupted".to_owned());
         }
-        match event {
-            Ok(MessageReadEvent::ReadRequest(wanted)) => {
-                let read = loop {
-                    match file.read(messages.insert(wanted)) {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        read => break read.map_err(|error| error.to_string())?,
-                    }
-                };
-                messages.notify_read(read);
+        let topic = &message.channel.topic;
+        if topic == BUNDLE_TOPIC {
+            let manifest = BundleManifest::decode(&*message.data).map_err(|error| format!("{topic}: {error}"))?;
+            let present = bundled.get_or_insert_default();
+            for member in manifest.members.iter().filter(|member| member.status() == Status::Present) {
+                *present.entry(format!("/{}/video", member.label)).or_default() += 1;
             }
-            Ok(MessageReadEvent::Message(message)) => {
-                *counts.entry(message.channel.topic.clone()).or_default() += 1;
-            }
-            Err(McapError::UnexpectedEof) => {
-                return Err("it has no end: it was not finished, or was cut off".to_owned());
-            }
-            Err(error) => return Err(error.to_string()),
+        } else if topic.ends_with("/video") {
+            *pictures.entry(topic.clone()).or_default() += 1;
         }
     }
-    let cameras = || counts.iter().filter(|(topic, _)| topic.ends_with("/video"));
-    if cameras().next().is_none() {
+    if messages.ended_early() {
+        return Err("it has no end: it was not finished, or was cut off".to_owned());
+    }
+    if pictures.is_empty() {
         return Err("it has no pictures".to_owned());
     }
-    if let Some(&bundles) = counts.get("/bundle")
-        && let Some((topic, pictures)) = cameras().find(|&(_, &pictures)| pictures > bundles)
-    {
-        return Err(format!("{topic} has {pictures} pictures for {bundles} bundles"));
+    match bundled {
+        Some(bundled) if bundled != pictures => {
+            Err(format!("its bundles have the pictures {bundled:?}, and there are {pictures:?}"))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

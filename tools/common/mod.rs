@@ -5,4 +5,5 @@ pub mod elements;
 pub mod failure;
 pub mod nats;
 pub mod png;
+pub mod report;
 pub mod running_time;

@@ -6,7 +6,7 @@ use cvmmap::nats::{Client, Discovered, SERVICE_PRODUCER, SERVICE_STREAMER, disco
 use serde::Serialize;
 
 use super::{args::Options, failure, output};
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, report};
 
 #[derive(Serialize)]
 struct Service {
@@ -50,7 +50,7 @@ pub fn run(client: &Client, options: &Options) -> Result<(), Failure> {
         let found = discover(client, name, options.timeout()).map_err(|error| failure(error.into()))?;
         services.extend(found.into_iter().map(|found| Service::new(kind, found)));
     }
-    output::print(&services, options.json, || {
+    report::print(&services, options.json, || {
         let rows = services.iter().map(|service| {
             let Service { kind, instance, namespace, version, backend, offers, .. } = service;
             let offers = offers.join(" ");

@@ -1,19 +1,4 @@
-//! Tables for people, JSON for programs.
-
-use std::io::{self, Write as _};
-
-use serde::Serialize;
-
-/// Prints one JSON value on a line, or the text. A reader that closed its end early has seen what it wanted.
-pub fn print(value: &impl Serialize, json: bool, text: impl FnOnce() -> String) -> bool {
-    let mut stdout = io::stdout().lock();
-    let written = if json {
-        serde_json::to_writer(&mut stdout, value).map_err(io::Error::from).and_then(|()| writeln!(stdout))
-    } else {
-        stdout.write_all(text().as_bytes())
-    };
-    written.and_then(|()| stdout.flush()).is_ok()
-}
+//! Tables for people.
 
 /// Rows under a heading, in columns.
 pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {

@@ -13,7 +13,7 @@ use super::{
     args::{Format, Options, Record, Recorder, Start},
     failure, output,
 };
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, report};
 
 #[derive(Serialize)]
 struct Status {
@@ -41,7 +41,7 @@ pub fn run(client: &Client, verb: &Record, options: &Options) -> Result<(), Fail
                 .available_recording_formats()
                 .map(|format| format.as_str_name().trim_start_matches("RECORDING_FORMAT_").to_lowercase())
                 .collect();
-            output::print(&serde_json::json!({ "can_seek": told.can_seek, "formats": formats }), options.json, || {
+            report::print(&serde_json::json!({ "can_seek": told.can_seek, "formats": formats }), options.json, || {
                 output::fields(&[("formats", formats.join(" ")), ("can seek", told.can_seek.to_string())])
             });
             Ok(())
@@ -113,7 +113,7 @@ fn tell(
         active_path: told.active_path.chars().filter(|c| !c.is_control()).collect(),
         error_message: told.error_message.chars().filter(|c| !c.is_control()).collect(),
     };
-    output::print(&status, options.json, || {
+    report::print(&status, options.json, || {
         let state = match (status.is_recording, status.is_paused, status.can_record) {
             (true, false, _) => "recording",
             (true, true, _) => "paused",

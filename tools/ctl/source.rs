@@ -13,7 +13,7 @@ use super::{
     args::{Options, Raw},
     failure, output,
 };
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, report};
 
 /// Largest request that is read from a file; a NATS server takes no more by default.
 const REQUEST_MAX: u64 = 1 << 20;
@@ -65,7 +65,7 @@ pub fn info(client: Client, target: &Target, options: &Options) -> Result<(), Fa
         current_timestamp_ns: told.current_timestamp_ns,
         current_frame_count: told.current_frame_count,
     };
-    output::print(&info, options.json, || {
+    report::print(&info, options.json, || {
         let flags = [
             ("seek", info.can_seek),
             ("loop", info.loops),
@@ -102,7 +102,7 @@ fn lower(name: &'static str, prefix: &str) -> &'static str {
 /// When it does not answer, or refuses.
 pub fn reset(client: Client, target: &Target, options: &Options) -> Result<(), Failure> {
     control(client, target).reset(options.timeout()).map_err(failure)?;
-    output::print(&serde_json::json!({ "reset": true }), options.json, || "the frame count starts over\n".to_owned());
+    report::print(&serde_json::json!({ "reset": true }), options.json, || "the frame count starts over\n".to_owned());
     Ok(())
 }
 
@@ -125,7 +125,7 @@ pub fn seek(client: Client, target: &Target, timestamp_ns: u64, options: &Option
         landed_frame_count: told.landed_frame_count,
         exact_match: told.exact_match,
     };
-    output::print(&landed, options.json, || {
+    report::print(&landed, options.json, || {
         let how = if landed.exact_match { "exactly" } else { "nearest" };
         format!("at {} ns, frame {} ({how})\n", landed.landed_timestamp_ns, landed.landed_frame_count)
     });
@@ -155,7 +155,7 @@ pub fn raw<V: ValueEnum + Send + Sync + 'static>(
     };
     let answer = control(client, &raw.producer.target).raw(path, payload, options.timeout());
     let answer = to_hex(&answer.map_err(failure)?);
-    output::print(&serde_json::json!({ "payload": answer }), options.json, || format!("{answer}\n"));
+    report::print(&serde_json::json!({ "payload": answer }), options.json, || format!("{answer}\n"));
     Ok(())
 }
 

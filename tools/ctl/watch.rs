@@ -11,11 +11,8 @@ use cvmmap::{
 };
 use serde::Serialize;
 
-use super::{
-    args::{Options, Watch},
-    output,
-};
-use crate::common::{failure::Failure, nats};
+use super::args::{Options, Watch};
+use crate::common::{failure::Failure, nats, report};
 
 /// A timestamp that is further away than this is no Unix time of now.
 const UNIX_NEAR: Duration = Duration::from_secs(60);
@@ -104,7 +101,7 @@ pub fn run(server: Option<&nats::Server>, watch: &Watch, options: &Options) -> R
         let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
         let connected = consumer.as_ref().is_some_and(|consumer| consumer.client().is_connected());
         let line = frames.line(began.elapsed(), last.as_ref(), heard, connected);
-        if !output::print(&line, options.json, || line.text()) {
+        if !report::print(&line, options.json, || line.text()) {
             break;
         }
     }

@@ -11,7 +11,11 @@ use super::{
     summary::{self, Summary},
     supervisor::Supervisor,
 };
-use crate::{common::failure::Failure, recorder::Recorders, simulator::Simulator};
+use crate::{
+    common::{failure::Failure, report},
+    recorder::Recorders,
+    simulator::Simulator,
+};
 
 /// Runs what was typed, to its end.
 ///
@@ -40,7 +44,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         simulator: simulator.as_ref().map(|simulator| summary::Simulator { published: simulator.published() }),
         stream,
     };
-    print(&summary, plan.json);
+    report::print(&summary, plan.json, || summary.to_string());
     outcome
 }
 
@@ -81,14 +85,4 @@ fn stream(
 pub(super) fn tell(line: &str) {
     // In one piece, for GStreamer writes there too; a closed stderr is no reason to stop streaming.
     let _ = std::io::stderr().write_all(format!("cvmmap_streamer: {line}\n").as_bytes());
-}
-
-fn print(summary: &Summary, json: bool) {
-    let mut stdout = std::io::stdout().lock();
-    // A reader that closed its end early has seen what it wanted.
-    let _ = if json {
-        serde_json::to_writer(&mut stdout, summary).map_err(Into::into).and_then(|()| writeln!(stdout))
-    } else {
-        write!(stdout, "{summary}")
-    };
 }

@@ -81,18 +81,18 @@ impl Job {
         commands.reverse();
         let begun = Instant::now();
         let mut peak_kib = 0;
-        let mut at_work: Vec<Child> = Vec::new();
+        let mut at_work: Vec<AtWork> = Vec::new();
         while !(commands.is_empty() && at_work.is_empty()) {
             while at_work.len() < AT_ONCE
                 && let Some(mut command) = commands.pop()
             {
                 command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-                at_work.push(command.spawn().with_context(|| format!("{command:?}"))?);
+                at_work.push(AtWork(command.spawn().with_context(|| format!("{command:?}"))?));
             }
             thread::sleep(LOOK);
             for at in (0..at_work.len()).rev() {
-                peak_kib = peak_kib.max(peak(at_work[at].id()));
-                if let Some(status) = at_work[at].try_wait()? {
+                peak_kib = peak_kib.max(peak(at_work[at].0.id()));
+                if let Some(status) = at_work[at].0.try_wait()? {
                     ensure!(status.success(), "{self} by {program:?}: {status}");
                     at_work.swap_remove(at);
                 }
@@ -102,6 +102,17 @@ impl Job {
         let sizes = fs::read_dir(&made)?.map(|file| Ok(file?.metadata()?.len())).collect::<Result<Vec<_>>>()?;
         ensure!(sizes.iter().all(|&size| size > 0) && !sizes.is_empty(), "{self} by {program:?} made nothing");
         Ok(Ran { seconds, bytes: sizes.iter().sum(), peak_kib })
+    }
+}
+
+/// A process that ends when nobody waits for it any more.
+struct AtWork(Child);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        // Both are in vain for one that has ended and was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -7,7 +7,6 @@ mod tile;
 
 use std::{
     fmt,
-    io::Write as _,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -28,7 +27,7 @@ use super::{
     target::Target,
     wanted::Wanted,
 };
-use crate::common::{cli, failure::Failure};
+use crate::common::{cli, failure::Failure, report};
 
 const PROGRAM: &str = "zed_svo_grid_to_mp4";
 /// A grid of single pictures is shown for a 30th of a second.
@@ -54,7 +53,7 @@ pub fn run() -> Result<(), Failure> {
     say(PROGRAM, &format!("{} cameras, from {} s on", inputs.len(), label::text(plan.start)));
     let summary =
         args.encoding.attempt(PROGRAM, |choice| convert(&mut recordings, &inputs, &plan, &args, choice, &target))?;
-    summary.print(args.json);
+    report::print(&summary, args.json, || summary.to_string());
     Ok(())
 }
 
@@ -223,18 +222,6 @@ struct Camera {
     shown: usize,
     #[serde(flatten)]
     losses: Losses,
-}
-
-impl Summary {
-    fn print(&self, json: bool) {
-        let mut stdout = std::io::stdout().lock();
-        // A reader that closed its end early has seen what it wanted.
-        let _ = if json {
-            serde_json::to_writer(&mut stdout, self).map_err(Into::into).and_then(|()| writeln!(stdout))
-        } else {
-            write!(stdout, "{self}")
-        };
-    }
 }
 
 impl fmt::Display for Summary {

@@ -19,7 +19,7 @@ use self::{
     plan::Plan,
 };
 use super::{interrupt, open, progress::say, source::Recording, target::Target, wanted::Wanted};
-use crate::common::{cli, failure::Failure};
+use crate::common::{cli, failure::Failure, report};
 
 const PROGRAM: &str = "zed_svo_to_mcap";
 
@@ -64,7 +64,7 @@ pub fn run() -> Result<(), Failure> {
         waiting_max: convert::WAITING_MAX,
     };
     let summary = args.encoding.attempt(PROGRAM, |choice| convert(&job, &mut recordings, choice))?;
-    summary.print(args.json);
+    report::print(&summary, args.json, || summary.to_string());
     Ok(())
 }
 

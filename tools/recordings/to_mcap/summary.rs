@@ -1,6 +1,6 @@
 //! What was made, for stdout.
 
-use std::{fmt, io::Write as _, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
@@ -43,18 +43,6 @@ pub struct CameraSummary {
     pub poses: usize,
     #[serde(flatten)]
     pub losses: Losses,
-}
-
-impl Summary {
-    pub fn print(&self, json: bool) {
-        let mut stdout = std::io::stdout().lock();
-        // A reader that closed its end early has seen what it wanted.
-        let _ = if json {
-            serde_json::to_writer(&mut stdout, self).map_err(Into::into).and_then(|()| writeln!(stdout))
-        } else {
-            write!(stdout, "{self}")
-        };
-    }
 }
 
 impl fmt::Display for Summary {

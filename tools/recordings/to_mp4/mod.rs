@@ -19,7 +19,7 @@ use super::{
     target::Target,
     wanted::Wanted,
 };
-use crate::common::{cli, failure::Failure};
+use crate::common::{cli, failure::Failure, report};
 
 const PROGRAM: &str = "zed_svo_to_mp4";
 /// A recording whose only picture is this has no cadence; it is shown for a 30th of a second.
@@ -46,7 +46,7 @@ pub fn run() -> Result<(), Failure> {
     let encoding = args.encoding;
     let summary =
         encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), &args, range.clone(), choice, &target))?;
-    summary.print(args.json);
+    report::print(&summary, args.json, || summary.to_string());
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What was made, for stdout.
 
-use std::{fmt, io::Write as _, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
@@ -23,18 +23,6 @@ pub struct Summary {
     pub clock: &'static str,
     pub first_timestamp_ns: u64,
     pub last_timestamp_ns: u64,
-}
-
-impl Summary {
-    pub fn print(&self, json: bool) {
-        let mut stdout = std::io::stdout().lock();
-        // A reader that closed its end early has seen what it wanted.
-        let _ = if json {
-            serde_json::to_writer(&mut stdout, self).map_err(Into::into).and_then(|()| writeln!(stdout))
-        } else {
-            write!(stdout, "{self}")
-        };
-    }
 }
 
 impl fmt::Display for Summary {
