@@ -1,4 +1,4 @@
-//! `zed_svo_to_mp4` and `zed_svo_grid_to_mp4` with a stand-in for the ZED SDK's library of each version, seen by ffprobe and
+//! The programs that convert recordings with a stand-in for the ZED SDK's library of each version, seen by ffprobe and
 //! ffmpeg. The real SDK needs an NVIDIA GPU.
 
 mod recordings_support;
@@ -11,13 +11,16 @@ use std::{
 };
 
 use recordings_support::{
-    Form, HEIGHT, Svo2, UNIX, WIDTH, luminance, names, numbers, numbers_in, probe, shown_at, timestamp,
+    Form, HEIGHT, Svo2, UNIX, WIDTH, luminance, names, numbers, numbers_in, probe, read_mcap, shown_at, timestamp,
 };
 use stand_in_zed::{VERSIONS, library, script};
 use support::{Ended, text};
 
 const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mp4");
 const GRID: &str = env!("CARGO_BIN_EXE_zed_svo_grid_to_mp4");
+const TO_MCAP: &str = env!("CARGO_BIN_EXE_zed_svo_to_mcap");
+const EXAMPLE: &str = env!("CARGO_BIN_EXE_mcap_rgbd_example");
+const VALIDATOR: &str = env!("CARGO_BIN_EXE_mcap_bundle_validator");
 /// A unit of the file's timestamps, and what ffprobe rounds.
 const ROUNDED_NS: u64 = 13_000;
 
@@ -214,4 +217,64 @@ fn several_cameras_are_open_at_once() {
         let shown = numbers_in(&luminance(&output, &filter));
         assert_eq!((shown[0], shown.last()), (3 - camera, Some(&29)), "camera {camera}: {shown:?}");
     }
+}
+
+#[test]
+fn depth_and_poses_go_into_mcap_files() {
+    let directory = tempfile::tempdir().unwrap();
+    for (camera, special) in [(1, &[(5, "corrupted"), (7, "untracked")][..]), (2, &[])] {
+        let path = directory.path().join(format!("run_zed{camera}.svo"));
+        fs::write(&path, b"SVO version 1").unwrap();
+        script(&path, "", frames(12, special));
+    }
+    let output = directory.path().join("run.mcap");
+    let pose_config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/zed_pose_config.toml");
+    let place = format!("ZED_C_LIB={}", text(&library("5.2", &[])));
+    let flags = ["--segment-dir", text(directory.path()), "--output", text(&output), "--with-pose", "--pose-config"];
+    let summary = run(&[&place], TO_MCAP, &[&flags[..], &[text(&pose_config)]].concat()).expect_code(0).json();
+    assert_eq!((&summary["bundles"], &summary["partial"]), (&12.into(), &1.into()), "{summary}");
+    support::run(VALIDATOR, &[text(&output)]).expect_code(0);
+
+    let found = read_mcap(&output);
+    let numbers = |wanted: &[usize]| -> Vec<u64> { wanted.iter().map(|&number| timestamp(UNIX, number)).collect() };
+    let whole: Vec<usize> = (0..12).collect();
+    let without = |lost: &[usize]| -> Vec<usize> { (0..12).filter(|number| !lost.contains(number)).collect() };
+    for (label, pictures, tracked) in [("zed1", without(&[5]), without(&[5, 7])), ("zed2", whole.clone(), whole)] {
+        let times = |messages: &serde_json::Value| -> Vec<u64> {
+            messages.as_array().unwrap().iter().map(|message| message["time"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(times(&found["video"][label]), numbers(&pictures), "{label}");
+        let depth = &found["depth"][format!("/{label}/depth")];
+        assert_eq!(times(depth), numbers(&pictures), "{label}");
+        // The size that the SDK finds best, millimetres, RVL.
+        let told = serde_json::json!({
+            "time": timestamp(UNIX, 0), "size": [WIDTH / 2, HEIGHT / 2], "units": [1, 1], "encoding": 1
+        });
+        assert_eq!(depth[0], told);
+        let poses = &found["poses"][format!("/{label}/pose")];
+        assert_eq!(times(poses), numbers(&tracked), "{label}");
+        for (pose, &number) in poses.as_array().unwrap().iter().zip(&tracked) {
+            assert_eq!((&pose["frame_id"], &pose["position"][1]), (&"world".into(), &0.0.into()), "{pose}");
+            let along = pose["position"][0].as_f64().unwrap() - number as f64 / 10.0;
+            assert!(along.abs() < 1e-5, "{pose} of picture {number}");
+            assert_eq!(pose["orientation"], serde_json::json!([0.0, 0.0, 0.0, 1.0]));
+        }
+        for leaf in ["calibration", "depth_calibration"] {
+            assert_eq!(found["counts"][format!("/{label}/{leaf}")], 1, "{label} {leaf}");
+        }
+    }
+    let gap = &found["bundles"][5]["members"][0];
+    assert_eq!((&gap["label"], &gap["status"]), (&"zed1".into(), &"CORRUPTED_GAP".into()), "{gap}");
+
+    // The depth of a picture is what the SDK computed for it: by pixel, 1000 mm for each picture and 1 mm for each column.
+    let sample = directory.path().join("sample");
+    let which = ["--camera-label", "zed2", "--frame-index", "9", "--output-dir", text(&sample)];
+    support::run(EXAMPLE, &[&["export-sample", text(&output)], &which[..]].concat()).expect_code(0);
+    let png = sample.join("zed2_000009_depth_mm.png");
+    let raw = directory.path().join("depth.raw");
+    support::ffmpeg_output(&["-i", text(&png), "-f", "rawvideo", "-pix_fmt", "gray16le", text(&raw)]);
+    let pixels = fs::read(raw).unwrap();
+    let pixels: Vec<_> = pixels.chunks_exact(2).map(|pixel| u16::from_le_bytes([pixel[0], pixel[1]])).collect();
+    // Where the SDK measured nothing, there is none.
+    assert_eq!((pixels.len(), pixels[0], pixels[1], pixels[WIDTH / 2 - 1]), (WIDTH / 2 * HEIGHT / 2, 0, 9001, 9159));
 }

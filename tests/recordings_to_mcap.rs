@@ -8,12 +8,13 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     thread,
     time::Duration,
 };
 
-use recordings_support::{BOOT, Form, HEIGHT, INTERVAL, Svo2, UNIX, WIDTH, names, numbers, place_of, probe, timestamp};
+use recordings_support::{
+    BOOT, Form, HEIGHT, INTERVAL, Svo2, UNIX, WIDTH, names, numbers, place_of, probe, read_mcap, timestamp,
+};
 use serde_json::Value;
 use support::{Ended, Program, text};
 
@@ -21,17 +22,6 @@ const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mcap");
 
 fn convert(flags: &[&str]) -> Ended {
     support::run(CONVERTER, &[&["--json", "--preset", "fast", "--no-depth"], flags].concat())
-}
-
-/// What Python's `mcap` and `mcap-protobuf-support` read.
-fn read(path: &Path) -> Value {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = manifest.join("target/peers/venv/bin/python");
-    assert!(python.exists(), "{} is not there: run scripts/setup.sh --tests", python.display());
-    let script = manifest.join("tests/recordings_support/read_mcap.py");
-    let output = Command::new(python).arg(script).arg(path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Where the reader puts the video of a camera.
@@ -114,7 +104,7 @@ fn one_camera_is_copied_as_messages_that_decode_at_once() {
         assert_eq!((&camera["label"], &camera["written"], &camera["skipped"]), (&"zed4".into(), &40.into(), &0.into()));
         assert_eq!((&camera["damaged"], &camera["undecoded"]), (&0.into(), &0.into()), "{summary}");
 
-        let found = read(&output);
+        let found = read_mcap(&output);
         assert_eq!(found["compression"], serde_json::json!([compression]));
         assert_eq!(found["counts"], serde_json::json!({ "/zed4/video": 40 }));
         let channel = &found["channels"]["/zed4/video"];
@@ -149,7 +139,7 @@ fn one_camera_is_copied_as_messages_that_decode_at_once() {
     let part = directory.path().join("part.mcap");
     let flags = ["--input", text(&input), "--output", text(&part), "--camera-label", "left"];
     convert(&[&flags[..], &["--start-frame", "13", "--end-frame", "27"]].concat()).expect_code(0);
-    assert_eq!(times(&read(&part), "left"), Svo2::default().timestamps()[13..=27]);
+    assert_eq!(times(&read_mcap(&part), "left"), Svo2::default().timestamps()[13..=27]);
     assert_eq!(numbers(&video_of(&part, "left")), (13..=27).collect::<Vec<_>>());
 }
 
@@ -161,7 +151,7 @@ fn nearest_bundles_follow_the_slowest_camera() {
     let cameras = segment(&segment_dir);
     let summary = convert(&["--segment-dir", text(&segment_dir)]).expect_code(0).json();
     let output = segment_dir.join("2026-03-18T11-59-41.mcap");
-    let found = read(&output);
+    let found = read_mcap(&output);
     expect_bundles(&found, &cameras);
     for (at, camera) in cameras.iter().enumerate() {
         expect_pictures(&output, &found, &format!("zed{}", at + 1), camera);
@@ -201,7 +191,7 @@ fn nearest_bundles_follow_the_slowest_camera() {
     // The part that is asked for, as it was numbered.
     let flags = ["--segment-dir", text(&segment_dir), "--overwrite", "--start-frame", "5", "--end-frame", "9"];
     convert(&flags).expect_code(0);
-    let part = read(&output);
+    let part = read_mcap(&output);
     let mut expected = bundles[5..=9].to_vec();
     let mut bundles = part["bundles"].as_array().unwrap().clone();
     for bundle in expected.iter_mut().chain(&mut bundles) {
@@ -229,7 +219,7 @@ fn a_gap_makes_partial_bundles_and_strict_ones_keep_together() {
     let output = directory.path().join("out.mcap");
     let flags = ["--segment-dir", text(directory.path()), "--output", text(&output), "--codec", "h264", "--overwrite"];
     let summary = convert(&flags).expect_code(0).json();
-    let found = read(&output);
+    let found = read_mcap(&output);
     expect_bundles(&found, &cameras);
     expect_pictures(&output, &found, "zed2", &cameras[1]);
     let bundles = found["bundles"].as_array().unwrap();
@@ -248,7 +238,7 @@ fn a_gap_makes_partial_bundles_and_strict_ones_keep_together() {
         convert(&[&flags[..], &strict].concat())
     };
     let summary = strict("4").expect_code(0).json();
-    let found = read(&output);
+    let found = read_mcap(&output);
     expect_bundles(&found, &cameras);
     assert_eq!((&summary["bundles"], &summary["dropped"]), (&(30 - gap.len()).into(), &gap.len().into()), "{summary}");
     assert_eq!(times(&found, "zed1").len(), 30 - gap.len());
@@ -258,7 +248,7 @@ fn a_gap_makes_partial_bundles_and_strict_ones_keep_together() {
     // By themselves, as they were taken.
     for (range, first) in [("common", 1), ("full", 0)] {
         convert(&[&flags[..], &["--bundle-policy", "copy", "--copy-range", range]].concat()).expect_code(0);
-        let found = read(&output);
+        let found = read_mcap(&output);
         assert!(found["bundles"].as_array().unwrap().is_empty() && found["channels"].get("/bundle").is_none());
         assert_eq!(times(&found, "zed1"), cameras[0].timestamps()[first..], "{range}");
         let mut all: Vec<_> =
@@ -322,7 +312,7 @@ fn what_does_not_go_together_is_refused() {
     let named = directory.path().join("run.svo2");
     fs::copy(&input, &named).unwrap();
     run(&["--input", text(&named)], &["--no-depth"]).expect_code(0);
-    assert_eq!(read(&directory.path().join("run.mcap"))["counts"], serde_json::json!({ "/camera/video": 3 }));
+    assert_eq!(read_mcap(&directory.path().join("run.mcap"))["counts"], serde_json::json!({ "/camera/video": 3 }));
 }
 
 #[test]
@@ -349,7 +339,7 @@ fn an_interrupted_conversion_keeps_what_it_has_under_another_name() {
     program.end().expect_code(143).expect_said("run.mcap.partial");
     assert_eq!(names(directory.path()), ["run.mcap.partial", "run.mkv"]);
     let partial = directory.path().join("run.mcap.partial");
-    let written = times(&read(&partial), "camera");
+    let written = times(&read_mcap(&partial), "camera");
     assert!((10..21 * 132).contains(&written.len()) && written.is_sorted_by(|one, next| one < next));
     let probed = probe(&video_of(&partial, "camera"));
     assert_eq!(probed["frames"].as_array().unwrap().len(), written.len());
@@ -388,7 +378,7 @@ fn bundles_of_one_camera_and_single_pictures_are_fine_too() {
     let flags = ["--segment-dir", text(directory.path()), "--output", text(&output)];
     for codec in ["h264", "h265"] {
         convert(&[&flags[..], &["--codec", codec, "--overwrite"]].concat()).expect_code(0);
-        let found = read(&output);
+        let found = read_mcap(&output);
         assert_eq!((times(&found, "zed7"), found["bundles"].as_array().unwrap().len()), (vec![timestamp(UNIX, 0)], 1));
         assert_eq!(numbers(&video_of(&output, "zed7")), [0]);
     }

@@ -381,3 +381,14 @@ pub fn names(directory: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+/// What Python's `mcap` and `mcap-protobuf-support` read.
+pub fn read_mcap(path: &Path) -> serde_json::Value {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = manifest.join("target/peers/venv/bin/python");
+    assert!(python.exists(), "{} is not there: run scripts/setup.sh --tests", python.display());
+    let script = manifest.join("tests/recordings_support/read_mcap.py");
+    let output = Command::new(python).arg(script).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}

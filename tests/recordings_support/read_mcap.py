@@ -15,7 +15,7 @@ def nanoseconds(timestamp):
 
 
 def main(path):
-    found = {"channels": {}, "video": {}, "bundles": []}
+    found = {"channels": {}, "video": {}, "depth": {}, "poses": {}, "bundles": []}
     with open(path, "rb") as file:
         reader = make_reader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
         summary = reader.get_summary()
@@ -43,6 +43,21 @@ def main(path):
                     "frame_id": decoded.frame_id,
                     "format": decoded.format,
                     "begins": decoded.data[:5].hex(),
+                })
+            elif schema.name == "cvmmap_streamer.DepthMap":
+                found["depth"].setdefault(channel.topic, []).append({
+                    "time": message.log_time,
+                    "size": [decoded.width, decoded.height],
+                    "units": [decoded.source_unit, decoded.storage_unit],
+                    "encoding": decoded.encoding,
+                })
+            elif schema.name == "foxglove.PoseInFrame":
+                place, turn = decoded.pose.position, decoded.pose.orientation
+                found["poses"].setdefault(channel.topic, []).append({
+                    "time": message.log_time,
+                    "frame_id": decoded.frame_id,
+                    "position": [place.x, place.y, place.z],
+                    "orientation": [turn.x, turn.y, turn.z, turn.w],
                 })
             elif schema.name == "cvmmap_streamer.BundleManifest":
                 status = decoded.members[0].DESCRIPTOR.fields_by_name["status"].enum_type.values_by_number
