@@ -44,7 +44,8 @@ impl Screen {
     fn start() -> Self {
         let (width, height) = SCREEN;
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &format!("{width}x{height}x24")])
+            // It begins anew when its last client leaves, unless told otherwise: in the middle of another one's greeting.
+            .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp", "-screen", "0", &format!("{width}x{height}x24")])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

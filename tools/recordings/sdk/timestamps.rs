@@ -69,5 +69,31 @@ pub fn scan(camera: &mut Camera) -> Result<Timestamps, Failure> {
     // Nobody knows when what is damaged before it was taken.
     let begin = all[first];
     all[..first].fill(begin);
+    spread(&mut all, &whole);
     Ok(Timestamps { all, whole, cut })
+}
+
+/// What is damaged between two whole pictures was taken at regular intervals, as far as anybody knows.
+fn spread(all: &mut [u64], whole: &[bool]) {
+    let mut known = None;
+    for at in (0..all.len()).filter(|&at| whole[at]) {
+        if let Some(before) = known.replace(at) {
+            let (begin, length, steps) = (all[before], all[at] - all[before], (at - before) as u64);
+            for (step, timestamp) in (1..steps).zip(&mut all[before + 1..at]) {
+                *timestamp = begin + length / steps * step;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn what_is_damaged_lies_between_its_neighbours() {
+        let mut all = [5, 5, 5, 5, 35, 35];
+        spread(&mut all, &[false, true, false, false, true, false]);
+        assert_eq!(all, [5, 5, 15, 25, 35, 35]);
+    }
 }
