@@ -18,5 +18,6 @@ case "${1-}" in
   *) echo "bench: say what to measure: scripts/bench.sh ingest, muxer, passthrough, latency or recordings [--quick]" >&2; exit 1 ;;
 esac
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer
+cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer --bin cvmmap_bench --bin cvmmap_streamer \
+  --bin rtp_receiver_tester --bin rtmp_stub_tester --bin zed_svo_to_mp4 --bin zed_svo_grid_to_mp4 --bin zed_batch_svo_to_mp4
 exec target/release/cvmmap_bench "$@"

@@ -179,6 +179,27 @@ fn what_cannot_be_read_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn quality_is_bound_by_no_bit_rate() {
+    let directory = tempfile::tempdir().unwrap();
+    // Noise, which no encoder makes small.
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let pictures = (0..10).map(|_| (0..2 * WIDTH * HEIGHT).map(|_| noise()).collect()).collect();
+    let svo2 = Svo2 { frames: 10, ..Svo2::default() };
+    let input = svo2.write_pictures(&directory.path().join("run.svo2"), (2 * WIDTH, HEIGHT), pictures);
+    for codec in ["h264", "h265"] {
+        let output = directory.path().join(codec).with_extension("mp4");
+        convert(&input, &["--codec", codec, "--quality", "10", "--output", text(&output)]).expect_code(0);
+        let bits = 8 * fs::metadata(&output).unwrap().len();
+        // The elements' bit rate is 2 Mbit/s, and the recording lasts half a second.
+        assert!(bits > 2_000_000, "{codec}: {bits} bits");
+    }
+}
+
+#[test]
 fn a_terminal_gets_a_bar() {
     let directory = tempfile::tempdir().unwrap();
     let input = Svo2 { frames: 3, ..Svo2::default() }.write(&directory.path().join("run.svo2"));

@@ -194,6 +194,8 @@ impl Encoding {
         match self.codec {
             Codec::H264 => {
                 settings.extend([("pass", "qual".to_owned()), ("quantizer", quality.to_string())]);
+                // The element's bit rate would bound the quality else.
+                settings.push(("vbv-buf-capacity", "0".to_owned()));
                 if messages {
                     settings.extend([("bframes", "0".to_owned()), ("rc-lookahead", LOOKAHEAD.to_string())]);
                 }
