@@ -1,6 +1,9 @@
 //! The picture that shows all cameras.
 
-use gst_video::{VideoConverter, VideoFormat, VideoFrame, VideoFrameExt as _, VideoInfo};
+use gst_video::{
+    VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFormat, VideoFrame, VideoFrameExt as _, VideoInfo,
+    VideoResamplerMethod,
+};
 
 use super::label;
 use crate::{common::failure::Failure, recordings::picture::Picture};
@@ -61,7 +64,7 @@ impl Canvas {
     /// [`Failure::Pipeline`] when GStreamer does not know their format.
     pub fn scaler(&self, of: &VideoInfo) -> Result<VideoConverter, Failure> {
         timeless(of)
-            .and_then(|of| VideoConverter::new(&of, &self.tile_form()?, None).ok())
+            .and_then(|of| VideoConverter::new(&of, &self.tile_form()?, Some(quick())).ok())
             .ok_or_else(|| Failure::Pipeline(format!("pictures in the format {} cannot be scaled", of.format())))
     }
 
@@ -143,6 +146,15 @@ fn timeless(info: &VideoInfo) -> Option<VideoInfo> {
         .chroma_site(info.chroma_site())
         .build()
         .ok()
+}
+
+/// The default is cubic, which takes longer.
+fn quick() -> VideoConverterConfig {
+    let mut config = VideoConverterConfig::new();
+    config.set_resampler_method(VideoResamplerMethod::Linear);
+    config.set_chroma_resampler_method(VideoResamplerMethod::Linear);
+    config.set_dither_method(VideoDitherMethod::None);
+    config
 }
 
 fn unreadable() -> Failure {
