@@ -13,7 +13,8 @@ use std::{
 };
 
 use recordings_support::{
-    BOOT, Form, HEIGHT, INTERVAL, Svo2, UNIX, WIDTH, names, numbers, place_of, probe, read_mcap, timestamp,
+    BOOT, Form, HEIGHT, INTERVAL, Svo2, UNIX, WIDTH, expect_full_disk, names, numbers, place_of, probe, read_mcap,
+    timestamp,
 };
 use serde_json::Value;
 use support::{Ended, Program, text};
@@ -353,21 +354,14 @@ fn a_full_disk_ends_the_conversion_and_leaves_nothing() {
     let flags = ["--codec", "h264", "--mcap-compression", "none"];
     convert(&[&["--input", text(&input)], &flags[..]].concat()).expect_code(0);
     let size = fs::metadata(directory.path().join("run.mcap")).unwrap().len();
-    let disk = directory.path().join("disk");
-    fs::create_dir(&disk).unwrap();
-    // Full at once, while pictures are encoded, and with the last bytes of the file.
-    for size in [4096, size / 2, size - 4096] {
-        let script = format!(
-            "mount -t tmpfs -o size={size} tmpfs \"$1\" || exit 99; \"$2\" --input \"$3\" --output \"$1/run.mcap\" \
-             --codec h264 --preset fast --no-depth --mcap-compression none; code=$?; ls -A \"$1\"; exit $code"
-        );
-        let namespaces = ["--map-root-user", "--mount", "--pid", "--fork", "--kill-child"];
-        let command = ["sh", "-c", &script, "sh", text(&disk), CONVERTER, text(&input)];
-        let ended = support::run("unshare", &[&namespaces[..], &command].concat())
-            .expect_code(5)
-            .expect_said("the disk is full; make room, or take another --output");
-        assert_eq!(ended.stdout, "", "something is left of {size} bytes");
-    }
+    expect_full_disk(
+        directory.path(),
+        CONVERTER,
+        &input,
+        "run.mcap",
+        &["--codec", "h264", "--preset", "fast", "--no-depth", "--mcap-compression", "none"],
+        size,
+    );
 }
 
 #[test]

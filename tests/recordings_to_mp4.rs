@@ -6,7 +6,8 @@ mod support;
 use std::{fs, path::Path};
 
 use recordings_support::{
-    BOOT, Form, GOP, HEIGHT, Svo2, UNIX, WIDTH, boxes, names, number, numbers, place_of, probe, shown_at, timestamp,
+    BOOT, Form, GOP, HEIGHT, Svo2, UNIX, WIDTH, boxes, expect_full_disk, names, number, numbers, place_of, probe,
+    shown_at, timestamp,
 };
 use support::{Ended, Program, text};
 
@@ -229,21 +230,7 @@ fn a_full_disk_ends_the_conversion_and_leaves_nothing() {
     let input = Svo2 { repeat: 10, ..Svo2::default() }.write(&directory.path().join("run.svo2"));
     convert(&input, &["--codec", "h264"]).expect_code(0);
     let size = fs::metadata(directory.path().join("run.mp4")).unwrap().len();
-    let disk = directory.path().join("disk");
-    fs::create_dir(&disk).unwrap();
-    // Full at once, while pictures are encoded, and with the last bytes of the file.
-    for size in [4096, size / 2, size - 4096] {
-        let script = format!(
-            "mount -t tmpfs -o size={size} tmpfs \"$1\" || exit 99; \"$2\" --input \"$3\" --output \"$1/run.mp4\" \
-             --codec h264 --preset fast; code=$?; ls -A \"$1\"; exit $code"
-        );
-        let namespaces = ["--map-root-user", "--mount", "--pid", "--fork", "--kill-child"];
-        let command = ["sh", "-c", &script, "sh", text(&disk), CONVERTER, text(&input)];
-        let ended = support::run("unshare", &[&namespaces[..], &command].concat())
-            .expect_code(5)
-            .expect_said("the disk is full; make room, or take another --output");
-        assert_eq!(ended.stdout, "", "something is left of {size} bytes");
-    }
+    expect_full_disk(directory.path(), CONVERTER, &input, "run.mp4", &["--codec", "h264", "--preset", "fast"], size);
 }
 
 #[test]

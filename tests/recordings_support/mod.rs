@@ -392,3 +392,28 @@ pub fn read_mcap(path: &Path) -> serde_json::Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
+
+/// Asserts that a program says so, and leaves nothing, when a disk gets full on which a file of `size` bytes was to be made:
+/// at once, while pictures are encoded, and with the last bytes. In a mount namespace of its own the program gets such a
+/// file system, and we what is left in it.
+pub fn expect_full_disk(directory: &Path, program: &str, input: &Path, name: &str, flags: &[&str], size: u64) {
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let disk = directory.join("disk");
+    fs::create_dir(&disk).unwrap();
+    for size in [4096, size / 2, size - 4096] {
+        let script = format!(
+            "mount -t tmpfs -o size={size} tmpfs \"$1\" || exit 99; \"$2\" --input \"$3\" --output \"$1/{name}\" {}; \
+             code=$?; ls -A \"$1\"; exit $code",
+            flags.join(" ")
+        );
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", &script, "sh"])
+            .args([&text(&disk), program, &text(input)])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{said}");
+        assert!(said.contains("the disk is full; make room, or take another --output"), "{said}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "something is left of {size} bytes");
+    }
+}

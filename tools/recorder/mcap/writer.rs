@@ -165,7 +165,7 @@ impl<W: Write + Seek> Writer<W> {
     /// What the file's system says.
     pub fn video(&mut self, camera: usize, timestamp_ns: u64, unit: &CompressedVideo) -> McapResult<()> {
         let Camera { topics, about, video, .. } = &mut self.cameras[camera];
-        put_message(&mut self.file, video, &topics.video, COMPRESSED_VIDEO, about, timestamp_ns, unit)
+        put_message(&mut self.file, video, &topics.video, COMPRESSED_VIDEO, || about.clone(), timestamp_ns, unit)
     }
 
     /// Adds a depth picture.
@@ -174,8 +174,15 @@ impl<W: Write + Seek> Writer<W> {
     /// What the file's system says.
     pub fn depth(&mut self, camera: usize, timestamp_ns: u64, picture: &DepthMap) -> McapResult<()> {
         let Camera { topics, depth, .. } = &mut self.cameras[camera];
-        let about = metadata(&DEPTH_METADATA);
-        put_message(&mut self.file, depth, &topics.depth, DEPTH_MAP, &about, timestamp_ns, picture)
+        put_message(
+            &mut self.file,
+            depth,
+            &topics.depth,
+            DEPTH_MAP,
+            || metadata(&DEPTH_METADATA),
+            timestamp_ns,
+            picture,
+        )
     }
 
     /// Adds the intrinsics.
@@ -184,9 +191,8 @@ impl<W: Write + Seek> Writer<W> {
     /// What the file's system says.
     pub fn calibration(&mut self, camera: usize, timestamp_ns: u64, intrinsics: &CameraCalibration) -> McapResult<()> {
         let Camera { topics, calibration, .. } = &mut self.cameras[camera];
-        let about = BTreeMap::new();
         let topic = &topics.calibration;
-        put_message(&mut self.file, calibration, topic, CAMERA_CALIBRATION, &about, timestamp_ns, intrinsics)
+        put_message(&mut self.file, calibration, topic, CAMERA_CALIBRATION, BTreeMap::new, timestamp_ns, intrinsics)
     }
 
     /// Adds the intrinsics of depth pictures, which have another size than the camera's.
@@ -200,9 +206,16 @@ impl<W: Write + Seek> Writer<W> {
         intrinsics: &CameraCalibration,
     ) -> McapResult<()> {
         let Camera { topics, depth_calibration, .. } = &mut self.cameras[camera];
-        let about = BTreeMap::new();
         let topic = &topics.depth_calibration;
-        put_message(&mut self.file, depth_calibration, topic, CAMERA_CALIBRATION, &about, timestamp_ns, intrinsics)
+        put_message(
+            &mut self.file,
+            depth_calibration,
+            topic,
+            CAMERA_CALIBRATION,
+            BTreeMap::new,
+            timestamp_ns,
+            intrinsics,
+        )
     }
 
     /// Adds where the camera was.
@@ -211,7 +224,7 @@ impl<W: Write + Seek> Writer<W> {
     /// What the file's system says.
     pub fn pose(&mut self, camera: usize, timestamp_ns: u64, place: &PoseInFrame) -> McapResult<()> {
         let Camera { topics, pose, .. } = &mut self.cameras[camera];
-        put_message(&mut self.file, pose, &topics.pose, POSE_IN_FRAME, &BTreeMap::new(), timestamp_ns, place)
+        put_message(&mut self.file, pose, &topics.pose, POSE_IN_FRAME, BTreeMap::new, timestamp_ns, place)
     }
 
     /// Adds a body-tracking packet, as it is.
@@ -234,7 +247,7 @@ impl<W: Write + Seek> Writer<W> {
     /// What the file's system says.
     pub fn bundle(&mut self, timestamp_ns: u64, manifest: &BundleManifest) -> McapResult<()> {
         let Self { file, bundle, .. } = self;
-        put_message(file, bundle, BUNDLE_TOPIC, BUNDLE_MANIFEST, &BTreeMap::new(), timestamp_ns, manifest)
+        put_message(file, bundle, BUNDLE_TOPIC, BUNDLE_MANIFEST, BTreeMap::new, timestamp_ns, manifest)
     }
 
     /// Writes out the chunk that is begun.
@@ -264,13 +277,13 @@ fn put_message<W: Write + Seek>(
     channel: &mut Option<Channel>,
     topic: &str,
     schema: Schema,
-    about: &BTreeMap<String, String>,
+    about: impl FnOnce() -> BTreeMap<String, String>,
     timestamp_ns: u64,
     message: &impl Message,
 ) -> McapResult<()> {
     if channel.is_none() {
         let schema = file.add_schema(schema.name, PROTOBUF, schema.descriptors)?;
-        let id = file.add_channel(schema, topic, PROTOBUF, about)?;
+        let id = file.add_channel(schema, topic, PROTOBUF, &about())?;
         *channel = Some(Channel { id, sequence: 0 });
     }
     put(file, channel, timestamp_ns, &message.encode_to_vec())

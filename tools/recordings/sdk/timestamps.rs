@@ -15,7 +15,7 @@ use crate::{
 pub struct Timestamps {
     /// Sorted.
     pub all: Vec<u64>,
-    /// Which of them can be shown. The others' timestamps only keep their places.
+    /// Which of them can be shown. The others' timestamps lie between those of their neighbours, or are a neighbour's.
     pub whole: Vec<bool>,
     /// The recording could not be read to its end.
     pub cut: bool,

@@ -119,13 +119,13 @@ impl Plan {
         let intervals: Vec<_> = facts.iter().map(|facts| facts.interval().unwrap_or(INTERVAL)).collect();
         let interval = intervals.iter().copied().max().unwrap_or(INTERVAL);
         // What is damaged may have the time of the one before.
-        let moments = |facts: &Facts| {
+        let distinct = |facts: &Facts| {
             facts.timestamps.chunk_by(|one, next| one == next).filter(|same| time.contains(&same[0])).count()
         };
         // One of equally slow cameras that has lost pictures would hide it.
         let timeline = (0..facts.len())
             .filter(|camera| intervals[*camera] >= interval - interval / SAME_INTERVAL)
-            .min_by_key(|camera| Reverse(moments(facts[*camera])))
+            .min_by_key(|camera| Reverse(distinct(facts[*camera])))
             .expect("one of them is the slowest");
         let timestamps = &facts[timeline].timestamps;
         let position = |moment| start::position_at(timestamps, moment).expect("it is of the common time");
