@@ -9,6 +9,7 @@ use std::{
 };
 
 use cvmmap::{Abi, Codec, Depth, DepthUnit, Encoded, METADATA_SIZE, Metadata, PLANES, PixelFormat, Plane, SyncMessage};
+use cvmmap_tools::common::x265;
 use gst::prelude::*;
 
 use crate::support::Names;
@@ -25,7 +26,7 @@ pub fn encode(codec: Codec, (width, height): (u32, u32), frames: u32, gop: u32) 
     gst::init().unwrap();
     let (encoder, parser, media) = match codec {
         Codec::H264 => ("x264enc aud=false", "h264parse", "video/x-h264"),
-        Codec::H265 => ("x265enc option-string=info=0", "h265parse", "video/x-h265"),
+        Codec::H265 => ("x265enc name=x265 option-string=info=0:repeat-headers=1", "h265parse", "video/x-h265"),
     };
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,format=I420,width={width},height={height} ! \
@@ -36,6 +37,9 @@ pub fn encode(codec: Codec, (width, height): (u32, u32), frames: u32, gop: u32) 
     .downcast::<gst::Pipeline>()
     .unwrap();
     let sink = pipeline.by_name("sink").unwrap().downcast::<gst_app::AppSink>().unwrap();
+    if let Some(encoder) = pipeline.by_name("x265") {
+        x265::keep_last_headers(&encoder);
+    }
     pipeline.set_state(gst::State::Playing).unwrap();
     let mut units = Vec::new();
     while let Ok(sample) = sink.pull_sample() {

@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use cvmmap_tools::common::x265;
 use gst::prelude::*;
 
 /// One eye.
@@ -27,7 +28,7 @@ pub const BOOT: u64 = 5_145_757_000_000;
 /// Encoders that begin anew with every tenth picture,
 pub const H264: &str = "x264enc tune=zerolatency key-int-max=10 option-string=scenecut=0 ! h264parse \
                         config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au";
-pub const H265: &str = "x265enc tune=zerolatency key-int-max=10 \
+pub const H265: &str = "x265enc name=x265 tune=zerolatency key-int-max=10 \
                         option-string=scenecut=0:repeat-headers=1:open-gop=0:info=0 ! h265parse config-interval=-1 ! \
                         video/x-h265,stream-format=byte-stream,alignment=au";
 /// and one that leaves lines as they are.
@@ -216,6 +217,9 @@ fn run(pipeline: &str, input: Vec<gst::Buffer>, caps: &gst::Caps) -> Vec<Vec<u8>
     let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
     source.set_caps(Some(caps));
     source.set_max_bytes(0);
+    if let Some(encoder) = pipeline.by_name("x265") {
+        x265::keep_last_headers(&encoder);
+    }
     pipeline.set_state(gst::State::Playing).unwrap();
     for buffer in input {
         source.push_buffer(buffer).unwrap();

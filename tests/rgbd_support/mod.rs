@@ -4,18 +4,21 @@
 
 use std::{collections::BTreeMap, fs::File, path::Path, process::Command};
 
-use cvmmap_tools::recorder::{
-    mcap::schema::{
-        BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
-        cvmmap_streamer::{
-            BundleManifest, DepthMap,
-            bundle_manifest::{Member, Policy, member::Status},
-            depth_map::{DepthUnit, Encoding, StorageUnit},
+use cvmmap_tools::{
+    common::x265,
+    recorder::{
+        mcap::schema::{
+            BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
+            cvmmap_streamer::{
+                BundleManifest, DepthMap,
+                bundle_manifest::{Member, Policy, member::Status},
+                depth_map::{DepthUnit, Encoding, StorageUnit},
+            },
+            foxglove::{CameraCalibration, CompressedVideo, Pose, PoseInFrame, Quaternion, Vector3},
+            timestamp,
         },
-        foxglove::{CameraCalibration, CompressedVideo, Pose, PoseInFrame, Quaternion, Vector3},
-        timestamp,
+        rvl::{Picture, Quantisation},
     },
-    rvl::{Picture, Quantisation},
 };
 use gst::prelude::*;
 
@@ -57,7 +60,7 @@ pub fn units(camera: usize, numbers: &[usize]) -> Vec<Vec<u8>> {
         (format!("x264enc tune=zerolatency key-int-max={GOP} option-string=scenecut=0"), "h264")
     } else {
         let options = "scenecut=0:repeat-headers=1:open-gop=0:info=0:log-level=none";
-        (format!("x265enc tune=zerolatency key-int-max={GOP} option-string={options}"), "h265")
+        (format!("x265enc name=x265 tune=zerolatency key-int-max={GOP} option-string={options}"), "h265")
     };
     let pipeline = format!(
         "appsrc name=in format=time caps=video/x-raw,format=RGB,width={WIDTH},height={HEIGHT},framerate=30/1 ! videoconvert \
@@ -68,6 +71,9 @@ pub fn units(camera: usize, numbers: &[usize]) -> Vec<Vec<u8>> {
     let source = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
     let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
     source.set_max_bytes(0);
+    if let Some(encoder) = pipeline.by_name("x265") {
+        x265::keep_last_headers(&encoder);
+    }
     pipeline.set_state(gst::State::Playing).unwrap();
     for (at, number) in numbers.iter().enumerate() {
         let mut buffer = gst::Buffer::from_mut_slice(colour(camera, *number).repeat(WIDTH * HEIGHT));
