@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gst_video::VideoInfo;
 use serde::Serialize;
 
 use self::{args::Args, canvas::Canvas, tile::Tile};
@@ -134,8 +135,8 @@ fn convert(
     for (recording, range) in recordings.iter_mut().zip(&plan.ranges) {
         tiles.push(Tile::begin(recording.as_mut(), range.clone())?);
     }
-    let size = tile_size(&tiles, inputs, args.tile_scale)?;
-    let mut canvas = Canvas::new(tiles.len(), size)?;
+    let (size, form) = tile_size(&tiles, inputs, args.tile_scale)?;
+    let mut canvas = Canvas::new(tiles.len(), size, &form)?;
     let facts = tiles[0].facts();
     let rectified =
         tiles.iter().map(|tile| tile.facts().rectified).reduce(|one, next| if one == next { one } else { None });
@@ -180,13 +181,13 @@ fn convert(
     })
 }
 
-/// All tiles have the size of the first camera's.
-fn tile_size(tiles: &[Tile<'_>], inputs: &[PathBuf], scale: f64) -> Result<(usize, usize), Failure> {
-    let mut size = None;
+/// All tiles have the size of the first camera's. And the form of its pictures.
+fn tile_size(tiles: &[Tile<'_>], inputs: &[PathBuf], scale: f64) -> Result<((usize, usize), VideoInfo), Failure> {
+    let mut first = None;
     for (tile, input) in tiles.iter().zip(inputs) {
         let form = tile.form().ok_or_else(|| no_picture(input))?;
-        let this = (form.width(), form.height());
-        if *size.get_or_insert(this) != this {
+        let first = first.get_or_insert(form);
+        if (first.width(), first.height()) != (form.width(), form.height()) {
             return Err(Failure::Configuration(format!(
                 "{} has pictures of another size than {}; give recordings of one size",
                 input.display(),
@@ -194,10 +195,10 @@ fn tile_size(tiles: &[Tile<'_>], inputs: &[PathBuf], scale: f64) -> Result<(usiz
             )));
         }
     }
-    let (width, height) = size.unwrap_or_default();
+    let first = first.expect("there is a recording");
     // Chroma is halved; encoders want no less than 16.
     let side = |side: u32| ((f64::from(side) * scale / 2.0).round() as usize * 2).max(16);
-    Ok((side(width), side(height)))
+    Ok(((side(first.width()), side(first.height())), first.clone()))
 }
 
 fn no_picture(input: &Path) -> Failure {
