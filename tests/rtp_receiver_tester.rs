@@ -35,7 +35,7 @@ fn h264(payloader: &str) -> String {
 fn h265(payloader: &str) -> String {
     format!(
         "videotestsrc is-live=true num-buffers={FRAMES} ! video/x-raw,format=I420,width=320,height=240,framerate=60/1 \
-         ! x265enc speed-preset=ultrafast key-int-max=20 tune=zerolatency ! rtph265pay name=pay {payloader}"
+         ! x265enc speed-preset=ultrafast key-int-max=20 tune=zerolatency option-string=info=0 ! rtph265pay name=pay {payloader}"
     )
 }
 

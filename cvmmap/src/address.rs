@@ -20,8 +20,8 @@ pub enum AddressError {
     /// Not a POSIX shared memory name.
     #[error("shared memory name '{0}' must be one path segment of 1 to 255 bytes")]
     ShmName(String),
-    /// Not an endpoint of a transport that ZeroMQ has.
-    #[error("frame-sync endpoint '{0}' must start with ipc://, tcp:// or inproc://")]
+    /// Not an endpoint of a transport by which ZeroMQ reaches another program.
+    #[error("frame-sync endpoint '{0}' must start with ipc:// or tcp://")]
     Endpoint(String),
     /// The socket path does not fit a Unix socket address.
     #[error("frame-sync endpoint '{0}': its path is empty or longer than 107 bytes")]
@@ -45,7 +45,7 @@ impl Address {
             Some(("ipc", path)) if path.is_empty() || path.len() > IPC_PATH_MAX => {
                 return Err(AddressError::EndpointPath(zmq_endpoint.to_owned()));
             }
-            Some(("ipc" | "tcp" | "inproc", rest)) if !rest.is_empty() => {}
+            Some(("ipc" | "tcp", rest)) if !rest.is_empty() => {}
             _ => return Err(AddressError::Endpoint(zmq_endpoint.to_owned())),
         }
         if let Some(label) = label
@@ -96,7 +96,7 @@ mod tests {
         for name in ["", "/", "a/b", "..", "//a"] {
             assert!(matches!(Address::new(name, "ipc:///tmp/x", None), Err(AddressError::ShmName(_))), "{name}");
         }
-        for endpoint in ["", "ipc://", "/tmp/x", "udp://1.2.3.4:5", "tcp://"] {
+        for endpoint in ["", "ipc://", "/tmp/x", "udp://1.2.3.4:5", "inproc://a", "tcp://"] {
             assert!(Address::new("a", endpoint, None).is_err(), "{endpoint}");
         }
         for label in ["", "1234567890123456789012345", "a\0b"] {

@@ -8,12 +8,15 @@
 //! `T + delay`; the smallest recent `delay` is that of a frame which nothing held up. The next frame's announcement comes
 //! no earlier than `D` after the earliest possible one of this frame, and its write began one write before that. So a
 //! copy that ended no later than `D` less one write after that earliest announcement did not meet the next write. How
-//! long a write takes is not known; this reader's own copy of as many bytes, twice over, stands in for it, and whatever
-//! that is, a copy later than [`LATEST`] of the interval is not taken.
+//! long a write takes is not known; this reader's own copy of as many bytes, four times over, stands in for it, and
+//! whatever that is, a copy later than [`LATEST`] of the interval is not taken.
+//!
+//! That is a conclusion from what was seen of the producer so far. The payload can refute it: a write that has begun
+//! changes it. Where it is seen to have changed although the rule held, the producer has to be watched for longer.
 //!
 //! What the rule rests on, and cannot see: that no interval is shorter than the shortest of the last [`HISTORY`] by more
 //! than the margin, that one of these frames was announced and received without delay, and that the producer writes
-//! no slower than half as fast as this reader copies. A reader that was busy whenever a frame came has received none
+//! no slower than a quarter as fast as this reader copies. A reader that was busy whenever a frame came has received none
 //! without delay, and takes none. `docs/coherence.md` has the whole story.
 
 use std::time::{Duration, Instant};
@@ -27,8 +30,9 @@ const HISTORY: usize = 32;
 const LEARNED: usize = 8;
 /// Largest part of the interval by which the end of a copy may be late.
 const LATEST: f64 = 0.4;
-/// Writes by which the next frame's announcement is taken to be later than the begin of its write.
-const WRITES: f64 = 2.0;
+/// Copies that a write may take as long as. A writer that makes a system call for each piece takes twice or three times as
+/// long as a reader that copies from a mapping.
+const WRITES: f64 = 4.0;
 /// Nanoseconds taken for copying a byte by a reader that has only copied small pieces so far: a memory bandwidth of about
 /// 7 GB/s.
 const COPY_COST: f64 = 0.15;
@@ -71,6 +75,8 @@ pub(crate) struct Cadence {
     history: [Noted; HISTORY],
     known: usize,
     next: usize,
+    /// Frames that have to be known before one is taken.
+    needed: usize,
     /// Nanoseconds this reader takes to copy a byte, when it is known.
     copy_cost: Option<f64>,
 }
@@ -88,7 +94,8 @@ struct Noted {
 
 impl Cadence {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { epoch: now, last: None, history: [Noted::default(); HISTORY], known: 0, next: 0, copy_cost: None }
+        let history = [Noted::default(); HISTORY];
+        Self { epoch: now, last: None, history, known: 0, next: 0, needed: LEARNED, copy_cost: None }
     }
 
     /// Takes note of what a copy cost.
@@ -128,10 +135,17 @@ impl Cadence {
         }
     }
 
+    /// Takes note of a write that was seen to have begun when, by what was known, it could not have: what was known is
+    /// forgotten, and from now on a whole history is needed.
+    pub(crate) fn note_refuted(&mut self) {
+        self.needed = HISTORY;
+        self.forget();
+    }
+
     /// Judges a copy of a frame, whose announcement was noted, that ended at `ended`.
     pub(crate) fn judge(&self, timestamp_ns: u64, payload_bytes: u64, ended: Instant) -> Verdict {
         let recent = &self.history[..self.known];
-        if self.known < LEARNED {
+        if self.known < self.needed {
             return Verdict::Learning;
         }
         if !recent.iter().any(|noted| noted.waited) {

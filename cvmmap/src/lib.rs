@@ -34,6 +34,7 @@ pub mod nats;
 
 mod address;
 mod coherence;
+mod connection;
 #[allow(unsafe_code)]
 mod guarded_mapping;
 mod lookout;
@@ -45,6 +46,7 @@ mod segment;
 mod subscriber;
 mod sync;
 mod target;
+mod zmtp;
 
 pub use address::{Address, AddressError, IPC_PATH_MAX};
 pub use coherence::Coherence;
@@ -59,3 +61,4 @@ pub use reader::{Snapshot, SnapshotError, SnapshotReader};
 pub use subscriber::{Arrival, Event, Foreign, Subscriber};
 pub use sync::{LABEL_SIZE, SYNC_SIZE, SyncError, SyncMessage};
 pub use target::{DEFAULT_NAMESPACE, DEFAULT_PREFIX, INSTANCE_MAX, NAMESPACE_MAX, SCHEME, Target, TargetError};
+pub use zmtp::Breach;

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -43,15 +43,19 @@ pub enum Seen {
 }
 
 impl Lookout {
-    /// A lookout behind those that this socket has.
-    pub(crate) fn new(socket: BorrowedFd<'_>) -> io::Result<Self> {
+    /// A lookout that watches nothing yet.
+    pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let waker = Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
-        // Exclusive: of those that wait for a descriptor this way the kernel wakes one, in the order in which they came.
-        let exclusive = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-        epoll::add(&epoll, socket, epoll::EventData::new_u64(SOCKET), exclusive)?;
         epoll::add(&epoll, &waker.0, epoll::EventData::new_u64(WAKER), epoll::EventFlags::IN)?;
         Ok(Self { epoll, waker })
+    }
+
+    /// Watches a socket, behind those that watch it already, until it is closed.
+    pub(crate) fn watch(&self, socket: impl AsFd) -> io::Result<()> {
+        // Exclusive: of those that wait for a descriptor this way the kernel wakes one, in the order in which they came.
+        let exclusive = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
+        Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(SOCKET), exclusive)?)
     }
 
     /// What ends a wait early.

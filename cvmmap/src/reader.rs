@@ -17,6 +17,13 @@ use crate::{
     sync::SyncMessage,
 };
 
+/// Places of the payload that are looked at before and after a copy, and the bytes of each.
+const WITNESSES: usize = 32;
+const WITNESS_BYTES: usize = 8;
+
+/// What stands at places all over the payload.
+type Witnesses = [u8; WITNESSES * WITNESS_BYTES];
+
 /// Reads frames of one producer, following it through restarts.
 pub struct SnapshotReader {
     path: PathBuf,
@@ -53,7 +60,7 @@ pub enum SnapshotError {
         /// Frame id of the metadata.
         found: u32,
     },
-    /// The metadata changed while the payload was copied.
+    /// The metadata changed while the payload was copied, or the payload was seen to change.
     #[error("the frame changed while it was copied")]
     Torn,
     /// Too few frames came by to know when the next one is written.
@@ -131,14 +138,18 @@ impl SnapshotReader {
             found = self.find(announced);
         }
         let Found { bytes, metadata, .. } = found?;
-        let cadence = self.cadence.as_mut().filter(|_| !is_header_first(&bytes));
-        if let Some(cadence) = &cadence {
-            // Too late already: the copy can be saved.
-            accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
-        }
         // `find` has left it there.
         let segment = self.segment.as_mut().ok_or(SnapshotError::Truncated)?;
-        Ok(Snapshot { segment, cadence, bytes, metadata })
+        let cadence = self.cadence.as_mut().filter(|_| !is_header_first(&bytes));
+        let judged = match cadence {
+            Some(cadence) => {
+                // Too late already: the copy can be saved.
+                accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
+                Some(Judged { cadence, witnesses: witnesses(segment, &metadata)? })
+            }
+            None => None,
+        };
+        Ok(Snapshot { segment, judged, bytes, metadata })
     }
 
     /// Looks for the announced frame in the segment, which is opened when it is not.
@@ -172,9 +183,17 @@ struct Found {
 #[must_use = "what was copied counts only after finish()"]
 pub struct Snapshot<'a> {
     segment: &'a mut Segment,
-    cadence: Option<&'a mut Cadence>,
+    /// When the metadata alone prove nothing.
+    judged: Option<Judged<'a>>,
     bytes: MetadataBytes,
     metadata: Metadata,
+}
+
+/// What the payload is judged by.
+struct Judged<'a> {
+    cadence: &'a mut Cadence,
+    /// Of the payload before the copy.
+    witnesses: Witnesses,
 }
 
 impl Snapshot<'_> {
@@ -197,7 +216,7 @@ impl Snapshot<'_> {
         let offset = METADATA_SIZE as u64 + u64::from(plane.offset);
         let rows = Rows { bytes: row_bytes, count: plane.height as usize };
         self.segment.read(offset, plane.stride as usize, target, target_stride, rows)?;
-        if let Some(cadence) = &mut self.cadence {
+        if let Some(Judged { cadence, .. }) = &mut self.judged {
             cadence.note_copy(plane.size.into(), began.elapsed());
         }
         Ok(())
@@ -216,11 +235,28 @@ impl Snapshot<'_> {
         if self.segment.read_metadata()?.0 != self.bytes {
             return Err(SnapshotError::Torn);
         }
-        if let Some(cadence) = self.cadence {
+        if let Some(Judged { cadence, witnesses: before }) = self.judged {
             accept(cadence.judge(self.metadata.timestamp_ns, self.metadata.payload_size.into(), Instant::now()))?;
+            if witnesses(self.segment, &self.metadata)? != before {
+                cadence.note_refuted();
+                return Err(SnapshotError::Torn);
+            }
         }
         Ok(self.metadata)
     }
+}
+
+/// Bytes from all over the payload, at equal distances. A write that goes on changes some of them, unless its picture is the
+/// one before.
+fn witnesses(segment: &mut Segment, metadata: &Metadata) -> io::Result<Witnesses> {
+    let mut witnesses = [0; WITNESSES * WITNESS_BYTES];
+    let bytes = WITNESS_BYTES.min(metadata.payload_size as usize);
+    if bytes > 0 {
+        let distance = (metadata.payload_size as usize - bytes) / (WITNESSES - 1);
+        let rows = Rows { bytes, count: WITNESSES };
+        segment.read(METADATA_SIZE as u64, distance, &mut witnesses, WITNESS_BYTES, rows)?;
+    }
+    Ok(witnesses)
 }
 
 fn accept(verdict: Verdict) -> Result<(), SnapshotError> {

@@ -2,56 +2,44 @@
 
 use std::{
     io,
-    os::fd::BorrowedFd,
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::{Duration, Instant},
-};
-
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
 };
 
 use crate::{
     address::Address,
+    connection::{Connection, Endpoint, Over},
     lookout::{Lookout, Seen, Waker},
     sync::{SyncError, SyncMessage},
+    zmtp::Breach,
 };
 
-/// Largest message a peer may send before ZeroMQ hangs up on it; a sync message has 48 bytes.
-const MESSAGE_MAX: i64 = 4096;
 /// Time between two tries to reach a producer.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
-/// Silence after which the connection is made anew: ZeroMQ does not come back by itself to a peer that once broke its
-/// protocol. It doubles with every try, up to [`SILENCE_MAX`], for a producer may as well have nothing to say.
+/// Silence after which the connection is made anew: a peer may have broken its protocol, and another producer may have
+/// taken its place. It doubles with every try, up to [`SILENCE_MAX`], for a producer may as well have nothing to say.
 const SILENCE_MIN: Duration = Duration::from_secs(1);
 /// Longest such silence.
 const SILENCE_MAX: Duration = Duration::from_secs(8);
-/// Messages taken off the socket before the newest of them is acted on; a flood must not keep the subscriber from it.
-const MESSAGES_AT_ONCE: usize = 1024;
-
-/// One for the process: a context of its own for each subscriber would cost two threads each.
-static CONTEXT: LazyLock<zmq::Context> = LazyLock::new(zmq::Context::new);
 
 /// Receives the sync messages of one producer, whether it is there yet, or comes and goes.
 ///
-/// One thread [waits](Self::wait) with it. Or several do without it, each at a [`Lookout`] of its own, and whoever is woken
-/// [takes](Self::take_newest) what came, deals with it, and asks whether that was [all](Self::is_caught_up).
+/// It is a ZeroMQ subscriber on one descriptor, and has no thread: an announcement wakes whoever waits for it and nobody
+/// else. One thread [waits](Self::wait) with it. Or several do without it, each at a [`Lookout`] of its own, and whoever is
+/// woken [takes](Self::take_newest) what came, deals with it, and asks whether that was [all](Self::is_caught_up).
 pub struct Subscriber {
-    socket: zmq::Socket,
-    endpoint: String,
+    endpoint: Endpoint,
+    connection: Option<Connection>,
     /// When to connect anew, if nothing comes until then.
     renew_at: Instant,
     renew_after: Duration,
     label: Option<Vec<u8>>,
-    /// The first one.
-    lookout: Arc<Lookout>,
+    /// In the order in which they are woken.
+    lookouts: Vec<Arc<Lookout>>,
     arrival: Arrival,
     /// Whether nothing was left when the last announcement had been dealt with, so that the next one finds somebody
     /// waiting.
     caught_up: bool,
-    /// Whether messages were left that no change of the socket will tell of.
-    left: bool,
 }
 
 /// How an announcement was received.
@@ -85,50 +73,52 @@ pub enum Foreign {
     /// A sync message of another label.
     #[error("sync message of '{0}'")]
     Label(String),
+    /// Whoever is at the endpoint is no ZeroMQ publisher.
+    #[error("no producer at the frame-sync endpoint: {0}")]
+    Peer(#[from] Breach),
 }
 
 impl Subscriber {
     /// Subscribes to the endpoint of an address.
     ///
     /// # Errors
-    /// When ZeroMQ cannot take the endpoint. A producer that is not there is no error.
+    /// When the endpoint is none that can be connected to. A producer that is not there is no error.
     pub fn connect(address: &Address) -> io::Result<Self> {
-        let socket = CONTEXT.socket(zmq::SUB)?;
-        socket.set_linger(0)?;
-        socket.set_reconnect_ivl(RECONNECT_INTERVAL.as_millis() as i32)?;
-        socket.set_maxmsgsize(MESSAGE_MAX)?;
-        socket.set_subscribe(b"")?;
-        socket.connect(address.zmq_endpoint())?;
-        let lookout = Arc::new(Lookout::new(descriptor(&socket)?)?);
-        Ok(Self {
-            socket,
-            endpoint: address.zmq_endpoint().to_owned(),
-            renew_at: Instant::now() + SILENCE_MIN,
+        let mut subscriber = Self {
+            endpoint: Endpoint::new(address.zmq_endpoint())?,
+            connection: None,
+            renew_at: Instant::now(),
             renew_after: SILENCE_MIN,
             label: address.label().map(|label| label.as_bytes().to_vec()),
-            lookout,
+            lookouts: vec![Arc::new(Lookout::new()?)],
             arrival: Arrival { at: Instant::now(), waited: false },
             caught_up: false,
-            left: false,
-        })
+        };
+        subscriber.renew()?;
+        Ok(subscriber)
     }
 
     /// What ends a [wait](Self::wait) early.
     pub fn waker(&self) -> Waker {
-        self.lookout.waker()
+        self.lookouts[0].waker()
     }
 
     /// The lookout at which [`wait`](Self::wait) waits, the first one.
     pub fn lookout(&self) -> Arc<Lookout> {
-        Arc::clone(&self.lookout)
+        Arc::clone(&self.lookouts[0])
     }
 
     /// Another lookout, behind those there are.
     ///
     /// # Errors
     /// When the system has no more descriptors.
-    pub fn another_lookout(&self) -> io::Result<Lookout> {
-        Lookout::new(descriptor(&self.socket)?)
+    pub fn another_lookout(&mut self) -> io::Result<Arc<Lookout>> {
+        let lookout = Arc::new(Lookout::new()?);
+        if let Some(connection) = &self.connection {
+            lookout.watch(connection)?;
+        }
+        self.lookouts.push(Arc::clone(&lookout));
+        Ok(lookout)
     }
 
     /// Waits for the next announcement, for as long as `timeout` says or for ever. Of several that came meanwhile the
@@ -140,13 +130,11 @@ impl Subscriber {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         self.caught_up = false;
         loop {
-            // ZeroMQ's descriptor tells of changes, not of messages that are there. So it is waited for only after the
-            // socket was found empty: what comes from then on changes it.
             if let Some(event) = self.take_newest()? {
                 return Ok(event);
             }
             let until = deadline.map_or(self.renew_at, |deadline| deadline.min(self.renew_at));
-            match self.lookout.wait(Some(until.saturating_duration_since(Instant::now())))? {
+            match self.lookouts[0].wait(Some(until.saturating_duration_since(Instant::now())))? {
                 Seen::Woken => return Ok(Event::Woken),
                 Seen::Nothing if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                     return Ok(Event::TimedOut);
@@ -163,16 +151,14 @@ impl Subscriber {
     /// # Errors
     /// When the socket fails.
     pub fn take_newest(&mut self) -> io::Result<Option<Event>> {
-        let mut event = self.newest()?;
+        let event = self.newest();
         let now = Instant::now();
         if event.is_none() && self.renew_at <= now {
-            self.renew(now)?;
-            // That may have made a change, and no other need come.
-            event = self.newest()?;
+            self.renew()?;
         }
         let waited = std::mem::replace(&mut self.caught_up, event.is_none());
         if event.is_some() {
-            self.arrival = Arrival { at: Instant::now(), waited };
+            self.arrival = Arrival { at: now, waited };
         }
         Ok(event)
     }
@@ -183,13 +169,7 @@ impl Subscriber {
     /// # Errors
     /// When the socket fails.
     pub fn is_caught_up(&mut self) -> io::Result<bool> {
-        // The socket was found empty, or it is known that it was not: what came since has changed it.
-        let mut polled = [PollFd::from_borrowed_fd(descriptor(&self.socket)?, PollFlags::IN)];
-        self.caught_up = match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-            Ok(changed) => changed == 0 && !self.left,
-            Err(Errno::INTR) => false,
-            Err(error) => return Err(error.into()),
-        };
+        self.caught_up = !self.connection.as_ref().map_or(Ok(false), Connection::has_more)?;
         Ok(self.caught_up)
     }
 
@@ -203,54 +183,60 @@ impl Subscriber {
         self.arrival
     }
 
-    /// Connects anew.
-    fn renew(&mut self, now: Instant) -> io::Result<()> {
-        self.renew_after = (self.renew_after * 2).min(SILENCE_MAX);
-        self.renew_at = now + self.renew_after;
-        // Fails when ZeroMQ has given the connection up already.
-        let _ = self.socket.disconnect(&self.endpoint);
-        Ok(self.socket.connect(&self.endpoint)?)
+    /// Connects anew. What does not work this time is tried again.
+    fn renew(&mut self) -> io::Result<()> {
+        // The old one first: its producer counts its subscribers.
+        if self.connection.take().is_some() {
+            self.renew_after = (self.renew_after * 2).min(SILENCE_MAX);
+        }
+        let connected = self.endpoint.connect();
+        let after = if connected.is_ok() { self.renew_after } else { RECONNECT_INTERVAL };
+        self.renew_at = Instant::now() + after;
+        if let Ok(connection) = connected {
+            for lookout in &self.lookouts {
+                lookout.watch(&connection)?;
+            }
+            self.connection = Some(connection);
+        }
+        Ok(())
     }
 
-    fn newest(&mut self) -> io::Result<Option<Event>> {
+    fn newest(&mut self) -> Option<Event> {
+        let connection = self.connection.as_mut()?;
         let mut newest = None;
-        self.left = true;
-        for _ in 0..MESSAGES_AT_ONCE {
-            match self.socket.recv_bytes(zmq::DONTWAIT) {
-                Ok(bytes) => match self.parse(&bytes) {
-                    Ok(message) => newest = Some(Event::Frame(message)),
-                    // Told at once, unless a frame waits: that one is in more of a hurry.
-                    Err(foreign) => newest = newest.or(Some(Event::Foreign(foreign))),
-                },
-                Err(zmq::Error::EAGAIN) => {
-                    self.left = false;
-                    break;
-                }
-                Err(zmq::Error::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let label = self.label.as_deref();
+        let received = connection.receive(|bytes| match parse(bytes, label) {
+            Ok(message) => newest = Some(Event::Frame(message)),
+            // Told at once, unless a frame waits: that one is in more of a hurry.
+            Err(foreign) => newest = newest.take().or(Some(Event::Foreign(foreign))),
+        });
         if newest.is_some() {
             self.renew_after = SILENCE_MIN;
             self.renew_at = Instant::now() + SILENCE_MIN;
         }
-        Ok(newest)
-    }
-
-    fn parse(&self, bytes: &[u8]) -> Result<SyncMessage, Foreign> {
-        let message = SyncMessage::parse(bytes)?;
-        match &self.label {
-            Some(label) if label != message.label() => {
-                Err(Foreign::Label(String::from_utf8_lossy(message.label()).into_owned()))
-            }
-            _ => Ok(message),
+        if let Err(over) = received {
+            self.connection = None;
+            self.renew_at = match over {
+                Over::Closed => Instant::now() + RECONNECT_INTERVAL,
+                // It would do so again at once.
+                Over::Breach(breach) => {
+                    newest = newest.or(Some(Event::Foreign(breach.into())));
+                    let after = self.renew_after;
+                    self.renew_after = (after * 2).min(SILENCE_MAX);
+                    Instant::now() + after
+                }
+            };
         }
+        newest
     }
 }
 
-/// ZeroMQ's descriptor of a socket.
-#[allow(unsafe_code)]
-fn descriptor(socket: &zmq::Socket) -> io::Result<BorrowedFd<'_>> {
-    // SAFETY: the socket has this descriptor for as long as it lives, and it outlives the loan.
-    Ok(unsafe { BorrowedFd::borrow_raw(socket.get_fd()?) })
+fn parse(bytes: &[u8], label: Option<&[u8]>) -> Result<SyncMessage, Foreign> {
+    let message = SyncMessage::parse(bytes)?;
+    match label {
+        Some(label) if label != message.label() => {
+            Err(Foreign::Label(String::from_utf8_lossy(message.label()).into_owned()))
+        }
+        _ => Ok(message),
+    }
 }

@@ -1,13 +1,17 @@
 //! A publisher, a subscriber and a reader over real shared memory and real ZeroMQ.
 
 use std::{
-    fs, process,
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::{fs::FileExt, net::UnixListener},
+    process,
     time::{Duration, Instant},
 };
 
 use cvmmap::{
-    Abi, Address, Arrival, Coherence, Depth, DepthUnit, Event, Foreign, Frame, METADATA_SIZE, Metadata, PixelFormat,
-    Plane, PlaneImage, PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, Subscriber, SyncMessage,
+    Abi, Address, Arrival, Breach, Coherence, Depth, DepthUnit, Event, Foreign, Frame, METADATA_SIZE, Metadata,
+    PixelFormat, Plane, PlaneImage, PlaneKind, PublishError, Publisher, SnapshotError, SnapshotReader, Subscriber,
+    SyncMessage,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,6 +47,15 @@ fn announced(publisher: &mut Publisher, subscriber: &mut Subscriber, frame: &Fra
         }
     }
     panic!("no announcement came through");
+}
+
+/// Waits until the subscription has arrived. A subscriber gets there only while somebody waits with it.
+fn subscribed(socket: &zmq::Socket, subscriber: &mut Subscriber) {
+    let deadline = Instant::now() + PATIENCE;
+    while socket.recv_bytes(zmq::DONTWAIT) != Ok(vec![1]) {
+        assert!(Instant::now() < deadline, "no subscription");
+        assert_eq!(subscriber.wait(Some(Duration::from_millis(5))).unwrap(), Event::TimedOut);
+    }
 }
 
 fn now() -> Arrival {
@@ -203,9 +216,7 @@ fn foreign_messages_are_told_and_the_newest_announcement_counts() {
     let socket = context.socket(zmq::XPUB).unwrap();
     socket.bind(&endpoint).unwrap();
     let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, Some("mine")).unwrap()).unwrap();
-    // The subscription has arrived.
-    socket.set_rcvtimeo(10_000).unwrap();
-    socket.recv_bytes(0).unwrap();
+    subscribed(&socket, &mut subscriber);
 
     socket.send(&b"short"[..], 0).unwrap();
     assert!(matches!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Foreign(Foreign::Malformed(_))));
@@ -232,19 +243,71 @@ fn a_message_that_is_too_large_does_not_end_the_subscription() {
     socket.set_rcvtimeo(10_000).unwrap();
     let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
     for round in 0..3 {
-        // The subscription has arrived.
-        assert_eq!(socket.recv_bytes(0).unwrap(), [1]);
+        subscribed(&socket, &mut subscriber);
         let message = SyncMessage::new(round, 1, "mine");
         socket.send(&message.to_bytes()[..], 0).unwrap();
         assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Frame(message));
         socket.send(vec![0x7D; 1 << 20], 0).unwrap();
-        // It is withdrawn with the connection; the wait for what never comes brings the next one.
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| subscriber.wait(Some(Duration::from_millis(1500))));
-            assert_eq!(socket.recv_bytes(0).unwrap(), [0]);
-            assert_eq!(waiter.join().unwrap().unwrap(), Event::TimedOut);
-        });
+        let breach = Foreign::Peer(Breach::TooLarge(1 << 20));
+        assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Foreign(breach));
+        // It is withdrawn with the connection; the next one comes when it has been silent for a while.
+        assert_eq!(socket.recv_bytes(0).unwrap(), [0]);
     }
+}
+
+/// The metadata stand, the time is right, and yet the producer writes: the reader does not take its word for a while.
+#[test]
+fn a_write_that_is_seen_ends_the_trust_in_the_cadence() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let place = place("seen");
+    let path = format!("/dev/shm/{}", place.address.shm_name());
+    let plane = Plane {
+        pixel_format: PixelFormat::Gray,
+        depth: Depth::U8,
+        width: 100,
+        height: 100,
+        stride: 100,
+        offset: 0,
+        size: 10_000,
+    };
+    let mut reader = SnapshotReader::new(&place.address, Coherence::Cadence);
+    let mut picture = vec![0; 10_000];
+    let began = Instant::now();
+    // A frame a second by their timestamps and arrivals; to the reader's clock all of them are early.
+    let mut frames = 1..;
+    let mut take = |written_meanwhile: &[u8]| {
+        let frame_id = frames.next().unwrap();
+        let timestamp_ns = u64::from(frame_id) * SECOND.as_nanos() as u64;
+        let metadata = Metadata {
+            abi: V2,
+            frame_id,
+            timestamp_ns,
+            publish_seq: frame_id.into(),
+            payload_size: plane.size,
+            depth_unit: DepthUnit::Unknown,
+            encoded: None,
+            planes: [Some(plane), None, None, None],
+        };
+        let content = [&metadata.to_bytes()[..], &[1; 10_000]].concat();
+        fs::write(&path, &content).unwrap();
+        let arrival = Arrival { at: began + SECOND * frame_id, waited: true };
+        let mut snapshot = reader.begin(&SyncMessage::new(frame_id, timestamp_ns, ""), arrival)?;
+        snapshot.read_plane(&plane, &mut picture, 100)?;
+        let segment = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        segment.write_all_at(written_meanwhile, METADATA_SIZE as u64 + 5_000).unwrap();
+        snapshot.finish()
+    };
+    let mut learned = |least: usize, written_meanwhile: &[u8]| {
+        for _ in 0..least {
+            assert!(matches!(take(&[]), Err(SnapshotError::Learning)));
+        }
+        take(written_meanwhile)
+    };
+    learned(8, &[]).unwrap();
+    // A tenth of the picture, while it is copied.
+    assert!(matches!(learned(0, &[2; 1_000]), Err(SnapshotError::Torn)));
+    learned(31, &[]).unwrap();
+    fs::remove_file(path).unwrap();
 }
 
 #[test]
@@ -307,8 +370,86 @@ fn a_subscription_follows_every_restart_of_the_endpoint() {
     });
 }
 
-/// ZeroMQ's descriptor tells of changes only. An announcement that is missed there is found a second later, when the silence
-/// has been too long.
+#[test]
+fn every_transport_and_every_publisher_of_zeromq_is_heard() {
+    let abstract_name = format!("ipc://@cvmmap_test_{}", process::id());
+    let bound = [(abstract_name.as_str(), zmq::PUB), ("tcp://127.0.0.1:*", zmq::XPUB), ("tcp://[::1]:*", zmq::PUB)];
+    for (endpoint, kind) in bound {
+        let socket = zmq::Context::new().socket(kind).unwrap();
+        // It sends a heartbeat four times a second, and ends a connection that does not answer it.
+        socket.set_heartbeat_ivl(250).unwrap();
+        socket.set_heartbeat_timeout(250).unwrap();
+        socket.set_ipv6(endpoint.contains("::1")).unwrap();
+        socket.bind(endpoint).unwrap();
+        let endpoint = socket.get_last_endpoint().unwrap().unwrap();
+        let mut named = vec![endpoint.clone()];
+        named.extend(endpoint.contains("127.0.0.1").then(|| endpoint.replace("127.0.0.1", "localhost")));
+        for endpoint in named {
+            let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+            let end = Instant::now() + Duration::from_millis(900);
+            let mut heard = 0;
+            for frame_id in 0u32.. {
+                let message = SyncMessage::new(frame_id, 1, "any");
+                socket.send(&message.to_bytes()[..], 0).unwrap();
+                match subscriber.wait(Some(Duration::from_millis(20))).unwrap() {
+                    Event::TimedOut if heard == 0 => {}
+                    event => {
+                        assert_eq!(event, Event::Frame(message), "{endpoint}: not one is lost once one has come");
+                        heard += 1;
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
+                if Instant::now() > end {
+                    break;
+                }
+            }
+            assert!(heard > 0, "{endpoint}");
+        }
+    }
+    for endpoint in ["tcp://127.0.0.1", "tcp://127.0.0.1:port", "tcp://127.0.0.1:99999"] {
+        let refused = Subscriber::connect(&Address::new("none", endpoint, None).unwrap()).err().unwrap();
+        assert!(refused.to_string().contains(endpoint), "{refused}");
+    }
+}
+
+#[test]
+fn who_is_no_publisher_is_told_and_a_producer_in_its_place_is_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync");
+    let endpoint = format!("ipc://{}", path.display());
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+    listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Foreign(Foreign::Peer(Breach::Greeting)));
+    // One that says nothing at all is left after a while.
+    let waker = subscriber.waker();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| subscriber.wait(None));
+        listener.accept().unwrap().0.read_to_end(&mut Vec::new()).unwrap();
+        waker.wake();
+        assert_eq!(waiter.join().unwrap().unwrap(), Event::Woken);
+    });
+    drop(listener);
+    fs::remove_file(&path).unwrap();
+
+    let pusher = zmq::Context::new().socket(zmq::PUSH).unwrap();
+    pusher.bind(&endpoint).unwrap();
+    // libzmq may hang up before it has said what it is.
+    let told = subscriber.wait(Some(PATIENCE)).unwrap();
+    let breaches = [Breach::SocketType("PUSH".to_owned()), Breach::HungUp];
+    assert!(matches!(&told, Event::Foreign(Foreign::Peer(breach)) if breaches.contains(breach)), "{told:?}");
+    pusher.unbind(&endpoint).unwrap();
+    drop(pusher);
+
+    let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
+    socket.bind(&endpoint).unwrap();
+    subscribed(&socket, &mut subscriber);
+    let message = SyncMessage::new(1, 1, "any");
+    socket.send(&message.to_bytes()[..], 0).unwrap();
+    assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Frame(message));
+}
+
+/// An announcement that is missed is found a second later, when the silence has been too long.
 #[test]
 fn no_announcement_is_slept_through() {
     /// The machine may stand still for so long, but not that often.
@@ -320,7 +461,7 @@ fn no_announcement_is_slept_through() {
     socket.bind(&endpoint).unwrap();
     let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
     let waker = subscriber.waker();
-    assert_eq!(socket.recv_bytes(0).unwrap(), [1]);
+    subscribed(&socket, &mut subscriber);
     let (got, received) = std::sync::mpsc::channel();
     let stalls = std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -19,10 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn stage(folder: &tempfile::TempDir) -> (zmq::Socket, Subscriber) {
     let endpoint = format!("ipc://{}/sync", folder.path().display());
     let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
-    socket.set_rcvtimeo(PATIENCE.as_millis() as i32).unwrap();
     socket.bind(&endpoint).unwrap();
     let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
-    assert_eq!(socket.recv_bytes(0).unwrap(), [1]);
+    while socket.recv_bytes(zmq::DONTWAIT) != Ok(vec![1]) {
+        assert_eq!(subscriber.wait(Some(Duration::from_millis(5))).unwrap(), Event::TimedOut);
+    }
     // Behind it come no more changes of the connection's own.
     let message = announce(&socket, u32::MAX);
     assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Frame(message));
@@ -56,7 +57,7 @@ fn the_first_one_that_waits_is_woken_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let (socket, mut subscriber) = stage(&folder);
     let (first, second) = (subscriber.lookout(), subscriber.another_lookout().unwrap());
-    let (first, second) = (&*first, &second);
+    let (first, second) = (&*first, &*second);
     thread::scope(|scope| {
         let wait = |name: &str, lookout| {
             let waiter = thread::Builder::new().name(name.to_owned());
@@ -114,9 +115,9 @@ fn no_announcement_is_slept_through() {
     const STALL: Duration = Duration::from_millis(500);
     const STALLS_MAX: u32 = 10;
     let folder = tempfile::tempdir().unwrap();
-    let (socket, subscriber) = stage(&folder);
+    let (socket, mut subscriber) = stage(&folder);
     let (first, second) = (subscriber.lookout(), subscriber.another_lookout().unwrap());
-    let (first, second) = (&*first, &second);
+    let (first, second) = (&*first, &*second);
     let subscriber = &Mutex::new(subscriber);
     let is_over = &AtomicBool::new(false);
     let (got, received) = mpsc::channel();

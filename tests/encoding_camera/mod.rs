@@ -25,7 +25,7 @@ pub fn encode(codec: Codec, (width, height): (u32, u32), frames: u32, gop: u32) 
     gst::init().unwrap();
     let (encoder, parser, media) = match codec {
         Codec::H264 => ("x264enc aud=false", "h264parse", "video/x-h264"),
-        Codec::H265 => ("x265enc", "h265parse", "video/x-h265"),
+        Codec::H265 => ("x265enc option-string=info=0", "h265parse", "video/x-h265"),
     };
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,format=I420,width={width},height={height} ! \

@@ -28,7 +28,7 @@ pub const BOOT: u64 = 5_145_757_000_000;
 pub const H264: &str = "x264enc tune=zerolatency key-int-max=10 option-string=scenecut=0 ! h264parse \
                         config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au";
 pub const H265: &str = "x265enc tune=zerolatency key-int-max=10 \
-                        option-string=scenecut=0:repeat-headers=1:open-gop=0 ! h265parse config-interval=-1 ! \
+                        option-string=scenecut=0:repeat-headers=1:open-gop=0:info=0 ! h265parse config-interval=-1 ! \
                         video/x-h265,stream-format=byte-stream,alignment=au";
 /// and one that leaves lines as they are.
 pub const FINE: &str = "x264enc tune=zerolatency pass=quant quantizer=8 ! h264parse config-interval=-1 ! \

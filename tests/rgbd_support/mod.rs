@@ -56,7 +56,7 @@ pub fn units(camera: usize, numbers: &[usize]) -> Vec<Vec<u8>> {
     let (encoder, codec) = if camera == 0 {
         (format!("x264enc tune=zerolatency key-int-max={GOP} option-string=scenecut=0"), "h264")
     } else {
-        let options = "scenecut=0:repeat-headers=1:open-gop=0:log-level=none";
+        let options = "scenecut=0:repeat-headers=1:open-gop=0:info=0:log-level=none";
         (format!("x265enc tune=zerolatency key-int-max={GOP} option-string={options}"), "h265")
     };
     let pipeline = format!(

@@ -7,3 +7,4 @@ pub mod nats;
 pub mod png;
 pub mod report;
 pub mod running_time;
+pub mod x265;

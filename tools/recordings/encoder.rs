@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use gst::prelude::*;
 
 use super::{line::Trouble, progress::say};
-use crate::common::{elements, failure::Failure};
+use crate::common::{elements, failure::Failure, x265};
 
 /// A player can jump to every second.
 const KEYFRAME_SECONDS: u64 = 1;
@@ -150,6 +150,9 @@ impl Encoding {
         if purpose == Purpose::Messages {
             // Before each keyframe.
             parser.set_property("config-interval", -1);
+            if choice.factory == "x265enc" {
+                x265::keep_last_headers(&encoder);
+            }
         }
         Ok([encoder, parser])
     }
@@ -201,8 +204,11 @@ impl Encoding {
                 }
             }
             Codec::H265 => {
-                let more =
-                    if messages { format!(":bframes=0:open-gop=0:rc-lookahead={LOOKAHEAD}") } else { String::new() };
+                let more = if messages {
+                    format!(":bframes=0:open-gop=0:rc-lookahead={LOOKAHEAD}:repeat-headers=1")
+                } else {
+                    String::new()
+                };
                 settings.push(("option-string", format!("crf={quality}:info=0{more}")));
             }
         }

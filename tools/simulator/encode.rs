@@ -5,7 +5,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use crate::{
-    common::{elements, failure::Failure},
+    common::{elements, failure::Failure, x265},
     streamer::options::Codec,
 };
 
@@ -43,7 +43,8 @@ impl Encoder {
         encoder.set_property("key-int-max", i32_or_u32(&encoder, fps));
         if codec == Codec::H265 {
             // Consumers start at any keyframe: parameter sets in each, and nothing behind it that needs what was before.
-            encoder.set_property("option-string", "repeat-headers=1:open-gop=0");
+            encoder.set_property("option-string", "repeat-headers=1:open-gop=0:info=0");
+            x265::keep_last_headers(&encoder);
         }
         let caps = gst::Caps::builder(media).field("stream-format", "byte-stream").field("alignment", "au").build();
         let output = gst_app::AppSink::builder().caps(&caps).sync(false).build();

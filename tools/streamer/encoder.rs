@@ -9,7 +9,7 @@ use super::{
     options::{Codec, EncoderDevice},
     plan::Encoding,
 };
-use crate::common::{elements, failure::Failure};
+use crate::common::{elements, failure::Failure, x265};
 use candidates::{CANDIDATES, Candidate, Kind};
 use probe::Obstacle;
 
@@ -138,7 +138,7 @@ impl Choice {
         }
         follow_picture(&encoder, self.candidate);
         if self.candidate.factory == "x265enc" {
-            keep_last_headers(&encoder);
+            x265::keep_last_headers(&encoder);
         }
         chain.push(encoder);
         Ok(chain)
@@ -178,24 +178,6 @@ fn follow_picture(encoder: &gst::Element, candidate: &'static Candidate) {
             && let Some(encoder) = pad.parent_element()
         {
             encoder.set_property("bitrate", kbit * candidate.bitrate_per_kbit);
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// `x265enc` puts headers of its own before the first ones of an encoder. Of the second encoder of a process they may be
-/// another one's, a whole picture included. With `repeat-headers` the keyframe has all that it needs behind them.
-fn keep_last_headers(encoder: &gst::Element) {
-    /// A start code, and the NAL header of a video parameter set. Source: ITU-T H.265, B.1.1 and table 7-1.
-    const VPS: [u8; 5] = [0, 0, 1, 0x40, 0x01];
-    elements::pad(encoder, "src").add_probe(gst::PadProbeType::BUFFER, |_, info| {
-        let Some(unit) = info.buffer_mut().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT)) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let last = unit.map_readable().ok().and_then(|bytes| bytes.windows(VPS.len()).rposition(|at| at == VPS));
-        if let Some(last) = last {
-            // The place was found in it.
-            let _ = unit.make_mut().resize(last..);
         }
         gst::PadProbeReturn::Ok
     });

@@ -169,11 +169,6 @@ fn input(options: &Options) -> Result<Input, Failure> {
             uri.parse().map(Input::Target).map_err(|error| usage(format!("--input-uri: {error}")))
         }
         (None, Some(shm_name), Some(endpoint)) => {
-            if endpoint.starts_with("inproc://") {
-                return Err(usage(format!(
-                    "--zmq-endpoint: '{endpoint}' reaches no other program; take ipc:// or tcp://"
-                )));
-            }
             Address::new(shm_name, endpoint, None).map(Input::Address).map_err(|error| match error {
                 AddressError::ShmName(_) => usage(format!("--shm-name: {error}")),
                 _ => usage(format!("--zmq-endpoint: {error}")),

@@ -58,7 +58,7 @@ struct Turns {
     /// Where `create()` waits: the first to be woken.
     create: Arc<Lookout>,
     /// Where the ingest thread waits: woken by what comes while nobody waits in `create()`.
-    behind: Lookout,
+    behind: Arc<Lookout>,
     /// Nobody follows any more.
     is_over: AtomicBool,
 }
@@ -74,7 +74,7 @@ impl Ingest {
         element: &gst::Element,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(stats));
-        let follower = Follower::start(address, coherence, queue_size, planes, Arc::clone(&shared), element)?;
+        let mut follower = Follower::start(address, coherence, queue_size, planes, Arc::clone(&shared), element)?;
         let turns = Arc::new(Turns {
             shared,
             create: follower.subscriber.lookout(),
@@ -183,9 +183,12 @@ impl Turns {
         let turn = if follower.is_some() { Turn::Mine } else { Turn::Theirs };
         // A frame that the ingest thread has queued meanwhile is to be taken before it is replaced by the next.
         let mine = follower.filter(|_| !self.shared.queue.has_frames());
-        let all = mine.is_some_and(|mut follower| !self.follow(&mut follower));
+        let all = mine.is_some_and(|mut follower| {
+            let again_at = follower.subscriber.look_again_at();
+            !self.follow(&mut follower) && follower.subscriber.look_again_at() >= again_at
+        });
         if !all {
-            // Nobody else was told of the change.
+            // Nobody else was told of the change, or looks again as early as it takes now.
             self.behind.waker().wake();
         }
         turn
@@ -245,7 +248,7 @@ mod tests {
     /// Follows a producer that does not come.
     fn waiting(playing: bool) -> Ingest {
         gst::init().unwrap();
-        let address = Address::new("nobody", "inproc://nobody", None).unwrap();
+        let address = Address::new("nobody", "ipc://@nobody", None).unwrap();
         let element = gst::Pipeline::new().upcast::<gst::Element>();
         let planes = PlaneSettings::default();
         let ingest = Ingest::start(&address, Coherence::Metadata, 1, planes, Arc::default(), &element).unwrap();

@@ -12,7 +12,7 @@ const DISPLAY: &str = "34000:16000:13250:34500:7500:3000:15635:16450:10000000:50
 fn mux(raw: &str, h265: &str, packaging: &str, sink: &str) -> Recording {
     run(&format!(
         "videotestsrc num-buffers=3 ! video/x-raw,format=I420_10LE,width=320,height=240,framerate=25/1{raw} ! \
-         x265enc speed-preset=ultrafast tune=zerolatency ! h265parse ! {h265} flvhevcmux name=mux hevc-packaging={packaging} ! {sink}"
+         x265enc speed-preset=ultrafast tune=zerolatency option-string=info=0 ! h265parse ! {h265} flvhevcmux name=mux hevc-packaging={packaging} ! {sink}"
     ))
 }
 

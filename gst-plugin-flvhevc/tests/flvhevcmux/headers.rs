@@ -95,8 +95,8 @@ fn unchanged_parameters_are_not_announced_again() {
 fn resolution_change_reaches_the_stream() {
     let pipeline = Pipeline::new(
         "concat name=c ! flvhevcmux name=mux ! fakesink \
-         videotestsrc num-buffers=10 ! video/x-raw,format=I420,width=320,height=240 ! x265enc ! h265parse ! video/x-h265,stream-format=hvc1 ! c. \
-         videotestsrc num-buffers=10 ! video/x-raw,format=I420,width=640,height=360 ! x265enc ! h265parse ! video/x-h265,stream-format=hvc1 ! c.",
+         videotestsrc num-buffers=10 ! video/x-raw,format=I420,width=320,height=240 ! x265enc option-string=info=0 ! h265parse ! video/x-h265,stream-format=hvc1 ! c. \
+         videotestsrc num-buffers=10 ! video/x-raw,format=I420,width=640,height=360 ! x265enc option-string=info=0 ! h265parse ! video/x-h265,stream-format=hvc1 ! c.",
     );
     let recording = std::sync::Arc::default();
     let mux = pipeline.element("mux");

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
 pub const X264: &str = "x264enc speed-preset=ultrafast key-int-max=10 ! h264parse";
-pub const X265: &str = "x265enc speed-preset=ultrafast key-int-max=10 tune=zerolatency ! h265parse";
+pub const X265: &str =
+    "x265enc speed-preset=ultrafast key-int-max=10 tune=zerolatency option-string=info=0 ! h265parse";
 /// Default tuning reorders frames.
 pub const X264_B: &str = "x264enc bframes=2 b-adapt=false key-int-max=10 ! h264parse";
-pub const X265_B: &str = "x265enc option-string=bframes=2:b-adapt=0:log-level=0 key-int-max=10 ! h265parse";
+pub const X265_B: &str = "x265enc option-string=bframes=2:b-adapt=0:info=0:log-level=0 key-int-max=10 ! h265parse";
 
 pub fn picture(frames: u32) -> String {
     format!("videotestsrc num-buffers={frames} ! video/x-raw,format=I420,width=320,height=240,framerate=25/1")
