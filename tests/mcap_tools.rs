@@ -5,11 +5,18 @@ mod support;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use cvmmap_tools::recorder::mcap::schema::{
-    COMPRESSED_VIDEO, POSE_IN_FRAME,
-    cvmmap_streamer::{BundleManifest, DepthMap, bundle_manifest::member::Status},
-    foxglove::{CameraCalibration, CompressedVideo},
-    timestamp,
+use cvmmap_tools::recorder::{
+    mcap::{
+        Topics,
+        reader::{Entry, Reader},
+        schema::{
+            COMPRESSED_VIDEO, POSE_IN_FRAME,
+            cvmmap_streamer::{BundleManifest, DepthMap, bundle_manifest::member::Status, depth_map::DepthUnit},
+            foxglove::{CameraCalibration, CompressedVideo},
+            timestamp,
+        },
+    },
+    rvl::Picture,
 };
 use rgbd_support::{DEPTH, FRAMES, GAP, HEIGHT, Recording, UNIX, WIDTH, colour, depth, is_like, pixels, time};
 use serde_json::{Value, json};
@@ -18,6 +25,7 @@ use support::{Ended, text};
 const VIEWER: &str = env!("CARGO_BIN_EXE_mcap_rgbd_viewer");
 const EXAMPLE: &str = env!("CARGO_BIN_EXE_mcap_rgbd_example");
 const ALIGNMENT: &str = env!("CARGO_BIN_EXE_mcap_depth_alignment");
+const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mcap");
 const VALIDATOR: &str = env!("CARGO_BIN_EXE_mcap_bundle_validator");
 
 fn run(program: &str, flags: &[&str], file: &Path) -> Ended {
@@ -191,6 +199,46 @@ fn depth_is_laid_over_the_picture_by_the_calibrations() {
     };
     refused(|calibration| calibration.d = vec![-0.17, 0.02, 0.0, 0.0, 0.0], "distortion");
     refused(|calibration| calibration.r[1] = 0.01, "rotation");
+}
+
+#[test]
+fn a_conversion_keeps_the_depth_and_the_poses_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let [input, output] = ["in.mcap", "out.mcap"].map(|name| folder.path().join(name));
+    let mut recording = Recording::bundled();
+    // What is no depth picture is not passed on.
+    recording.of("/zed1/depth").nth(3).unwrap().change(|depth: &mut DepthMap| depth.data.truncate(30));
+    recording.write(&input);
+    let convert = |label: &str, flags: &[&str]| {
+        let common = ["--input", text(&input), "--camera-label", label, "--output", text(&output), "--codec", "h264"];
+        support::run(CONVERTER, &[&common[..], &["--overwrite", "--json", "--preset", "fast"], flags].concat())
+    };
+    for (camera, label, poses, flags) in
+        [(0, "zed1", FRAMES, &["--with-pose", "--start-frame", "2"][..]), (1, "zed2", 2, &[])]
+    {
+        let summary = convert(label, flags).expect_code(0).json();
+        let first = if camera == 0 { 2 } else { 0 };
+        let numbers = (first..FRAMES).filter(|number| if camera == 0 { *number != 3 } else { !GAP.contains(number) });
+        let numbers: Vec<_> = numbers.collect();
+        let of_camera = &summary["cameras"][0];
+        assert_eq!((&of_camera["depth"], &of_camera["poses"]), (&json!(numbers.len()), &json!(poses - 2)), "{summary}");
+        let mut reader = Reader::open(&output, Topics::of(label)).unwrap();
+        let mut kept = Vec::new();
+        while let Some((time, entry)) = reader.next_entry().unwrap() {
+            if let Entry::Depth(map) = entry {
+                assert_eq!((map.frame_id.as_str(), map.source_unit()), (label, DepthUnit::Meter));
+                kept.push((time, Picture::unpack(&map.data).unwrap().pixels));
+            }
+        }
+        let recorded = numbers.iter().map(|number| (time(camera, *number), depth(camera, *number, DEPTH)));
+        assert_eq!(kept, recorded.collect::<Vec<_>>());
+    }
+    convert("zed2", &["--with-pose"]).expect_code(2).expect_said("no poses of the camera zed2; leave out --with-pose");
+    let mut without = recording;
+    without.0.retain(|message| message.topic != "/zed2/depth");
+    without.write(&input);
+    convert("zed2", &[]).expect_code(2).expect_said("no depth of the camera zed2; take --no-depth");
+    convert("zed2", &["--no-depth"]).expect_code(0);
 }
 
 #[test]

@@ -157,6 +157,18 @@ fn of_several_cameras_one_is_chosen() {
     convert(&input, &output, &["--camera-label", "zed2"]).expect_code(0);
     assert_eq!(numbers(&output), (100..110).collect::<Vec<_>>());
 
+    // A grid shows all of them.
+    let flags = ["--input", text(&input), "--output", text(&output), "--overwrite", "--json", "--codec", "h264"];
+    let summary = support::run(GRID, &flags).expect_code(0).json();
+    for (place, (label, first)) in [("zed1", 0), ("zed2", 100)].into_iter().enumerate() {
+        assert_eq!(
+            (&summary["cameras"][place]["label"], &summary["cameras"][place]["shown"]),
+            (&label.into(), &10.into())
+        );
+        let filter = format!("crop={}:{}:{}:0,scale={WIDTH}:{HEIGHT}", WIDTH / 2, HEIGHT / 2, place * WIDTH / 2);
+        assert_eq!(numbers_in(&luminance(&output, &filter))[..6], (first..first + 6).collect::<Vec<_>>());
+    }
+
     let one = recording(&directory.path().join("one.mcap"), "zed2", "h264", Compression::Zstd, None);
     let inputs = ["--input", text(&input), "--input", text(&one), "--output", text(&output), "--overwrite"];
     let flags = ["--json", "--codec", "h264", "--camera-label", "zed2"];

@@ -11,7 +11,10 @@ use std::{
     thread,
 };
 
-use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, getppid, kill_process_group, pidfd_open, set_parent_process_death_signal},
+};
 
 use super::{
     jobs::Job,
@@ -108,7 +111,7 @@ pub fn run(
                 Err(RecvTimeoutError::Timeout) => {}
                 // It is at its end, or says nothing more.
                 Err(RecvTimeoutError::Disconnected) if talks => talks = false,
-                Err(RecvTimeoutError::Disconnected) => thread::sleep(interrupt::TICK),
+                Err(RecvTimeoutError::Disconnected) => wait(&child),
             }
             tick();
             pass_signals(&child, &mut signals);
@@ -165,6 +168,15 @@ fn start(kind: &Kind, program: &Path, job: &Job, worker: &Worker) -> io::Result<
         });
     }
     command.spawn()
+}
+
+/// Waits for the converter's end, for a tick at most.
+fn wait(child: &Child) {
+    match (pidfd_open(Pid::from_child(child), PidfdFlags::empty()), interrupt::TICK.try_into()) {
+        // When it is interrupted, it is waited for again.
+        (Ok(end), Ok(tick)) => drop(poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&tick))),
+        _ => thread::sleep(interrupt::TICK),
+    }
 }
 
 /// The first signal asks the converter to end, the second one ends it.

@@ -75,6 +75,36 @@ impl Picture {
     /// # Errors
     /// When the bytes are not a whole one.
     pub fn unpack(bytes: &[u8]) -> Result<Self, RvlError> {
+        let Header { width, height, quantisation, words } = Header::of(bytes)?;
+        let mut pixels = Vec::new();
+        unpack_pixels(words, width as usize * height as usize, |run| match run {
+            Run::Zeros(zeros) => pixels.resize(pixels.len() + zeros, 0),
+            Run::Pixel(pixel) => pixels.push(pixel),
+        })?;
+        Ok(Self { width, height, quantisation, pixels })
+    }
+
+    /// Width and height of a packed picture, all of which is looked at and nothing kept.
+    ///
+    /// # Errors
+    /// When the bytes are not a whole one.
+    pub fn check(bytes: &[u8]) -> Result<(u32, u32), RvlError> {
+        let Header { width, height, words, .. } = Header::of(bytes)?;
+        unpack_pixels(words, width as usize * height as usize, |_| {})?;
+        Ok((width, height))
+    }
+}
+
+/// A container, whose size is one of a picture.
+struct Header<'a> {
+    width: u32,
+    height: u32,
+    quantisation: Quantisation,
+    words: &'a [u8],
+}
+
+impl<'a> Header<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, RvlError> {
         let Some((header, words)) = bytes.split_at_checked(HEADER_SIZE) else {
             return Err(RvlError::Short(bytes.len()));
         };
@@ -89,7 +119,7 @@ impl Picture {
         if count == 0 || count > PIXELS_MAX {
             return Err(RvlError::Size(width, height));
         }
-        Ok(Self { width, height, quantisation, pixels: unpack_pixels(words, count as usize)? })
+        Ok(Self { width, height, quantisation, words })
     }
 }
 
@@ -112,12 +142,18 @@ fn pack_pixels(pixels: &[u16], packed: &mut Vec<u8>) {
     nibbles.finish();
 }
 
-fn unpack_pixels(words: &[u8], count: usize) -> Result<Vec<u16>, RvlError> {
-    let mut nibbles = NibbleReader { words, at: 0 };
-    let mut pixels = Vec::new();
+/// A part of a picture.
+enum Run {
+    Zeros(usize),
+    Pixel(u16),
+}
+
+/// Gives the parts of a picture of so many pixels in their order.
+fn unpack_pixels(words: &[u8], count: usize, mut give: impl FnMut(Run)) -> Result<(), RvlError> {
+    let mut nibbles = NibbleReader { words: words.chunks_exact(4), word: 0, left: 0 };
+    let mut at = 0;
     let mut previous = 0_i32;
-    while pixels.len() < count {
-        let at = pixels.len();
+    while at < count {
         let truncated = || RvlError::Truncated(at, count);
         let zeros = nibbles.take(at)?.ok_or_else(truncated)? as usize;
         let values = nibbles.take(at)?.ok_or_else(truncated)? as usize;
@@ -125,18 +161,20 @@ fn unpack_pixels(words: &[u8], count: usize) -> Result<Vec<u16>, RvlError> {
         if zeros + values > count - at || zeros + values == 0 {
             return Err(RvlError::Damaged(at));
         }
-        pixels.resize(at + zeros, 0);
+        give(Run::Zeros(zeros));
+        at += zeros;
         for _ in 0..values {
-            let at = pixels.len();
             let folded = nibbles.take(at)?.ok_or(RvlError::Truncated(at, count))?;
+            // Of 30 bits at most.
             let difference = (folded >> 1) as i32 ^ -((folded & 1) as i32);
-            let pixel = previous.checked_add(difference).and_then(|pixel| u16::try_from(pixel).ok());
-            let pixel = pixel.filter(|pixel| *pixel != 0).ok_or(RvlError::Damaged(at))?;
-            pixels.push(pixel);
+            let pixel = u16::try_from(previous + difference).ok().filter(|pixel| *pixel != 0);
+            let pixel = pixel.ok_or(RvlError::Damaged(at))?;
+            give(Run::Pixel(pixel));
             previous = pixel.into();
+            at += 1;
         }
     }
-    Ok(pixels)
+    Ok(())
 }
 
 /// Numbers in nibbles, low bits first, the nibbles from the top of 32-bit words that are stored little-endian.
@@ -171,9 +209,11 @@ impl NibbleWriter<'_> {
 }
 
 struct NibbleReader<'a> {
-    words: &'a [u8],
-    /// Nibbles read.
-    at: usize,
+    words: std::slice::ChunksExact<'a, u8>,
+    /// The word at hand, from the top of which nibbles are taken,
+    word: u32,
+    /// and how many are left in it.
+    left: u32,
 }
 
 impl NibbleReader<'_> {
@@ -181,24 +221,22 @@ impl NibbleReader<'_> {
     fn take(&mut self, pixel: usize) -> Result<Option<u32>, RvlError> {
         let mut number = 0;
         for index in 0..NIBBLES_MAX {
-            let Some(nibble) = self.nibble() else {
-                return Ok(None);
-            };
+            if self.left == 0 {
+                let Some(word) = self.words.next() else {
+                    return Ok(None);
+                };
+                self.word = u32::from_le_bytes(word.try_into().expect("it has 4 bytes"));
+                self.left = 8;
+            }
+            let nibble = self.word >> 28;
+            self.word <<= 4;
+            self.left -= 1;
             number |= (nibble & 7) << (DATA_BITS * index);
             if nibble & 8 == 0 {
                 return Ok(Some(number));
             }
         }
         Err(RvlError::Damaged(pixel))
-    }
-
-    fn nibble(&mut self) -> Option<u32> {
-        let start = self.at / 8 * 4;
-        let word = self.words.get(start..start + 4)?;
-        let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-        let shift = 28 - 4 * (self.at % 8);
-        self.at += 1;
-        Some(word >> shift & 0xF)
     }
 }
 
@@ -283,9 +321,11 @@ mod tests {
                 let mut damaged = packed.clone();
                 damaged[position] ^= 1 << bit;
                 // Whatever comes of it, it comes: no panic, and no picture of another size than it says.
-                if let Ok(picture) = Picture::unpack(&damaged) {
+                let unpacked = Picture::unpack(&damaged);
+                if let Ok(picture) = &unpacked {
                     assert_eq!(picture.pixels.len() as u64, u64::from(picture.width) * u64::from(picture.height));
                 }
+                assert_eq!(Picture::check(&damaged), unpacked.map(|picture| (picture.width, picture.height)));
             }
         }
     }

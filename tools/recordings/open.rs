@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::Read as _,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -61,6 +62,26 @@ pub fn open(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn R
     }
 }
 
+/// The cameras of a recording, as `--camera-label` names them: all of an MCAP recording of several, unless one is chosen.
+pub fn cameras(path: &Path, reading: &Reading) -> Vec<Option<String>> {
+    let chosen = || vec![reading.camera_label.clone()];
+    if reading.provider != Provider::Auto || reading.camera_label.is_some() || !path.is_file() {
+        return chosen();
+    }
+    // What is wrong with a file is told when it is opened.
+    match labels(path) {
+        Ok(labels) if labels.len() > 1 => labels.into_iter().map(Some).collect(),
+        _ => chosen(),
+    }
+}
+
+fn labels(path: &Path) -> std::io::Result<Vec<String>> {
+    let file = File::open(path)?;
+    let mut begin = [0; MAGIC.len()];
+    file.read_exact_at(&mut begin, 0)?;
+    if begin == MAGIC && holds_video(&file)? { mcap_video::cameras(file) } else { Ok(Vec::new()) }
+}
+
 fn as_it_is(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn Recording>, Failure> {
     let unusable = |why: &dyn std::fmt::Display| Failure::Configuration(format!("{}: {why}", path.display()));
     // Before it is opened: a named pipe would wait for somebody to write.
@@ -91,6 +112,15 @@ fn as_it_is(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn R
     }
     let is_ours = is_mcap && !by_us && holds_video(&file).map_err(|error| unusable(&error))?;
     let is_svo2 = is_mcap && !is_ours;
+    if is_ours {
+        if reading.calibration.is_some() && wanted.depth.is_some() {
+            return Err(unusable(
+                &"its depth is of its pictures as they are; take --no-depth, or leave --calibration out",
+            ));
+        }
+        let label = reading.camera_label.as_deref();
+        return Ok(Box::new(McapVideo::open(file, label, wanted).map_err(|error| unusable(&error))?));
+    }
     if wanted.depth.is_some() || wanted.tracking.is_some() {
         if by_us || !(is_svo2 || is_svo) {
             return Err(unusable(
@@ -99,10 +129,6 @@ fn as_it_is(path: &Path, reading: &Reading, wanted: &Wanted) -> Result<Box<dyn R
             ));
         }
         return with_sdk(file, "depth and poses are computed by the ZED SDK: ");
-    }
-    if is_ours {
-        let label = reading.camera_label.as_deref();
-        return Ok(Box::new(McapVideo::open(file, label).map_err(|error| unusable(&error))?));
     }
     if is_svo2 {
         let again = file.try_clone().map_err(|error| unusable(&format!("it cannot be opened: {error}")))?;

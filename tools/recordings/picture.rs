@@ -3,7 +3,7 @@
 use gst_video::{VideoInfo, VideoMeta};
 
 use super::camera::Pose;
-use crate::recorder::depth::DepthPlane;
+use crate::recorder::{depth::DepthPlane, mcap::schema::cvmmap_streamer::DepthMap};
 
 /// A picture of a recording.
 #[derive(Clone, Debug)]
@@ -17,9 +17,18 @@ pub struct Picture {
     /// The decoder had to guess parts of it.
     pub concealed: bool,
     /// Of the same moment, when it was wanted and is known.
-    pub depth: Option<DepthPlane>,
+    pub depth: Option<Depth>,
     /// Of the same moment, when it was wanted and the camera was tracked.
     pub pose: Option<Pose>,
+}
+
+/// The depth of a picture.
+#[derive(Clone, Debug)]
+pub enum Depth {
+    /// As it is computed,
+    Plane(DepthPlane),
+    /// or as a recording holds it.
+    Stored(DepthMap),
 }
 
 /// The buffer and form of a decoded sample.

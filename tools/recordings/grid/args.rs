@@ -9,13 +9,12 @@ use crate::{
     recordings::{encoder::Encoding, open::Reading, segment},
 };
 
-/// More are no help to anybody.
-const CAMERAS_MAX: usize = 16;
-
 const EXAMPLES: &str = "\
 Examples:
   The cameras of a segment, *_zed1.svo2 and so on, as SEGMENT/SEGMENT_grid.mp4:
     zed_svo_grid_to_mp4 --segment-dir 2026-03-18T11-59-41
+  All cameras of an MCAP recording:
+    zed_svo_grid_to_mp4 --input 2026-03-18T11-59-41.mcap --output grid.mp4
   Two recordings side by side, in full size, for two seconds:
     zed_svo_grid_to_mp4 --input left.svo2 --input right.svo2 --output both.mp4 --tile-scale 1 --duration-seconds 2
 
@@ -32,7 +31,8 @@ pub struct Args {
     /// Directory with recordings named *_zedN.svo2, shown in the order of N
     #[arg(long, value_name = "DIR", required_unless_present = "input", conflicts_with = "input")]
     pub segment_dir: Option<PathBuf>,
-    /// A recording; again for each further one, from left to right and from top to bottom
+    /// A recording; again for each further one, from left to right and from top to bottom. Of an MCAP recording all
+    /// cameras, in the order of their labels, or the one that --camera-label names
     #[arg(long, value_name = "FILE", requires = "output")]
     pub input: Vec<PathBuf>,
     /// File to write [default: DIR/DIR_grid.mp4]
@@ -63,7 +63,7 @@ impl Args {
     /// The recordings in their order, and where the grid goes.
     ///
     /// # Errors
-    /// [`Failure::Configuration`] when there are none, or too many.
+    /// [`Failure::Configuration`] when there are none.
     pub fn files(&self) -> Result<(Vec<PathBuf>, PathBuf), Failure> {
         let (inputs, beside) = match &self.segment_dir {
             Some(directory) => {
@@ -72,12 +72,6 @@ impl Args {
             }
             None => (self.input.clone(), None),
         };
-        if inputs.len() > CAMERAS_MAX {
-            return Err(Failure::Configuration(format!(
-                "{} recordings are too many for a grid; give {CAMERAS_MAX} at most",
-                inputs.len()
-            )));
-        }
         let output = self.output.clone().or(beside).expect("--input requires --output");
         Ok((inputs, output))
     }

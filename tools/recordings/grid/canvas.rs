@@ -1,8 +1,8 @@
 //! The picture that shows all cameras.
 
 use gst_video::{
-    VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFormat, VideoFrame, VideoFrameExt as _, VideoInfo,
-    VideoResamplerMethod,
+    VideoColorRange, VideoConverter, VideoConverterConfig, VideoDitherMethod, VideoFormat, VideoFrame,
+    VideoFrameExt as _, VideoInfo, VideoResamplerMethod,
 };
 
 use super::label;
@@ -24,11 +24,11 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// Room for so many tiles of this size.
+    /// Room for so many tiles of this size, in the colours of such pictures: nothing is converted then but their size.
     ///
     /// # Errors
     /// [`Failure::Configuration`] when that is too much for a picture.
-    pub fn new(tiles: usize, tile: (usize, usize)) -> Result<Self, Failure> {
+    pub fn new(tiles: usize, tile: (usize, usize), of: &VideoInfo) -> Result<Self, Failure> {
         let columns = columns(tiles);
         let (width, height) = (columns * tile.0, tiles.div_ceil(columns) * tile.1);
         let too_large = || {
@@ -38,8 +38,12 @@ impl Canvas {
         if width > 8192 || height > 8192 {
             return Err(too_large());
         }
-        let info =
-            VideoInfo::builder(VideoFormat::I420, width as u32, height as u32).build().map_err(|_| too_large())?;
+        let colours = of.colorimetry();
+        let mut info = VideoInfo::builder(VideoFormat::I420, width as u32, height as u32);
+        if of.is_yuv() && colours.range() == VideoColorRange::Range16_235 {
+            info = info.colorimetry(&colours);
+        }
+        let info = info.build().map_err(|_| too_large())?;
         let picture = gst::Buffer::with_size(info.size()).map_err(|_| too_large())?;
         let mut canvas = Self { info, picture, tile, columns };
         canvas.on_frame(|frame| fill(frame, (0, 0), (width, height), BLACK))?;
@@ -69,7 +73,12 @@ impl Canvas {
     }
 
     fn tile_form(&self) -> Option<VideoInfo> {
-        VideoInfo::builder(VideoFormat::I420, self.tile.0 as u32, self.tile.1 as u32).build().ok()
+        // What is as small has other colours by default.
+        VideoInfo::builder(VideoFormat::I420, self.tile.0 as u32, self.tile.1 as u32)
+            .colorimetry(&self.info.colorimetry())
+            .chroma_site(self.info.chroma_site())
+            .build()
+            .ok()
     }
 
     /// Shows a picture in a tile.
@@ -208,7 +217,28 @@ fn fill(
 
 #[cfg(test)]
 mod tests {
-    use super::columns;
+    use super::*;
+
+    #[test]
+    fn a_picture_keeps_its_colours() {
+        gst::init().unwrap();
+        // The tile, and the grid of two, are as small as pictures that have other colours by default.
+        for (tiles, form) in [(2, (1280, 720)), (4, (1280, 720)), (4, (640, 376))] {
+            let info = VideoInfo::builder(VideoFormat::I420, form.0, form.1).build().unwrap();
+            let buffer = gst::Buffer::with_size(info.size()).unwrap();
+            let mut frame = VideoFrame::from_buffer_writable(buffer, &info).unwrap();
+            fill(&mut frame, (0, 0), (form.0 as usize, form.1 as usize), [100, 70, 200]);
+            let buffer = frame.into_buffer();
+            let picture = Picture { index: 0, timestamp: 0, buffer, info, concealed: false, depth: None, pose: None };
+            let mut canvas = Canvas::new(tiles, (320, 180), &picture.info).unwrap();
+            canvas.show(&canvas.scaler(&picture.info).unwrap(), &picture, 1).unwrap();
+            assert_eq!(canvas.info.colorimetry(), picture.info.colorimetry());
+            let shown = VideoFrame::from_buffer_readable(canvas.picture.clone(), &canvas.info).unwrap();
+            for (plane, (at, value)) in [(400, 100), (200, 70), (200, 200)].into_iter().enumerate() {
+                assert_eq!(shown.plane_data(plane as u32).unwrap()[at], value, "{tiles} tiles of {form:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_grid_is_as_square_as_it_can_be() {

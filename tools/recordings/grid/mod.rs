@@ -5,12 +5,9 @@ mod canvas;
 mod label;
 mod tile;
 
-use std::{
-    fmt,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-};
+use std::{fmt, ops::RangeInclusive, path::PathBuf};
 
+use gst_video::VideoInfo;
 use serde::Serialize;
 
 use self::{args::Args, canvas::Canvas, tile::Tile};
@@ -19,7 +16,7 @@ use super::{
     interrupt,
     line::Trouble,
     mp4::Writer,
-    open,
+    open::{self, Reading},
     progress::{Progress, say},
     provenance::Provenance,
     source::{Clock, Losses, Recording},
@@ -30,6 +27,8 @@ use super::{
 use crate::common::{cli, failure::Failure, report};
 
 const PROGRAM: &str = "zed_svo_grid_to_mp4";
+/// More are no help to anybody.
+const CAMERAS_MAX: usize = 16;
 /// A grid of single pictures is shown for a 30th of a second.
 const INTERVAL: u64 = 33_333_333;
 /// Two weeks: a clock that is wrong, and not a recording.
@@ -43,18 +42,49 @@ pub fn run() -> Result<(), Failure> {
     let Some(args) = cli::parse::<Args>()? else {
         return Ok(());
     };
-    let (inputs, output) = args.files()?;
-    let target = Target::new(&output, args.overwrite, &inputs)?;
+    let (files, output) = args.files()?;
+    let target = Target::new(&output, args.overwrite, &files)?;
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
     interrupt::listen();
-    let open = |input: &PathBuf| open::open(input, &args.reading, &Wanted::default());
-    let mut recordings = inputs.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let cameras = |path: PathBuf| {
+        let labels = open::cameras(&path, &args.reading);
+        labels.into_iter().map(move |label| Input { path: path.clone(), label })
+    };
+    let inputs: Vec<_> = files.into_iter().flat_map(cameras).collect();
+    if inputs.len() > CAMERAS_MAX {
+        return Err(Failure::Configuration(format!(
+            "{} cameras are too many for a grid; give {CAMERAS_MAX} at most",
+            inputs.len()
+        )));
+    }
+    let mut recordings = Vec::new();
+    for Input { path, label } in &inputs {
+        let reading = Reading { camera_label: label.clone(), ..args.reading.clone() };
+        recordings.push(open::open(path, &reading, &Wanted::default())?);
+    }
     let plan = Plan::new(&args, &inputs, &recordings)?;
     say(PROGRAM, &format!("{} cameras, from {} s on", inputs.len(), label::text(plan.start)));
     let summary =
         args.encoding.attempt(PROGRAM, |choice| convert(&mut recordings, &inputs, &plan, &args, choice, &target))?;
     report::print(&summary, args.json, || summary.to_string());
     Ok(())
+}
+
+/// A camera of a recording.
+#[derive(Clone, Debug)]
+struct Input {
+    path: PathBuf,
+    /// What it is called, in a recording that says so.
+    label: Option<String>,
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.label {
+            Some(label) => write!(f, "{} ({})", self.path.display(), label.escape_debug()),
+            None => write!(f, "{}", self.path.display()),
+        }
+    }
 }
 
 /// The common timeline: as fast as the fastest camera.
@@ -69,14 +99,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(args: &Args, inputs: &[PathBuf], recordings: &[Box<dyn Recording>]) -> Result<Self, Failure> {
+    fn new(args: &Args, inputs: &[Input], recordings: &[Box<dyn Recording>]) -> Result<Self, Failure> {
         let timestamps = || recordings.iter().map(|recording| &recording.facts().timestamps[..]);
         let clock = recordings[0].facts().clock;
         if let Some(other) = recordings.iter().position(|recording| recording.facts().clock != clock) {
             return Err(Failure::Configuration(format!(
                 "{} and {} were recorded by different clocks; give recordings of one clock",
-                inputs[0].display(),
-                inputs[other].display()
+                inputs[0], inputs[other]
             )));
         }
         let firsts = timestamps().map(|timestamps| timestamps[0]);
@@ -85,8 +114,7 @@ impl Plan {
         for (timestamps, input) in timestamps().zip(inputs) {
             let position = start::position_at(timestamps, start).ok_or_else(|| {
                 Failure::Configuration(format!(
-                    "{} ended before another camera began; give recordings of the same time",
-                    input.display()
+                    "{input} ended before another camera began; give recordings of the same time"
                 ))
             })?;
             positions.push(position);
@@ -124,7 +152,7 @@ fn moment(start: u64, interval: u64, number: usize) -> u64 {
 
 fn convert(
     recordings: &mut [Box<dyn Recording>],
-    inputs: &[PathBuf],
+    inputs: &[Input],
     plan: &Plan,
     args: &Args,
     choice: Choice,
@@ -134,8 +162,8 @@ fn convert(
     for (recording, range) in recordings.iter_mut().zip(&plan.ranges) {
         tiles.push(Tile::begin(recording.as_mut(), range.clone())?);
     }
-    let size = tile_size(&tiles, inputs, args.tile_scale)?;
-    let mut canvas = Canvas::new(tiles.len(), size)?;
+    let (size, form) = tile_size(&tiles, inputs, args.tile_scale)?;
+    let mut canvas = Canvas::new(tiles.len(), size, &form)?;
     let facts = tiles[0].facts();
     let rectified =
         tiles.iter().map(|tile| tile.facts().rectified).reduce(|one, next| if one == next { one } else { None });
@@ -167,7 +195,12 @@ fn convert(
     let cameras = tiles
         .iter()
         .zip(inputs)
-        .map(|(tile, input)| Camera { input: input.clone(), shown: tile.shown, losses: tile.losses() })
+        .map(|(tile, Input { path, label })| Camera {
+            input: path.clone(),
+            label: label.clone(),
+            shown: tile.shown,
+            losses: tile.losses(),
+        })
         .collect();
     Ok(Summary {
         output: target.path().to_owned(),
@@ -180,28 +213,27 @@ fn convert(
     })
 }
 
-/// All tiles have the size of the first camera's.
-fn tile_size(tiles: &[Tile<'_>], inputs: &[PathBuf], scale: f64) -> Result<(usize, usize), Failure> {
-    let mut size = None;
+/// All tiles have the size of the first camera's. And the form of its pictures.
+fn tile_size(tiles: &[Tile<'_>], inputs: &[Input], scale: f64) -> Result<((usize, usize), VideoInfo), Failure> {
+    let mut first = None;
     for (tile, input) in tiles.iter().zip(inputs) {
         let form = tile.form().ok_or_else(|| no_picture(input))?;
-        let this = (form.width(), form.height());
-        if *size.get_or_insert(this) != this {
+        let first = first.get_or_insert(form);
+        if (first.width(), first.height()) != (form.width(), form.height()) {
             return Err(Failure::Configuration(format!(
-                "{} has pictures of another size than {}; give recordings of one size",
-                input.display(),
-                inputs[0].display()
+                "{input} has pictures of another size than {}; give recordings of one size",
+                inputs[0]
             )));
         }
     }
-    let (width, height) = size.unwrap_or_default();
+    let first = first.expect("there is a recording");
     // Chroma is halved; encoders want no less than 16.
     let side = |side: u32| ((f64::from(side) * scale / 2.0).round() as usize * 2).max(16);
-    Ok((side(width), side(height)))
+    Ok(((side(first.width()), side(first.height())), first.clone()))
 }
 
-fn no_picture(input: &Path) -> Failure {
-    Failure::Threshold(format!("{}: no picture of it can be shown from the common start on", input.display()))
+fn no_picture(input: &Input) -> Failure {
+    Failure::Threshold(format!("{input}: no picture of it can be shown from the common start on"))
 }
 
 /// What was made of what.
@@ -219,6 +251,7 @@ struct Summary {
 #[derive(Debug, Serialize)]
 struct Camera {
     input: PathBuf,
+    label: Option<String>,
     shown: usize,
     #[serde(flatten)]
     losses: Losses,
@@ -229,11 +262,11 @@ impl fmt::Display for Summary {
         writeln!(f, "output: {}", self.output.display())?;
         writeln!(f, "encoder: {}", self.encoder)?;
         writeln!(f, "frames: {}", self.frames)?;
-        for Camera { input, shown, losses } in &self.cameras {
+        for Camera { input, label, shown, losses } in &self.cameras {
             writeln!(
                 f,
                 "{}: {shown} shown, {} damaged, {} undecoded{}",
-                input.display(),
+                Input { path: input.clone(), label: label.clone() },
                 losses.damaged,
                 losses.undecoded,
                 if losses.cut { ", ends early" } else { "" }

@@ -1,6 +1,12 @@
 //! What a camera's channel of a recording holds, from one look through the file, and its access units from a second one.
 
-use std::{collections::BTreeMap, fs::File, io, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use cvmmap::Codec;
 use prost::Message as _;
@@ -11,7 +17,7 @@ use crate::{
         mcap::{
             Topics,
             schema::{
-                CAMERA_CALIBRATION, COMPRESSED_VIDEO, PROTOBUF, Schema,
+                CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
                 foxglove::{CameraCalibration, CompressedVideo},
                 nanoseconds,
             },
@@ -36,6 +42,9 @@ pub struct Index {
     /// In the order of their timestamps.
     pub entries: Vec<Entry>,
     pub calibration: Option<CameraCalibration>,
+    /// Whether there is depth of the camera, and whether there are poses.
+    pub has_depth: bool,
+    pub has_poses: bool,
     /// What the channel's metadata say.
     pub about: BTreeMap<String, String>,
     pub damage: Damage,
@@ -54,6 +63,10 @@ pub enum Unreadable {
     Format(String),
     #[error("none of its {0} pictures can be read; the file is damaged, or begins without a keyframe")]
     NothingReadable(usize),
+    #[error("it holds no depth of the camera {0}; take --no-depth")]
+    NoDepth(String),
+    #[error("it holds no poses of the camera {0}; leave out --with-pose")]
+    NoPoses(String),
 }
 
 /// Whether a message is an access unit.
@@ -61,8 +74,23 @@ pub fn is_video(message: &Message<'_>) -> bool {
     is(&message.channel, COMPRESSED_VIDEO)
 }
 
-fn is(channel: &Channel, schema: Schema) -> bool {
+pub fn is(channel: &Channel, schema: Schema) -> bool {
     channel.encoding == PROTOBUF && channel.schema == schema.name
+}
+
+/// The cameras that a file holds pictures of, by their labels.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn cameras(file: File) -> io::Result<Vec<String>> {
+    let mut walk = Walk::new(file)?;
+    let mut topics = BTreeSet::new();
+    while let Some(message) = walk.next()? {
+        if is_video(&message) && !topics.contains(&message.channel.topic) {
+            topics.insert(message.channel.topic.clone());
+        }
+    }
+    Ok(topics.iter().map(|topic| label(topic).to_owned()).collect())
 }
 
 /// `/zed1/video` is of zed1.
@@ -95,6 +123,7 @@ impl Index {
     pub fn read(mut walk: Walk, wanted: Option<&str>) -> Result<Self, Unreadable> {
         let mut cameras: BTreeMap<String, Found> = BTreeMap::new();
         let mut calibrations: BTreeMap<String, CameraCalibration> = BTreeMap::new();
+        let (mut depths, mut poses) = (BTreeSet::new(), BTreeSet::new());
         while let Some(message) = walk.next()? {
             if is_video(&message) {
                 let channel = &message.channel;
@@ -105,6 +134,10 @@ impl Index {
                 && let Ok(calibration) = CameraCalibration::decode(message.data)
             {
                 calibrations.entry(message.channel.topic.clone()).or_insert(calibration);
+            } else if is(&message.channel, DEPTH_MAP) && !depths.contains(&message.channel.topic) {
+                depths.insert(message.channel.topic.clone());
+            } else if is(&message.channel, POSE_IN_FRAME) && !poses.contains(&message.channel.topic) {
+                poses.insert(message.channel.topic.clone());
             }
         }
         let damage = walk.damage();
@@ -132,8 +165,15 @@ impl Index {
         if !entries.iter().any(|entry| entry.whole) {
             return Err(Unreadable::NothingReadable(entries.len()));
         }
-        let calibration = calibrations.remove(&Topics::of(label(&topic)).calibration);
-        Ok(Self { topic, codec, entries, calibration, about, damage })
+        let topics = Topics::of(label(&topic));
+        let calibration = calibrations.remove(&topics.calibration);
+        let (has_depth, has_poses) = (depths.contains(&topics.depth), poses.contains(&topics.pose));
+        Ok(Self { topic, codec, entries, calibration, has_depth, has_poses, about, damage })
+    }
+
+    /// What the camera is called.
+    pub fn label(&self) -> &str {
+        label(&self.topic)
     }
 }
 

@@ -1,5 +1,6 @@
-//! Our own MCAP recordings: the access units of a camera, with its calibration.
+//! Our own MCAP recordings: the access units of a camera, with its calibration, and the depth and the poses beside them.
 
+mod beside;
 mod index;
 #[cfg(test)]
 mod robustness;
@@ -8,17 +9,34 @@ use std::{fs::File, ops::RangeInclusive, sync::Arc};
 
 use cvmmap::Codec;
 
-pub use self::index::is_video;
-use self::index::{Index, Units, Unreadable};
+pub use self::index::{cameras, is_video};
+use self::{
+    beside::Beside,
+    index::{Index, Units, Unreadable},
+};
 use super::{
-    camera::Intrinsics,
+    camera::{Intrinsics, Pose},
     decoder::Decoder,
     entries,
-    picture::{self, Picture},
+    picture::{self, Depth, Picture},
     source::{Clock, Facts, Losses, Recording},
     walk::Walk,
+    wanted::Wanted,
 };
-use crate::{common::failure::Failure, recorder::mcap::schema::foxglove::CameraCalibration};
+use crate::{
+    common::failure::Failure,
+    recorder::{
+        mcap::{
+            Topics,
+            schema::{
+                DEPTH_MAP, POSE_IN_FRAME,
+                cvmmap_streamer::DepthMap,
+                foxglove::{CameraCalibration, PoseInFrame},
+            },
+        },
+        rvl,
+    },
+};
 
 /// What a video's channel may say of its camera, in its metadata.
 const SERIAL: &str = "camera_serial";
@@ -34,15 +52,28 @@ pub struct McapVideo {
     range: RangeInclusive<usize>,
     shown: usize,
     decoder: Option<Decoder>,
+    /// What is wanted besides pictures.
+    with_depth: bool,
+    with_poses: bool,
+    depths: Option<Beside<DepthMap>>,
+    poses: Option<Beside<PoseInFrame>>,
 }
 
 impl McapVideo {
     /// Looks through the file for a camera, which may be left out when there is one.
     ///
     /// # Errors
-    /// When there is nothing of it that could be shown.
-    pub fn open(file: File, label: Option<&str>) -> Result<Self, Unreadable> {
+    /// When there is nothing of it that could be shown, or nothing of what is wanted besides.
+    pub fn open(file: File, label: Option<&str>, wanted: &Wanted) -> Result<Self, Unreadable> {
         let index = Index::read(Walk::new(file.try_clone()?)?, label)?;
+        let (with_depth, with_poses) = (wanted.depth.is_some(), wanted.tracking.is_some());
+        let shown = || index.label().escape_debug().to_string();
+        if with_depth && !index.has_depth {
+            return Err(Unreadable::NoDepth(shown()));
+        }
+        if with_poses && !index.has_poses {
+            return Err(Unreadable::NoPoses(shown()));
+        }
         let calibration = index.calibration.as_ref();
         let intrinsics = calibration.and_then(intrinsics);
         let said = |key| index.about.get(key);
@@ -63,7 +94,40 @@ impl McapVideo {
             clock: Clock::of(entries::epoch(&index.entries)),
             timestamps: entries::timestamps(&index.entries),
         };
-        Ok(Self { file, index: Arc::new(index), facts, range: 0..=0, shown: 0, decoder: None })
+        Ok(Self {
+            file,
+            index: Arc::new(index),
+            facts,
+            range: 0..=0,
+            shown: 0,
+            decoder: None,
+            with_depth,
+            with_poses,
+            depths: None,
+            poses: None,
+        })
+    }
+
+    /// Begins to look for what is wanted besides pictures.
+    fn begin_beside(&mut self) -> std::io::Result<()> {
+        let Topics { depth, pose, .. } = Topics::of(self.index.label());
+        let walk = || Walk::new(self.file.try_clone()?);
+        let index = || Arc::clone(&self.index);
+        let depths = self.with_depth.then(walk).transpose()?;
+        let poses = self.with_poses.then(walk).transpose()?;
+        self.depths =
+            depths.map(|walk| Beside::new(walk, index(), depth, DEPTH_MAP, |map: &DepthMap| map.timestamp.as_ref()));
+        self.poses = poses
+            .map(|walk| Beside::new(walk, index(), pose, POSE_IN_FRAME, |pose: &PoseInFrame| pose.timestamp.as_ref()));
+        Ok(())
+    }
+
+    /// What belongs to a picture.
+    fn beside(&mut self, timestamp: u64) -> std::io::Result<(Option<Depth>, Option<Pose>)> {
+        let depth = self.depths.as_mut().map_or(Ok(None), |depths| depths.at(timestamp))?;
+        let pose = self.poses.as_mut().map_or(Ok(None), |poses| poses.at(timestamp))?;
+        let is_whole = |map: &DepthMap| rvl::Picture::check(&map.data) == Ok((map.width, map.height));
+        Ok((depth.filter(is_whole).map(Depth::Stored), pose.and_then(|pose| place(&pose))))
     }
 }
 
@@ -95,6 +159,7 @@ impl Recording for McapVideo {
                 buffer
             }))
         })?);
+        self.begin_beside().map_err(|error| entries::unreadable(&error))?;
         self.range = range;
         self.shown = 0;
         Ok(())
@@ -116,7 +181,8 @@ impl Recording for McapVideo {
                 self.shown += 1;
                 let corrupted = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
                 let concealed = corrupted || self.index.entries[index].guessed;
-                return Ok(Some(Picture { index, timestamp, buffer, info, concealed, depth: None, pose: None }));
+                let (depth, pose) = self.beside(timestamp).map_err(|error| entries::unreadable(&error))?;
+                return Ok(Some(Picture { index, timestamp, buffer, info, concealed, depth, pose }));
             }
         }
         Ok(None)
@@ -138,6 +204,15 @@ fn intrinsics(calibration: &CameraCalibration) -> Option<Intrinsics> {
         distortion.get_mut(..d.len())?.copy_from_slice(d);
     }
     Some(Intrinsics { width: *width, height: *height, fx, fy, cx, cy, distortion }).filter(Intrinsics::is_usable)
+}
+
+/// Where the camera was, when the message says it in numbers.
+fn place(message: &PoseInFrame) -> Option<Pose> {
+    let pose = message.pose.as_ref()?;
+    let (at, turned) = (pose.position.as_ref()?, pose.orientation.as_ref()?);
+    let pose = Pose { position: [at.x, at.y, at.z], orientation: [turned.x, turned.y, turned.z, turned.w] };
+    let is_finite = pose.position.iter().chain(&pose.orientation).all(|number| number.is_finite());
+    is_finite.then_some(pose)
 }
 
 /// Whether lines of the picture are bent: it is not rectified then.

@@ -24,7 +24,7 @@ use self::{
 };
 use super::{
     interrupt,
-    picture::Picture,
+    picture::{Depth, Picture},
     progress::say,
     source::{Clock, Facts, Losses, Recording},
     svo2,
@@ -150,7 +150,7 @@ impl Sdk {
         let depth = match self.depth_size {
             Some((width, height)) => {
                 let plane = self.camera.depth((width, height))?;
-                DepthPlane::new(plane, width, height, DepthUnit::Millimeter)
+                DepthPlane::new(plane, width, height, DepthUnit::Millimeter).map(Depth::Plane)
             }
             None => None,
         };

@@ -5,7 +5,10 @@ use std::{ffi::OsString, fs, path::PathBuf, sync::OnceLock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::recordings::wanted::{Depth, DepthMode, TrackingMode};
+use crate::recordings::{
+    picture,
+    wanted::{Depth, DepthMode, TrackingMode},
+};
 
 #[path = "../../../tests/stand_in_zed/mod.rs"]
 mod stand_in_zed;
@@ -152,6 +155,7 @@ fn depth_and_poses_belong_to_their_pictures() {
                 let number = picture.index;
                 assert_eq!(picture.timestamp, 1_000_000 + 33 * number as u64);
                 let depth = picture.depth.as_ref().unwrap();
+                let picture::Depth::Plane(depth) = depth else { panic!("it is computed") };
                 let message = depth.message(crate::recorder::depth::DepthCoding::RvlU16, 0, "").unwrap();
                 assert_eq!((message.width, message.height), (64, 32));
                 assert_eq!(message.source_unit(), DepthUnit::Millimeter);

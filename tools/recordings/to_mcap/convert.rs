@@ -16,18 +16,15 @@ use super::{
 };
 use crate::{
     common::failure::Failure,
-    recorder::{
-        depth::DepthCoding,
-        mcap::{
-            self as recording, Compression, Topics, Writer,
-            schema::{
-                cvmmap_streamer::{
-                    BundleManifest,
-                    bundle_manifest::{self, Member, member::Status},
-                },
-                foxglove::CompressedVideo,
-                timestamp,
+    recorder::mcap::{
+        self as recording, Compression, Topics, Writer,
+        schema::{
+            cvmmap_streamer::{
+                BundleManifest,
+                bundle_manifest::{self, Member, member::Status},
             },
+            foxglove::CompressedVideo,
+            timestamp,
         },
     },
     recordings::{
@@ -157,6 +154,16 @@ impl<'a> Work<'a> {
             self.cameras[camera].finish()?;
             self.drain(camera)?;
         }
+        let lacks = |tally: &Tally| tally.written > 0 && tally.depth == 0;
+        if self.job.wanted.depth.is_some()
+            && let Some(camera) = self.tallies.iter().position(lacks)
+        {
+            return Err(Failure::Configuration(format!(
+                "{}: none of its pictures comes with depth; take --no-depth, or install the ZED SDK and take --provider sdk",
+                self.job.inputs[camera].path.display()
+            ))
+            .into());
+        }
         match self.first {
             Some(_) => Ok(()),
             None => Err(Failure::Threshold(match self.job.policy {
@@ -228,23 +235,11 @@ impl<'a> Work<'a> {
         BundleManifest { members: members.collect(), timestamp: Some(timestamp(moment)), index, policy: policy.into() }
     }
 
-    fn take_in(&mut self, camera: usize, picture: Picture) -> Result<Moment, Trouble> {
+    fn take_in(&mut self, camera: usize, mut picture: Picture) -> Result<Moment, Trouble> {
         let (job, tally) = (self.job, &mut self.tallies[camera]);
         let input = &job.inputs[camera];
-        let depth = picture
-            .depth
-            .as_ref()
-            .filter(|_| job.wanted.depth.is_some())
-            .and_then(|depth| depth.message(DepthCoding::RvlU16, picture.timestamp, &input.label));
-        // The first of a camera whose recording has no depth at all.
-        if job.wanted.depth.is_some() && depth.is_none() && tally.depth == 0 {
-            return Err(Failure::Configuration(format!(
-                "{}: picture {} comes without depth; take --no-depth, or install the ZED SDK and take --provider sdk",
-                input.path.display(),
-                picture.index
-            ))
-            .into());
-        }
+        let depth = picture.depth.take().filter(|_| job.wanted.depth.is_some());
+        let depth = depth.and_then(|depth| messages::depth(depth, picture.timestamp, &input.label));
         let pose = picture.pose.filter(|_| job.wanted.tracking.is_some());
         tally.size = (picture.info.width(), picture.info.height());
         tally.written += 1;
@@ -288,10 +283,14 @@ impl<'a> Work<'a> {
     }
 
     fn fill(&mut self, camera: usize, timestamp: u64, unit: Vec<u8>) -> Result<(), Failure> {
+        let due = self.queue.due(camera);
         self.queue.fill(camera, timestamp, unit).ok_or_else(|| {
             Failure::Pipeline(format!(
-                "{} has given an access unit of no picture, or out of order; take another --encoder-device or --codec",
-                self.choice.factory
+                "{} has given an access unit of no picture, or out of order ({}: of {timestamp} ns, and {} ns was due); take \
+                 another --encoder-device or --codec",
+                self.choice.factory,
+                self.job.inputs[camera].path.display(),
+                due.map_or("none".to_owned(), |due| due.to_string())
             ))
         })
     }

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    recorder::mcap::schema::{
-        foxglove::{self, CameraCalibration, PoseInFrame},
-        timestamp,
+    recorder::{
+        depth::DepthCoding,
+        mcap::schema::{
+            cvmmap_streamer::DepthMap,
+            foxglove::{self, CameraCalibration, PoseInFrame},
+            timestamp,
+        },
     },
     recordings::{
         camera::{Intrinsics, Pose},
+        picture::Depth,
         source::Facts,
     },
 };
@@ -46,6 +51,17 @@ pub fn calibration(intrinsics: &Intrinsics, timestamp_ns: u64, frame_id: &str) -
         r: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p: vec![fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
         frame_id: frame_id.to_owned(),
+    }
+}
+
+/// The depth of a picture. None where it cannot be read.
+pub fn depth(depth: Depth, timestamp_ns: u64, frame_id: &str) -> Option<DepthMap> {
+    match depth {
+        Depth::Plane(plane) => plane.message(DepthCoding::RvlU16, timestamp_ns, frame_id),
+        Depth::Stored(stored) => {
+            let (timestamp, frame_id) = (Some(timestamp(timestamp_ns)), frame_id.to_owned());
+            Some(DepthMap { timestamp, frame_id, ..stored })
+        }
     }
 }
 

@@ -53,15 +53,22 @@ impl Queue {
         self.entries.push_back(entry);
     }
 
+    /// When a camera's oldest picture was taken that lacks an access unit.
+    pub fn due(&self, camera: usize) -> Option<u64> {
+        let number = *self.owed[camera].front()?;
+        let moments = &self.entries[number - self.gone].moments;
+        moments.iter().find(|moment| moment.camera == camera).map(|moment| moment.timestamp)
+    }
+
     /// Takes the access unit of a camera's oldest picture that lacks one. None when that is of another time.
     #[must_use]
     pub fn fill(&mut self, camera: usize, timestamp: u64, unit: Vec<u8>) -> Option<()> {
+        if self.due(camera)? != timestamp {
+            return None;
+        }
         let number = *self.owed[camera].front()?;
         let entry = &mut self.entries[number - self.gone];
         let moment = entry.moments.iter_mut().find(|moment| moment.camera == camera)?;
-        if moment.timestamp != timestamp {
-            return None;
-        }
         self.bytes += unit.len();
         moment.unit = Some(unit);
         self.owed[camera].pop_front();
@@ -129,6 +136,6 @@ mod tests {
         let mut queue = Queue::new(1);
         assert!(queue.fill(0, 10, vec![]).is_none());
         queue.push(entry(&[0], 10));
-        assert!(queue.fill(0, 20, vec![]).is_none() && queue.is_owed_by(0));
+        assert!(queue.fill(0, 20, vec![]).is_none() && queue.is_owed_by(0) && queue.due(0) == Some(10));
     }
 }

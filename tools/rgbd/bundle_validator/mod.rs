@@ -1,6 +1,7 @@
 //! `mcap_bundle_validator`: whether recordings keep the rules of `docs/mcap_layout.md`.
 
 mod access_unit;
+mod depths;
 mod report;
 mod tracks;
 

@@ -1,6 +1,9 @@
 //! What was found in a recording.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io::Write as _,
+};
 
 use serde::Serialize;
 
@@ -131,14 +134,77 @@ impl Report {
 
 /// Collects what is broken.
 #[derive(Debug, Default)]
-pub struct Violations(BTreeMap<Rule, (u64, String)>);
+pub struct Violations {
+    broken: BTreeMap<Rule, Broken>,
+    /// Number of the message at hand.
+    message: u64,
+}
+
+#[derive(Debug)]
+struct Broken {
+    count: u64,
+    /// Number of the message that breaks it first,
+    message: u64,
+    /// and how.
+    first: String,
+}
 
 impl Violations {
+    /// What follows is of this message of the file.
+    pub fn at(&mut self, message: u64) {
+        self.message = message;
+    }
+
     pub fn add(&mut self, rule: Rule, place: impl FnOnce() -> String) {
-        self.0.entry(rule).or_insert_with(|| (0, place())).0 += 1;
+        let message = self.message;
+        self.broken.entry(rule).or_insert_with(|| Broken { count: 0, message, first: place() }).count += 1;
+    }
+
+    /// Adds what somebody else collected of the same file.
+    pub fn add_all(&mut self, others: Self) {
+        for (rule, other) in others.broken {
+            match self.broken.entry(rule) {
+                Entry::Vacant(place) => drop(place.insert(other)),
+                Entry::Occupied(mut place) => {
+                    let count = place.get().count + other.count;
+                    if other.message <= place.get().message {
+                        place.insert(other);
+                    }
+                    place.get_mut().count = count;
+                }
+            }
+        }
     }
 
     pub fn into_list(self) -> Vec<Violation> {
-        self.0.into_iter().map(|(rule, (count, first))| Violation { rule, count, first }).collect()
+        let broken = self.broken.into_iter();
+        broken.map(|(rule, Broken { count, first, .. })| Violation { rule, count, first }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_collected_is_told_in_the_order_of_the_file() {
+        let collect = |broken: &[(u64, Rule)]| {
+            let mut violations = Violations::default();
+            for (message, rule) in broken {
+                violations.at(*message);
+                violations.add(*rule, || format!("message {message}"));
+            }
+            violations
+        };
+        let mut all = collect(&[(5, Rule::Depth), (6, Rule::Format)]);
+        all.add_all(collect(&[(7, Rule::Depth), (9, Rule::Schema)]));
+        all.add_all(collect(&[(3, Rule::Depth), (8, Rule::Depth)]));
+        let broken = |rule, count, first: &str| Violation { rule, count, first: first.to_owned() };
+        let expected = [
+            broken(Rule::Schema, 1, "message 9"),
+            broken(Rule::Format, 1, "message 6"),
+            broken(Rule::Depth, 4, "message 3"),
+        ];
+        assert_eq!(all.into_list(), expected);
     }
 }

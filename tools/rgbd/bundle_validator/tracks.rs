@@ -1,6 +1,11 @@
 //! Reads a recording once, and counts what breaks a rule.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, mpsc::SyncSender},
+};
 
 use cvmmap::body::Packet;
 use mcap::Message;
@@ -9,25 +14,23 @@ use prost_types::{FileDescriptorSet, Timestamp};
 
 use super::{
     access_unit::AccessUnit,
+    depths::{self, Job},
     report::{CameraCounts, Report, Rule, Violations},
 };
 use crate::{
     common::failure::Failure,
-    recorder::{
-        mcap::{
-            BODY_ENCODING, BUNDLE_TOPIC,
-            reader::{Messages, ReadError, check_magic, summary},
-            schema::{
-                BUNDLE_MANIFEST, PROTOBUF, Schema,
-                cvmmap_streamer::{
-                    BundleManifest, DepthMap,
-                    bundle_manifest::{Policy, member::Status},
-                },
-                foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
-                nanoseconds,
+    recorder::mcap::{
+        BODY_ENCODING, BUNDLE_TOPIC,
+        reader::{Messages, ReadError, check_magic, summary},
+        schema::{
+            BUNDLE_MANIFEST, PROTOBUF, Schema,
+            cvmmap_streamer::{
+                BundleManifest, DepthMap,
+                bundle_manifest::{Policy, member::Status},
             },
+            foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
+            nanoseconds,
         },
-        rvl::Picture,
     },
     rgbd::{
         decoder::codec_of,
@@ -40,51 +43,24 @@ use crate::{
 /// # Errors
 /// [`Failure::Configuration`] when the file cannot be read, or is no MCAP file.
 pub fn validate(path: &Path) -> Result<Report, Failure> {
-    let failed = |error: ReadError| unreadable(path, &error);
-    check_magic(path).map_err(failed)?;
-    let mut tracks = Tracks::default();
-    let mut messages = Messages::open(path).map_err(failed)?;
-    let mut count = 0_u64;
-    let is_whole = loop {
-        match messages.next_message() {
-            Ok(Some(message)) => {
-                count += 1;
-                tracks.take(&message);
-            }
-            Ok(None) if messages.ended_early() => {
-                tracks.violations.add(Rule::Finished, || format!("behind {count} messages"));
-                break false;
-            }
-            Ok(None) => break true,
-            Err(ReadError::Io(error)) => return Err(failed(error.into())),
-            Err(error) => {
-                tracks.violations.add(Rule::Undamaged, || format!("behind {count} messages: {error}"));
-                break false;
-            }
-        }
-    };
-    match summary(path) {
-        // Said already.
-        _ if !is_whole => {}
-        Ok(Some(summary)) => {
-            let counted = summary.stats.as_ref().map(|stats| stats.message_count);
-            if counted.is_some_and(|counted| counted != count) {
-                tracks.violations.add(Rule::Summary, || format!("it counts {counted:?}, and there are {count}"));
-            }
-        }
-        Ok(None) => tracks.violations.add(Rule::Summary, || "there is none".to_owned()),
-        Err(ReadError::Io(error)) => return Err(failed(error.into())),
-        Err(error) => tracks.violations.add(Rule::Undamaged, || format!("in the summary: {error}")),
-    }
+    let (read, broken_depths) = depths::check(|depths| {
+        let mut tracks = Tracks::new(depths);
+        tracks.read(path).map(|is_whole| (tracks, is_whole))
+    });
+    let (mut tracks, is_whole) = read.map_err(|error| unreadable(path, &error))?;
+    tracks.violations.add_all(broken_depths);
     Ok(tracks.report(path, is_whole))
 }
 
 /// What has been read so far.
-#[derive(Default)]
 struct Tracks {
     violations: Violations,
     cameras: BTreeMap<String, Camera>,
     bundles: Bundles,
+    /// Who looks through the depth pictures, while the file is read.
+    depths: Option<SyncSender<Job>>,
+    /// Messages read.
+    count: u64,
 }
 
 /// Of one camera.
@@ -114,7 +90,54 @@ impl Camera {
 }
 
 impl Tracks {
-    fn take(&mut self, message: &Message<'_>) {
+    fn new(depths: SyncSender<Job>) -> Self {
+        let (violations, cameras, bundles) = Default::default();
+        Self { violations, cameras, bundles, depths: Some(depths), count: 0 }
+    }
+
+    /// Reads a file, and tells whether it is whole.
+    fn read(&mut self, path: &Path) -> Result<bool, ReadError> {
+        check_magic(path)?;
+        let mut messages = Messages::open(path)?;
+        let is_whole = loop {
+            let next = messages.next_message();
+            let count = self.count;
+            match next {
+                Ok(Some(message)) => {
+                    self.count += 1;
+                    self.violations.at(self.count);
+                    self.take(&message);
+                }
+                Ok(None) if messages.ended_early() => {
+                    self.violations.add(Rule::Finished, || format!("behind {count} messages"));
+                    break false;
+                }
+                Ok(None) => break true,
+                Err(ReadError::Io(error)) => return Err(error.into()),
+                Err(error) => {
+                    self.violations.add(Rule::Undamaged, || format!("behind {count} messages: {error}"));
+                    break false;
+                }
+            }
+        };
+        self.depths = None;
+        match summary(path) {
+            // Said already.
+            _ if !is_whole => {}
+            Ok(Some(summary)) => {
+                let (counted, count) = (summary.stats.as_ref().map(|stats| stats.message_count), self.count);
+                if counted.is_some_and(|counted| counted != count) {
+                    self.violations.add(Rule::Summary, || format!("it counts {counted:?}, and there are {count}"));
+                }
+            }
+            Ok(None) => self.violations.add(Rule::Summary, || "there is none".to_owned()),
+            Err(ReadError::Io(error)) => return Err(error.into()),
+            Err(error) => self.violations.add(Rule::Undamaged, || format!("in the summary: {error}")),
+        }
+        Ok(is_whole)
+    }
+
+    fn take(&mut self, message: &Message<'static>) {
         let topic = message.channel.topic.as_str();
         if topic == BUNDLE_TOPIC {
             if self.has_schema(message, BUNDLE_MANIFEST)
@@ -127,7 +150,7 @@ impl Tracks {
         }
     }
 
-    fn leaf(&mut self, message: &Message<'_>, label: &str, leaf: Leaf) {
+    fn leaf(&mut self, message: &Message<'static>, label: &str, leaf: Leaf) {
         // What cannot be read counts nevertheless.
         let mut time = message.log_time;
         let own = |timestamp: &Option<Timestamp>| {
@@ -145,7 +168,7 @@ impl Tracks {
             Leaf::Depth => {
                 if let Some(depth) = self.decode::<DepthMap>(message) {
                     time = own(&depth.timestamp);
-                    self.depth(message, label, &depth);
+                    self.depth(message, label, depth);
                 }
             }
             Leaf::Calibration | Leaf::DepthCalibration => {
@@ -229,14 +252,15 @@ impl Tracks {
         }
     }
 
-    fn depth(&mut self, message: &Message<'_>, label: &str, depth: &DepthMap) {
+    fn depth(&mut self, message: &Message<'static>, label: &str, depth: DepthMap) {
         let size = (depth.width, depth.height);
-        match Picture::unpack(&depth.data) {
-            Ok(picture) if (picture.width, picture.height) == size => {}
-            Ok(Picture { width, height, .. }) => self.violations.add(Rule::Depth, || {
-                place(message, &format!("it says {}x{} and holds {width}x{height}", size.0, size.1))
-            }),
-            Err(error) => self.violations.add(Rule::Depth, || place(message, &error.to_string())),
+        if let Some(depths) = &self.depths {
+            let Message { channel, sequence, log_time, publish_time, .. } = message;
+            let (channel, data) = (Arc::clone(channel), Cow::Borrowed(&[][..]));
+            let message =
+                Message { channel, sequence: *sequence, log_time: *log_time, publish_time: *publish_time, data };
+            // They end when nobody hands over any more.
+            let _ = depths.send(Job { number: self.count, message, depth });
         }
         let camera = self.cameras.entry(label.to_owned()).or_default();
         let first = *camera.depth_size.get_or_insert(size);
@@ -361,7 +385,7 @@ impl Tracks {
     }
 
     fn judge_bundles(&mut self) {
-        let Self { violations, cameras, bundles } = self;
+        let Self { violations, cameras, bundles, .. } = self;
         for label in cameras.keys().filter(|label| !bundles.present.contains_key(*label)) {
             violations.add(Rule::BundleMembers, || format!("{label} is in no bundle"));
         }
@@ -423,7 +447,7 @@ impl Tracks {
 }
 
 /// Where a message is, and what is wrong with it.
-fn place(message: &Message<'_>, what: &str) -> String {
+pub fn place(message: &Message<'_>, what: &str) -> String {
     let Message { channel, sequence, log_time, .. } = message;
     format!("{} message {sequence} at {log_time} ns: {what}", channel.topic)
 }

@@ -29,6 +29,7 @@ use crate::{
     recordings::{
         camera::{Intrinsics, Pose},
         encoder::{Device, Preset},
+        picture,
         source::{Clock, Facts, Losses},
         to_mcap::{args::CopyRange, plan::Part},
         wanted::{Depth, DepthMode, DepthSize, Tracking},
@@ -95,7 +96,7 @@ impl Recording for Scripted {
             let metres =
                 (0..width * height).flat_map(|pixel| (0.5 + (pixel + index as u32) as f32 / 1000.0).to_le_bytes());
             let buffer = gst::Buffer::from_mut_slice(metres.collect::<Vec<_>>());
-            DepthPlane::new(buffer, width, height, DepthUnit::Meter).unwrap()
+            picture::Depth::Plane(DepthPlane::new(buffer, width, height, DepthUnit::Meter).unwrap())
         });
         let pose = Pose { position: [index as f64, 2.0, 3.0], orientation: [0.0, 0.0, 0.0, 1.0] };
         Ok(Some(Picture {
