@@ -5,14 +5,21 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    os::unix::fs::FileExt,
+    io::Write as _,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            fs::FileExt,
+            net::{SocketAddr, UnixListener},
+        },
+    },
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use cvmmap::{
-    Address, Arrival, Coherence, METADATA_SIZE, Metadata, MetadataBytes, SnapshotError, SnapshotReader, SyncMessage,
-    Target, body::Packet,
+    Address, Arrival, Coherence, Event, METADATA_SIZE, Metadata, MetadataBytes, SYNC_SIZE, SnapshotError,
+    SnapshotReader, Subscriber, SyncMessage, Target, body::Packet,
 };
 
 /// Takes the first `N` bytes off, filled up with zeros.
@@ -101,6 +108,48 @@ const STRIDE_MORE: usize = 15;
 
 /// Announcements before the one that is read: more than a reader remembers.
 const ANNOUNCED_MAX: usize = 48;
+
+/// Whoever listens at a producer's endpoint, on a real socket.
+pub struct Endpoint {
+    address: Address,
+    listener: UnixListener,
+}
+
+impl Endpoint {
+    pub fn new(name: &str) -> Self {
+        let listener = SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address));
+        let address = Address::new("none", &format!("ipc://@{name}"), None).expect("an endpoint's name");
+        Self { address, listener: listener.expect("nobody has the name") }
+    }
+
+    /// Says everything behind the first byte to a subscriber, in pieces as long as that one says, and leaves.
+    pub fn say(&mut self, data: &[u8]) {
+        let Some((piece, said)) = data.split_first() else { return };
+        let mut subscriber = Subscriber::connect(&self.address).expect("somebody listens");
+        let (mut peer, _) = self.listener.accept().expect("somebody connects");
+        let mut events = 0;
+        let mut take = |subscriber: &mut Subscriber| {
+            while let Some(event) = subscriber.take_newest().expect("the socket lives") {
+                if let Event::Frame(message) = event {
+                    let bytes = message.to_bytes();
+                    let is_there = |at: &[u8]| at[4..8] == bytes[4..8] && at[16..24] == bytes[16..24];
+                    assert!(said.windows(SYNC_SIZE).any(is_there), "an announcement that nobody made");
+                }
+                events += 1;
+                assert!(events <= said.len() + 1, "more events than bytes");
+            }
+        };
+        for piece in said.chunks(usize::from(*piece) + 1) {
+            // Fails when the subscriber has hung up.
+            if peer.write_all(piece).is_err() {
+                break;
+            }
+            take(&mut subscriber);
+        }
+        drop(peer);
+        take(&mut subscriber);
+    }
+}
 
 /// A segment in real shared memory, removed at the end.
 pub struct Scene {

@@ -12,7 +12,7 @@ use crate::allocations;
 pub struct Usage {
     /// User and system time of all threads but the asking one, nanoseconds.
     pub cpu_ns: u64,
-    /// The same by the threads' names, which ZeroMQ's share with the program.
+    /// The same by the threads' names.
     pub cpu_ns_of: BTreeMap<String, u64>,
     pub minor_faults: u64,
     /// Allocations of Rust code that are large enough for a frame.

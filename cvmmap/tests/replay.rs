@@ -45,3 +45,9 @@ fn segment() {
     let mut scene = checks::Scene::new(&format!("cvmmap_replay_{}", process::id()));
     replay("segment", |input| scene.play(input));
 }
+
+#[test]
+fn endpoint() {
+    let mut endpoint = checks::Endpoint::new(&format!("cvmmap_replay_{}", process::id()));
+    replay("endpoint", |input| endpoint.say(input));
+}

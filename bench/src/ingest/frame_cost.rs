@@ -10,7 +10,7 @@ use anyhow::Result;
 use cvmmap::{Address, Event, METADATA_SIZE, Subscriber, Target};
 use serde_json::json;
 
-use super::{Bench, Effort, consumer_of, cpu_per_frame, produce, read, segment_of};
+use super::{Bench, Effort, consumer_of, cpu_per_frame, produce, read, segment_of, transports};
 use crate::{
     child::Sample,
     copies::Copies,
@@ -26,7 +26,12 @@ pub const RATIO: f64 = 1.5;
 pub fn measure(effort: &Effort, bench: &Bench) -> Result<Vec<Row>> {
     let pictures = [picture::TINY].into_iter().chain(picture::ALL);
     let rows = pictures.map(|picture| measure_one(effort, bench, picture)).collect::<Result<Vec<_>>>()?;
-    Ok(rows.into_iter().flatten().collect())
+    let mut rows = rows.into_iter().flatten().collect::<Vec<_>>();
+    for picture in [picture::TINY, picture::VGA] {
+        let cost = transports::shm_receiver(effort, bench, picture)?;
+        rows.push(Row::new("frame cost", format!("CPU of shmsrc ! fakesink, nothing copied, {picture}"), cost, "us"));
+    }
+    Ok(rows)
 }
 
 /// The cost against both memcpys: of the frame that was just written by another process, as it is for the source, and of
@@ -104,8 +109,11 @@ struct Fresh {
 
 impl Fresh {
     fn of(target: &Target, picture: Picture) -> Result<Self> {
+        let mut subscriber = Subscriber::connect(&Address::from(target))?;
+        // Before its first frame a segment has no room for one.
+        while !matches!(subscriber.wait(None)?, Event::Frame(_)) {}
         Ok(Self {
-            subscriber: Subscriber::connect(&Address::from(target))?,
+            subscriber,
             copies: Copies::of_segment(&segment_of(target), METADATA_SIZE + picture.bytes())?,
             memcpys: Vec::new(),
             preads: Vec::new(),

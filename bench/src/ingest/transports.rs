@@ -3,6 +3,7 @@
 use std::thread;
 
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Bench, Effort, consumer_of, cpu_per_frame, frame_cost, read};
@@ -40,15 +41,31 @@ impl Pair {
         Ok(Self { sender, receiver })
     }
 
-    /// CPU time of both sides for each frame sent, and the buffers that arrived for each.
-    fn measure(&mut self, effort: &Effort) -> Result<(f64, f64)> {
+    fn measure(&mut self, effort: &Effort) -> Result<Costs> {
         let before = (self.sender.sample()?, self.receiver.sample()?);
         thread::sleep(effort.window);
         let after = (self.sender.sample()?, self.receiver.sample()?);
         let frames = after.0.frames - before.0.frames;
-        let cost = cpu_per_frame(&before.0, &after.0, frames) + cpu_per_frame(&before.1, &after.1, frames);
-        Ok((cost, (after.1.frames - before.1.frames) as f64 / frames as f64))
+        Ok(Costs {
+            sender_us: cpu_per_frame(&before.0, &after.0, frames),
+            receiver_us: cpu_per_frame(&before.1, &after.1, frames),
+            buffers: (after.1.frames - before.1.frames) as f64 / frames as f64,
+        })
     }
+}
+
+/// For each frame sent: CPU time, and the buffers that arrived.
+#[derive(Serialize)]
+struct Costs {
+    sender_us: f64,
+    receiver_us: f64,
+    buffers: f64,
+}
+
+/// CPU time of `shmsrc ! fakesink` for each frame, microseconds: of a stock live source that copies nothing.
+pub fn shm_receiver(effort: &Effort, bench: &Bench, picture: Picture) -> Result<f64> {
+    let rounds = (0..effort.rounds).map(|_| Ok(shm_pair(bench, picture)?.measure(effort)?.receiver_us));
+    Ok(median(&rounds.collect::<Result<Vec<_>>>()?))
 }
 
 fn measure_one(effort: &Effort, bench: &Bench, picture: Picture) -> Result<Vec<Row>> {
@@ -67,9 +84,10 @@ fn measure_one(effort: &Effort, bench: &Bench, picture: Picture) -> Result<Vec<R
         bare.mean_ns(4);
         memcpys.push(bare.mean_ns(COPIES) / 1e3);
     }
-    let cost = |rounds: &[(f64, f64)]| median(&rounds.iter().map(|(cost, _)| *cost).collect::<Vec<_>>());
+    let cost =
+        |rounds: &[Costs]| median(&rounds.iter().map(|costs| costs.sender_us + costs.receiver_us).collect::<Vec<_>>());
     let (our, by_shm, by_tcp, copy) = (cost(&ours), cost(&shm), cost(&tcp), median(&memcpys));
-    let details = json!({ "cvmmap_us_and_buffers": ours, "shm_us_and_buffers": shm, "tcp_us_and_buffers": tcp, "memcpy_us": memcpys });
+    let details = json!({ "cvmmap": ours, "shm": shm, "tcp": tcp, "memcpy_us": memcpys });
     let over_shm = our - by_shm;
     let one_copy = |what: &'static str, memcpy: f64| {
         let limit = frame_cost::RATIO * memcpy + frame_cost::FIXED;

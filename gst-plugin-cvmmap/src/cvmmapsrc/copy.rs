@@ -3,7 +3,7 @@
 use std::{io, sync::atomic::Ordering};
 
 use cvmmap::{Depth, DepthUnit, Metadata, Plane, PlaneKind, Snapshot, SnapshotError};
-use gst_video::{VideoFormat, prelude::*};
+use gst_video::VideoFormat;
 
 use super::{
     attached::Attachments,
@@ -129,7 +129,8 @@ impl Copier {
         let (mut buffer, media) = match read {
             Read::Done(buffer, media) => (buffer, media),
             Read::Floats(picture, conversion) => {
-                let buffer = painted(buffer_for(&picture)?, &picture, |data, stride| {
+                let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
+                let buffer = painted(buffer_for(&picture)?, &info, |data, stride| {
                     conversion.convert(&self.scratch, plane, data, stride);
                     Ok(())
                 })?;
@@ -194,11 +195,11 @@ fn read_picture(
     plane: &Plane,
     buffer_for: impl Fn(&Picture) -> Result<gst::Buffer, SnapshotError>,
 ) -> Result<Result<Read, String>, SnapshotError> {
-    let picture = match Picture::of(plane).and_then(|picture| picture.video_info().map(|_| picture)) {
-        Ok(picture) => picture,
+    let (picture, info) = match Picture::of(plane).and_then(|picture| Ok((picture, picture.video_info()?))) {
+        Ok(known) => known,
         Err(refused) => return Ok(Err(refused)),
     };
-    let buffer = painted(buffer_for(&picture)?, &picture, |data, stride| {
+    let buffer = painted(buffer_for(&picture)?, &info, |data, stride| {
         snapshot.read_plane(plane, data, stride)?;
         picture.complete(data, stride);
         Ok(())
@@ -230,19 +231,27 @@ pub(super) fn filled(
     Ok(buffer)
 }
 
-/// A picture's buffer, after its rows were written at the stride that they have there.
+/// A picture's buffer, after its rows were written at the stride that they have there. Every picture has one plane, so that
+/// a plain mapping will do, which costs less than a video frame's.
 fn painted(
     mut buffer: gst::Buffer,
-    picture: &Picture,
+    info: &gst_video::VideoInfo,
     paint: impl FnOnce(&mut [u8], usize) -> Result<(), SnapshotError>,
 ) -> Result<gst::Buffer, SnapshotError> {
-    let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
     let layout = buffer.get_mut().ok_or_else(|| unusable("buffer is shared"))?;
-    let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(layout, &info)
-        .map_err(|_| unusable("buffer cannot be written"))?;
-    let stride = usize::try_from(frame.plane_stride()[0]).map_err(|_| unusable("negative stride"))?;
-    paint(frame.plane_data_mut(0).map_err(|_| unusable("buffer without a plane"))?, stride)?;
-    drop(frame);
+    let (offset, stride) = match layout.meta::<gst_video::VideoMeta>() {
+        Some(meta) => (meta.offset()[0], meta.stride()[0]),
+        None => (info.offset()[0], info.stride()[0]),
+    };
+    let stride = usize::try_from(stride).map_err(|_| unusable("negative stride"))?;
+    let mut map = layout.map_writable().map_err(|_| unusable("buffer cannot be written"))?;
+    let rows = map.get_mut(offset..).unwrap_or_default();
+    let row_bytes = info.width() as usize * info.comp_pstride(0) as usize;
+    if rows.len() < stride * (info.height() as usize - 1) + row_bytes {
+        return Err(unusable("buffer too small for the picture"));
+    }
+    paint(rows, stride)?;
+    drop(map);
     Ok(buffer)
 }
 

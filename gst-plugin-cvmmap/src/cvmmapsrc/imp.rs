@@ -1,5 +1,8 @@
 use std::{
-    sync::{Arc, LazyLock, Mutex},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,8 @@ pub struct CvmmapSrc {
     ingest: Mutex<Option<Arc<Ingest>>>,
     /// What the producer says over NATS.
     link: Mutex<Option<Arc<Link>>>,
+    /// Whether downstream has agreed on a pool that the ingest does not know yet.
+    pool_is_new: AtomicBool,
     /// Of the streaming thread.
     stream: Mutex<Stream>,
     latency: Mutex<Latency>,
@@ -233,6 +238,7 @@ impl BaseSrcImpl for CvmmapSrc {
 
     fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         let info = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
+        self.pool_is_new.store(true, Ordering::Relaxed);
         // GstBaseSrc also asks before there are caps.
         let Some(info) = info else {
             return self.parent_decide_allocation(query);
@@ -263,8 +269,9 @@ impl PushSrcImpl for CvmmapSrc {
                 gst::info!(CAT, imp = self, "{max_frames} frames are through");
                 return Err(gst::FlowError::Eos);
             }
-            if let Some(Media::Raw(picture)) = stream.media {
-                // Downstream may have asked for another pool since.
+            if let Some(Media::Raw(picture)) = stream.media
+                && self.pool_is_new.swap(false, Ordering::Relaxed)
+            {
                 ingest.set_pool(picture, self.obj().buffer_pool());
             }
         }
