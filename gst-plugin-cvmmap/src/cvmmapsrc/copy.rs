@@ -50,6 +50,8 @@ pub(super) struct Copier {
     settings: PlaneSettings,
     selector: Selector,
     chain: Chain,
+    /// The last picture and its layout, which takes longer to make than to compare.
+    layout: Option<(Picture, gst_video::VideoInfo)>,
     /// Floats on their way to a picture.
     scratch: Vec<u8>,
     floats: Reused,
@@ -63,6 +65,7 @@ impl Copier {
             selector: Selector::new(settings.plane),
             settings,
             chain: Chain::default(),
+            layout: None,
             scratch: Vec::new(),
             floats: Reused::default(),
             attachments: Attachments::default(),
@@ -112,7 +115,7 @@ impl Copier {
             PlaneKind::Confidence if plane.depth == Depth::F32 => {
                 self.read_floats(&mut snapshot, plane, VideoFormat::Gray8, Conversion::Gray8)
             }
-            PlaneKind::Left | PlaneKind::Confidence => read_picture(&mut snapshot, plane, &buffer_for),
+            PlaneKind::Left | PlaneKind::Confidence => self.read_picture(&mut snapshot, plane, &buffer_for),
         };
         let read = match read? {
             Ok(read) => read,
@@ -156,6 +159,32 @@ impl Copier {
         }
     }
 
+    /// The inner error is a picture that cannot be shown at all.
+    fn read_picture(
+        &mut self,
+        snapshot: &mut Snapshot<'_>,
+        plane: &Plane,
+        buffer_for: impl Fn(&Picture) -> Result<gst::Buffer, SnapshotError>,
+    ) -> Result<Result<Read, String>, SnapshotError> {
+        let picture = match Picture::of(plane) {
+            Ok(picture) => picture,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let (_, info) = match self.layout.take().filter(|(known, _)| *known == picture) {
+            Some(known) => self.layout.insert(known),
+            None => match picture.video_info() {
+                Ok(info) => self.layout.insert((picture, info)),
+                Err(refused) => return Ok(Err(refused)),
+            },
+        };
+        let buffer = painted(buffer_for(&picture)?, info, |data, stride| {
+            snapshot.read_plane(plane, data, stride)?;
+            picture.complete(data, stride);
+            Ok(())
+        })?;
+        Ok(Ok(Read::Done(buffer, Media::Raw(picture))))
+    }
+
     fn read_floats(
         &mut self,
         snapshot: &mut Snapshot<'_>,
@@ -187,24 +216,6 @@ impl Copier {
         let buffer = filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
         Ok(Read::Done(buffer, Media::Float32 { width: plane.width, height: plane.height, unit }))
     }
-}
-
-/// The inner error is a picture that cannot be shown at all.
-fn read_picture(
-    snapshot: &mut Snapshot<'_>,
-    plane: &Plane,
-    buffer_for: impl Fn(&Picture) -> Result<gst::Buffer, SnapshotError>,
-) -> Result<Result<Read, String>, SnapshotError> {
-    let (picture, info) = match Picture::of(plane).and_then(|picture| Ok((picture, picture.video_info()?))) {
-        Ok(known) => known,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let buffer = painted(buffer_for(&picture)?, &info, |data, stride| {
-        snapshot.read_plane(plane, data, stride)?;
-        picture.complete(data, stride);
-        Ok(())
-    })?;
-    Ok(Ok(Read::Done(buffer, Media::Raw(picture))))
 }
 
 fn read_unit(snapshot: &mut Snapshot<'_>, plane: &Plane, metadata: &Metadata) -> Result<gst::Buffer, SnapshotError> {
