@@ -10,5 +10,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/pipeline.sh
 
-build_programs
+build_programs --package cvmmap-faults --bin fault_suite
 exec "$programs/fault_suite" --evidence "${EVIDENCE_DIR:-.sisyphus/evidence}" "$@"

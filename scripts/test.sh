@@ -19,4 +19,4 @@ cargo build --workspace "${features[@]}" --locked
 cargo test --workspace "${features[@]}" --locked --no-fail-fast
 
 step "acceptance"
-scripts/acceptance_standalone.sh
+PROFILE=dev BUILT=yes scripts/acceptance_standalone.sh

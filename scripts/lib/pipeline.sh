@@ -17,11 +17,13 @@ end_all() {
 trap end_all EXIT
 trap 'exit 130' INT TERM
 
+# What the scripts run, and what else cargo is told. BUILT says that all of it is there.
 build_programs() {
+  export GST_PLUGIN_PATH=$PWD/$programs
+  [ -z "${BUILT-}" ] || return 0
   if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
   cargo build --locked --quiet --profile "$profile" --package cvmmap-streamer --package gst-plugin-cvmmap --package gst-plugin-flvhevc \
-    --lib --bin cvmmap_streamer --bin rtp_receiver_tester --bin rtmp_stub_tester --bin picture_compare
-  export GST_PLUGIN_PATH=$PWD/$programs
+    --lib --bin cvmmap_streamer --bin rtp_receiver_tester --bin rtmp_stub_tester --bin picture_compare "$@"
 }
 
 # wait_for FILE TEXT: until a line of the file holds the text, at most 20 seconds.
