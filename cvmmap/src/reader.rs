@@ -205,7 +205,7 @@ impl Snapshot<'_> {
     /// Copies one plane of this frame's metadata to rows `target_stride` bytes apart; padding is left as it is.
     ///
     /// # Errors
-    /// When the segment is too short by now; by less than a page, [`finish`](Self::finish) tells it.
+    /// When the segment is too short by now.
     ///
     /// # Panics
     /// When `target` does not hold the plane's rows.
@@ -232,12 +232,8 @@ impl Snapshot<'_> {
         // A writer that changes its metadata first has a release fence between them and the payload, so whoever has seen
         // any byte of its new payload sees its new metadata here.
         fence(Ordering::Acquire);
-        let (bytes, extent) = self.segment.read_metadata()?;
-        if bytes != self.bytes {
+        if self.segment.read_metadata()?.0 != self.bytes {
             return Err(SnapshotError::Torn);
-        }
-        if extent.size < METADATA_SIZE as u64 + u64::from(self.metadata.payload_size) {
-            return Err(SnapshotError::Truncated);
         }
         if let Some(Judged { cadence, witnesses: before }) = self.judged {
             let after = witnesses(self.segment, &self.metadata)?;

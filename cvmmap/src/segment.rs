@@ -75,13 +75,11 @@ impl Segment {
     /// An `UnexpectedEof` error says that the segment ends before, here and below.
     pub(crate) fn read_metadata(&mut self) -> io::Result<(MetadataBytes, Extent)> {
         let mut bytes = [0; METADATA_SIZE];
-        self.read(0, METADATA_SIZE, &mut bytes, METADATA_SIZE, Rows::one(METADATA_SIZE))?;
-        let extent = self.extent()?;
-        if extent.size < METADATA_SIZE as u64 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok((bytes, extent)) }
+        let extent = self.read(0, METADATA_SIZE, &mut bytes, METADATA_SIZE, Rows::one(METADATA_SIZE))?;
+        Ok((bytes, extent))
     }
 
-    /// Copies rows, `source_stride` apart from `offset` on, to rows `target_stride` apart. A segment that ends in the page
-    /// in which the last row does ends in zeros, without an error: the extent tells of it afterwards.
+    /// Copies rows, `source_stride` apart from `offset` on, to rows `target_stride` apart.
     pub(crate) fn read(
         &mut self,
         offset: u64,
@@ -89,7 +87,7 @@ impl Segment {
         target: &mut [u8],
         target_stride: usize,
         rows: Rows,
-    ) -> io::Result<()> {
+    ) -> io::Result<Extent> {
         let end = offset + (rows.count as u64 - 1) * source_stride as u64 + rows.bytes as u64;
         if self.mapping.as_ref().is_none_or(|mapping| (mapping.length() as u64) < end) {
             self.map(end)?;
@@ -100,7 +98,9 @@ impl Segment {
             self.mapping = None;
             return Err(cut.into());
         }
-        Ok(())
+        // In its last page a segment ends without a fault, in zeros.
+        let extent = self.extent()?;
+        if extent.size < end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(extent) }
     }
 
     fn extent(&self) -> io::Result<Extent> {
