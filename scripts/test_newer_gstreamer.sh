@@ -38,6 +38,6 @@ failed=0
 while read -r binary; do
   cp "$binary" "$root/tests/"
   inside "/tests/$(basename "$binary")" --quiet || failed=$((failed + 1))
-done < <(cargo test -p gst-plugin-cvmmap -p gst-plugin-flvhevc --locked --no-run 2>&1 |
-  sed -n 's/.*Executable .*(\(.*\))$/\1/p')
+done < <(cargo test --workspace --features cvmmap-streamer/viewer --locked --no-run --message-format json 2>/dev/null |
+  sed -n '/"package_id":"[^"]*\/gst-plugin-/s/.*"executable":"\([^"]*\)".*/\1/p')
 [ "$failed" -eq 0 ] || { echo "test_newer_gstreamer: $failed test programs failed" >&2; exit 1; }

@@ -8,7 +8,7 @@
 //! `T + delay`; the smallest recent `delay` is that of a frame which nothing held up. The next frame's announcement comes
 //! no earlier than `D` after the earliest possible one of this frame, and its write began one write before that. So a
 //! copy that ended no later than `D` less one write after that earliest announcement did not meet the next write. How
-//! long a write takes is not known; this reader's own copy of as many bytes, four times over, stands in for it, and
+//! long a write takes is not known; this reader's own copy of as many bytes, six times over, stands in for it, and
 //! whatever that is, a copy later than [`LATEST`] of the interval is not taken.
 //!
 //! That is a conclusion from what was seen of the producer so far. The payload can refute it: a write that has begun
@@ -16,7 +16,7 @@
 //!
 //! What the rule rests on, and cannot see: that no interval is shorter than the shortest of the last [`HISTORY`] by more
 //! than the margin, that one of these frames was announced and received without delay, and that the producer writes
-//! no slower than a quarter as fast as this reader copies. A reader that was busy whenever a frame came has received none
+//! no slower than a sixth as fast as this reader copies. A reader that was busy whenever a frame came has received none
 //! without delay, and takes none. `docs/coherence.md` has the whole story.
 
 use std::time::{Duration, Instant};
@@ -31,8 +31,8 @@ const LEARNED: usize = 8;
 /// Largest part of the interval by which the end of a copy may be late.
 const LATEST: f64 = 0.4;
 /// Copies that a write may take as long as. A writer that makes a system call for each piece takes twice or three times as
-/// long as a reader that copies from a mapping.
-const WRITES: f64 = 4.0;
+/// long as one that copies, and a reader of whole frames copies in half to two thirds of the usual time.
+const WRITES: f64 = 6.0;
 /// Nanoseconds taken for copying a byte by a reader that has only copied small pieces so far: a memory bandwidth of about
 /// 7 GB/s.
 const COPY_COST: f64 = 0.15;

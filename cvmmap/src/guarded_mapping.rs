@@ -2,16 +2,15 @@
 //! which would end the process; here it is an error. This is the crate's only unsafe code, but for the loan of ZeroMQ's
 //! descriptor.
 //!
-//! Other processes write while a copy is made, which is a data race if Rust code makes it. So the copy is left to a foreign
-//! function: the C library's `memcpy`, through a pointer that the compiler does not see behind. Rust reads only what the
+//! Other processes write while a copy is made, which is a data race if Rust code makes it. So the copy is left to foreign
+//! code that the compiler does not see into: the C library's `memcpy`, or for a whole frame a few lines of assembly. Rust reads only what the
 //! copy left in its own memory, never the mapping, so nothing is looked at twice. What was copied while somebody wrote is
 //! any mix of bytes, and every mix is a value of a byte; whether it is a frame, the coherence rule tells.
 
+mod bulk_copy;
 mod bus_error;
 
 use std::{
-    ffi::c_void,
-    hint::black_box,
     io,
     os::fd::AsFd,
     ptr::{self, NonNull},
@@ -106,7 +105,7 @@ impl GuardedMapping {
         assert!(rows.span(target_stride).is_some_and(|span| span <= target.len()), "the target is too short");
         let from = self.at(offset, rows.span(stride))?;
         // SAFETY: both sides hold the rows, and the target is no part of the mapping.
-        self.guard(|| unsafe { copy(from, stride, target.as_mut_ptr(), target_stride, rows) })
+        self.guard(|| unsafe { copy(bulk_copy::read, from, stride, target.as_mut_ptr(), target_stride, rows) })
     }
 
     /// Copies rows of `source` that are `source_stride` apart to rows that are `stride` apart from `offset` on.
@@ -125,7 +124,7 @@ impl GuardedMapping {
         assert!(rows.span(source_stride).is_some_and(|span| span <= source.len()), "the source is too short");
         let to = self.at(offset, rows.span(stride))?;
         // SAFETY: both sides hold the rows, and the source is no part of the mapping.
-        self.guard(|| unsafe { copy(source.as_ptr(), source_stride, to, stride, rows) })
+        self.guard(|| unsafe { copy(bulk_copy::write, source.as_ptr(), source_stride, to, stride, rows) })
     }
 
     /// Where bytes of the mapping are.
@@ -151,12 +150,18 @@ impl Drop for GuardedMapping {
     }
 }
 
-/// Copies rows.
+/// Copies rows, or all of them as one piece where nothing lies between them.
 ///
 /// # Safety
 /// Both sides are mapped for the rows' span at their stride, and do not overlap.
-unsafe fn copy(from: *const u8, stride: usize, to: *mut u8, target_stride: usize, rows: Rows) {
-    let memcpy = black_box(libc::memcpy as unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void);
+unsafe fn copy(
+    piece: unsafe fn(*const u8, *mut u8, usize),
+    from: *const u8,
+    stride: usize,
+    to: *mut u8,
+    target_stride: usize,
+    rows: Rows,
+) {
     let (pieces, bytes) = match rows.span(stride) {
         Some(span) if stride == target_stride => (1, span),
         _ => (rows.count, rows.bytes),
@@ -164,6 +169,6 @@ unsafe fn copy(from: *const u8, stride: usize, to: *mut u8, target_stride: usize
     for row in 0..pieces {
         let (from, to) = (from.wrapping_add(row * stride), to.wrapping_add(row * target_stride));
         // SAFETY: within the spans.
-        unsafe { memcpy(to.cast(), from.cast(), bytes) };
+        unsafe { piece(from, to, bytes) };
     }
 }

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use super::imp::CAT;
+use super::{frame_allocator::FrameAllocator, imp::CAT};
 
 /// Answers an ALLOCATION query with downstream's pool, or with a video pool of our own, with video metas where
 /// downstream knows them.
@@ -29,6 +29,7 @@ pub(super) fn offer_video_pool(
         _ => {
             let own = gst_video::VideoBufferPool::new().upcast::<gst::BufferPool>();
             configured(&own).map_err(|_| gst::loggable_error!(CAT, "no buffer pool for {caps}"))?;
+            offer_allocator(query);
             own
         }
     };
@@ -38,4 +39,14 @@ pub(super) fn offer_video_pool(
         query.add_allocation_pool(Some(&pool), size, min, max);
     }
     Ok(())
+}
+
+/// Has the pool of our own take our memory, unless downstream has an allocator for it.
+fn offer_allocator(query: &mut gst::query::Allocation) {
+    let own = FrameAllocator::default();
+    match query.allocation_params().next() {
+        Some((Some(_), _)) => {}
+        Some((None, params)) => query.set_nth_allocation_param(0, Some(&own), params),
+        None => query.add_allocation_param(Some(&own), gst::AllocationParams::default()),
+    }
 }

@@ -7,6 +7,7 @@ use gst_video::VideoFormat;
 
 use super::{
     attached::Attachments,
+    canvas::{Canvas, Canvases},
     depth::Conversion,
     encoded::{Chain, is_annex_b},
     imp::CAT,
@@ -42,7 +43,7 @@ enum Read {
     /// All there is to do.
     Done(gst::Buffer, Media),
     /// The floats in the scratch buffer, to become a picture.
-    Floats(Picture, Conversion),
+    Floats(Canvas, Picture, Conversion),
 }
 
 /// Copies frames as the settings want them.
@@ -50,8 +51,6 @@ pub(super) struct Copier {
     settings: PlaneSettings,
     selector: Selector,
     chain: Chain,
-    /// The last picture and its layout, which takes longer to make than to compare.
-    layout: Option<(Picture, gst_video::VideoInfo)>,
     /// Floats on their way to a picture.
     scratch: Vec<u8>,
     floats: Reused,
@@ -65,7 +64,6 @@ impl Copier {
             selector: Selector::new(settings.plane),
             settings,
             chain: Chain::default(),
-            layout: None,
             scratch: Vec::new(),
             floats: Reused::default(),
             attachments: Attachments::default(),
@@ -78,12 +76,8 @@ impl Copier {
         self.chain.lose(frames);
     }
 
-    /// Copies one frame. Buffers for pictures are made by `buffer_for`.
-    pub(super) fn copy(
-        &mut self,
-        mut snapshot: Snapshot<'_>,
-        buffer_for: impl Fn(&Picture) -> Result<gst::Buffer, SnapshotError>,
-    ) -> Result<Outcome, SnapshotError> {
+    /// Copies one frame.
+    pub(super) fn copy(&mut self, mut snapshot: Snapshot<'_>, canvases: &Canvases) -> Result<Outcome, SnapshotError> {
         let metadata = *snapshot.metadata();
         let kind = match self.selector.choose(&metadata) {
             Ok(kind) => kind,
@@ -110,12 +104,13 @@ impl Copier {
             }
             PlaneKind::Depth => {
                 self.tell_unknown_unit(metadata.depth_unit);
-                self.read_floats(&mut snapshot, plane, VideoFormat::Gray16Le, Conversion::of_depth(metadata.depth_unit))
+                let conversion = Conversion::of_depth(metadata.depth_unit);
+                self.read_floats(&mut snapshot, plane, canvases, VideoFormat::Gray16Le, conversion)
             }
             PlaneKind::Confidence if plane.depth == Depth::F32 => {
-                self.read_floats(&mut snapshot, plane, VideoFormat::Gray8, Conversion::Gray8)
+                self.read_floats(&mut snapshot, plane, canvases, VideoFormat::Gray8, Conversion::Gray8)
             }
-            PlaneKind::Left | PlaneKind::Confidence => self.read_picture(&mut snapshot, plane, &buffer_for),
+            PlaneKind::Left | PlaneKind::Confidence => read_picture(&mut snapshot, plane, canvases),
         };
         let read = match read? {
             Ok(read) => read,
@@ -131,9 +126,8 @@ impl Copier {
 
         let (mut buffer, media) = match read {
             Read::Done(buffer, media) => (buffer, media),
-            Read::Floats(picture, conversion) => {
-                let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
-                let buffer = painted(buffer_for(&picture)?, &info, |data, stride| {
+            Read::Floats(canvas, picture, conversion) => {
+                let buffer = canvas.paint(|data, stride| {
                     conversion.convert(&self.scratch, plane, data, stride);
                     Ok(())
                 })?;
@@ -160,49 +154,26 @@ impl Copier {
     }
 
     /// The inner error is a picture that cannot be shown at all.
-    fn read_picture(
-        &mut self,
-        snapshot: &mut Snapshot<'_>,
-        plane: &Plane,
-        buffer_for: impl Fn(&Picture) -> Result<gst::Buffer, SnapshotError>,
-    ) -> Result<Result<Read, String>, SnapshotError> {
-        let picture = match Picture::of(plane) {
-            Ok(picture) => picture,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let (_, info) = match self.layout.take().filter(|(known, _)| *known == picture) {
-            Some(known) => self.layout.insert(known),
-            None => match picture.video_info() {
-                Ok(info) => self.layout.insert((picture, info)),
-                Err(refused) => return Ok(Err(refused)),
-            },
-        };
-        let buffer = painted(buffer_for(&picture)?, info, |data, stride| {
-            snapshot.read_plane(plane, data, stride)?;
-            picture.complete(data, stride);
-            Ok(())
-        })?;
-        Ok(Ok(Read::Done(buffer, Media::Raw(picture))))
-    }
-
     fn read_floats(
         &mut self,
         snapshot: &mut Snapshot<'_>,
         plane: &Plane,
+        canvases: &Canvases,
         format: VideoFormat,
         conversion: Conversion,
     ) -> Result<Result<Read, String>, SnapshotError> {
         let picture = Picture { format, width: plane.width, height: plane.height };
-        if let Err(refused) = picture.video_info() {
-            return Ok(Err(refused));
-        }
+        let canvas = match canvases.take(&picture)? {
+            Ok(canvas) => canvas,
+            Err(refused) => return Ok(Err(refused)),
+        };
         let row_bytes = plane.row_bytes() as usize;
         let size = row_bytes * plane.height as usize;
         let more = size.saturating_sub(self.scratch.len());
         self.scratch.try_reserve_exact(more).map_err(|_| unusable("no memory for a plane"))?;
         self.scratch.resize(size, 0);
         snapshot.read_plane(plane, &mut self.scratch, row_bytes)?;
-        Ok(Ok(Read::Floats(picture, conversion)))
+        Ok(Ok(Read::Floats(canvas, picture, conversion)))
     }
 
     fn read_float32(
@@ -216,6 +187,28 @@ impl Copier {
         let buffer = filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
         Ok(Read::Done(buffer, Media::Float32 { width: plane.width, height: plane.height, unit }))
     }
+}
+
+/// The inner error is a picture that cannot be shown at all.
+fn read_picture(
+    snapshot: &mut Snapshot<'_>,
+    plane: &Plane,
+    canvases: &Canvases,
+) -> Result<Result<Read, String>, SnapshotError> {
+    let picture = match Picture::of(plane) {
+        Ok(picture) => picture,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let canvas = match canvases.take(&picture)? {
+        Ok(canvas) => canvas,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let buffer = canvas.paint(|data, stride| {
+        snapshot.read_plane(plane, data, stride)?;
+        picture.complete(data, stride);
+        Ok(())
+    })?;
+    Ok(Ok(Read::Done(buffer, Media::Raw(picture))))
 }
 
 fn read_unit(snapshot: &mut Snapshot<'_>, plane: &Plane, metadata: &Metadata) -> Result<gst::Buffer, SnapshotError> {
@@ -238,30 +231,6 @@ pub(super) fn filled(
     let layout = buffer.get_mut().ok_or_else(|| unusable("buffer is shared"))?;
     let mut map = layout.map_writable().map_err(|_| unusable("buffer cannot be written"))?;
     fill(&mut map)?;
-    drop(map);
-    Ok(buffer)
-}
-
-/// A picture's buffer, after its rows were written at the stride that they have there. Every picture has one plane, so that
-/// a plain mapping will do, which costs less than a video frame's.
-fn painted(
-    mut buffer: gst::Buffer,
-    info: &gst_video::VideoInfo,
-    paint: impl FnOnce(&mut [u8], usize) -> Result<(), SnapshotError>,
-) -> Result<gst::Buffer, SnapshotError> {
-    let layout = buffer.get_mut().ok_or_else(|| unusable("buffer is shared"))?;
-    let (offset, stride) = match layout.meta::<gst_video::VideoMeta>() {
-        Some(meta) => (meta.offset()[0], meta.stride()[0]),
-        None => (info.offset()[0], info.stride()[0]),
-    };
-    let stride = usize::try_from(stride).map_err(|_| unusable("negative stride"))?;
-    let mut map = layout.map_writable().map_err(|_| unusable("buffer cannot be written"))?;
-    let rows = map.get_mut(offset..).unwrap_or_default();
-    let row_bytes = info.width() as usize * info.comp_pstride(0) as usize;
-    if rows.len() < stride * (info.height() as usize - 1) + row_bytes {
-        return Err(unusable("buffer too small for the picture"));
-    }
-    paint(rows, stride)?;
     drop(map);
     Ok(buffer)
 }

@@ -1,18 +1,15 @@
 //! Follows a producer: takes its announcements, copies the announced frames, queues them. Whoever has it goes on where
 //! the last one stopped.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::{io, sync::Arc, time::Instant};
 
 use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
 use gst::{glib, prelude::*};
 
 use super::{
     attached::plane_name,
-    copy::{Copied, Copier, Outcome, unusable},
+    canvas::Canvases,
+    copy::{Copied, Copier, Outcome},
     frame_queue::{FrameQueue, Limit, Pushed, Queued, Session},
     imp::CAT,
     media::Media,
@@ -20,7 +17,6 @@ use super::{
     sequence::Step,
     stats::{Count, Stats},
 };
-use crate::{lock::lock, picture::Picture};
 
 /// Access units that may wait for downstream: two seconds at 30 a second, for a decoder needs every one. The memory
 /// includes that of attached planes.
@@ -75,28 +71,13 @@ impl Failure {
 /// What the follower and the element share.
 pub(super) struct Shared {
     pub(super) queue: FrameQueue<Captured, Failure>,
-    /// Where buffers come from, once downstream has agreed to a picture.
-    pub(super) pool: Mutex<Option<(Picture, gst::BufferPool)>>,
+    pub(super) canvases: Canvases,
     stats: Arc<Stats>,
 }
 
 impl Shared {
     pub(super) fn new(stats: Arc<Stats>) -> Self {
-        Self { queue: FrameQueue::new(), pool: Mutex::new(None), stats }
-    }
-
-    /// A buffer for a picture: from downstream's pool when that is for this picture and has one to give.
-    fn buffer(&self, picture: &Picture) -> Result<gst::Buffer, SnapshotError> {
-        let pool = lock(&self.pool).clone();
-        if let Some((_, pool)) = pool.filter(|(agreed, _)| agreed == picture) {
-            let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
-            if let Ok(buffer) = pool.acquire_buffer(Some(&params)) {
-                return Ok(buffer);
-            }
-        }
-        // The first frame of a picture, or a pool that is being replaced or that downstream holds all buffers of.
-        let info = picture.video_info().map_err(|_| unusable("picture too large"))?;
-        gst::Buffer::with_size(info.size()).map_err(|_| unusable("no memory for a frame"))
+        Self { queue: FrameQueue::new(), canvases: Canvases::default(), stats }
     }
 }
 
@@ -197,7 +178,7 @@ impl Follower {
             }
         }
         let outcome = self.reader.begin(announced, arrival);
-        let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, |picture| self.shared.buffer(picture)));
+        let outcome = outcome.and_then(|snapshot| self.copier.copy(snapshot, &self.shared.canvases));
         self.last_failed = outcome.is_err();
         if !matches!(outcome, Ok(Outcome::Absent(_))) {
             self.absent = 0;

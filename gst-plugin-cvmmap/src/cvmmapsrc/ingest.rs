@@ -19,15 +19,13 @@ use std::{
 use cvmmap::{Address, Coherence, Lookout, Seen};
 
 use super::{
+    canvas::Canvases,
     follower::{Captured, Failure, Follower, Shared},
     frame_queue::{FrameQueue, Next},
     plane::PlaneSettings,
     stats::Stats,
 };
-use crate::{
-    lock::{lock, try_lock},
-    picture::Picture,
-};
+use crate::lock::{lock, try_lock};
 
 /// What a wait for a frame ended with.
 #[derive(Debug)]
@@ -115,6 +113,7 @@ impl Ingest {
             if left.is_some_and(|left| left.is_zero()) {
                 return Popped::TimedOut;
             }
+            self.turns.shared.canvases.prepare();
             turn = self.turns.wait(turn, left);
             if left.is_none() {
                 since = Instant::now();
@@ -127,10 +126,9 @@ impl Ingest {
         self.turns.shared.queue.session() == Some(frame.session)
     }
 
-    /// Tells where to take buffers for a picture from.
-    pub(super) fn set_pool(&self, picture: Picture, pool: Option<gst::BufferPool>) {
-        let mut known = lock(&self.turns.shared.pool);
-        *known = pool.map(|pool| (picture, pool));
+    /// Where pictures are put.
+    pub(super) fn canvases(&self) -> &Canvases {
+        &self.turns.shared.canvases
     }
 
     /// While flushing, [`Ingest::pop`] does not wait.

@@ -3,7 +3,7 @@
 use cvmmap::SnapshotError;
 use gst::prelude::*;
 
-use super::copy::unusable;
+use super::{copy::unusable, frame_allocator::FrameAllocator};
 
 /// A pool that is made anew when the size changes.
 #[derive(Default)]
@@ -44,6 +44,7 @@ fn pool_of(size: u32) -> Result<gst::BufferPool, gst::glib::BoolError> {
     let pool = gst::BufferPool::new();
     let mut config = pool.config();
     config.set_params(None, size, 0, 0);
+    config.set_allocator(Some(&FrameAllocator::default()), Some(&gst::AllocationParams::default()));
     pool.set_config(config)?;
     pool.set_active(true)?;
     Ok(pool)

@@ -1,0 +1,114 @@
+//! Where a picture is put: a buffer of its size, mapped.
+
+use std::sync::{Mutex, MutexGuard};
+
+use cvmmap::SnapshotError;
+use gst::{buffer::Writable, prelude::*};
+
+use super::copy::unusable;
+use crate::{lock::lock, picture::Picture};
+
+/// A buffer that is mapped to take a picture. Every picture has one plane, so that a plain mapping will do, which costs less
+/// than a video frame's.
+pub(super) struct Canvas {
+    map: gst::MappedBuffer<Writable>,
+    offset: usize,
+    stride: usize,
+}
+
+impl Canvas {
+    fn of(mut buffer: gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, SnapshotError> {
+        let layout = buffer.get_mut().ok_or_else(|| unusable("buffer is shared"))?;
+        let (offset, stride) = match layout.meta::<gst_video::VideoMeta>() {
+            Some(meta) => (meta.offset()[0], meta.stride()[0]),
+            None => (info.offset()[0], info.stride()[0]),
+        };
+        let stride = usize::try_from(stride).map_err(|_| unusable("negative stride"))?;
+        let map = buffer.into_mapped_buffer_writable().map_err(|_| unusable("buffer cannot be written"))?;
+        let row_bytes = info.width() as usize * info.comp_pstride(0) as usize;
+        if map.size() < offset + stride * (info.height() as usize - 1) + row_bytes {
+            return Err(unusable("buffer too small for the picture"));
+        }
+        Ok(Self { map, offset, stride })
+    }
+
+    /// The buffer, after its rows were written at the stride that they have there.
+    pub(super) fn paint(
+        mut self,
+        paint: impl FnOnce(&mut [u8], usize) -> Result<(), SnapshotError>,
+    ) -> Result<gst::Buffer, SnapshotError> {
+        paint(&mut self.map[self.offset..], self.stride)?;
+        Ok(self.map.into_buffer())
+    }
+}
+
+/// Gives canvases: of downstream's pool, once it has agreed to a picture.
+#[derive(Default)]
+pub(super) struct Canvases(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    agreed: Option<Agreed>,
+    /// For the next picture.
+    ready: Option<Canvas>,
+}
+
+struct Agreed {
+    picture: Picture,
+    info: gst_video::VideoInfo,
+    pool: gst::BufferPool,
+}
+
+impl Canvases {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.0)
+    }
+
+    /// From now on canvases for a picture are of this pool.
+    pub(super) fn agree_on(&self, picture: Picture, pool: gst::BufferPool) {
+        let agreed = picture.video_info().ok().map(|info| Agreed { picture, info, pool });
+        *self.lock() = Inner { agreed, ready: None };
+    }
+
+    /// No pool is agreed on any more, and nothing of it is kept.
+    pub(super) fn forget(&self) {
+        *self.lock() = Inner::default();
+    }
+
+    /// Has a canvas ready for the next picture. To be called before the wait for it: that is time off its delay, and
+    /// costs less right after downstream has given a buffer back than when a wait has left the caches cold.
+    pub(super) fn prepare(&self) {
+        let mut inner = self.lock();
+        if inner.ready.is_none() {
+            inner.ready = inner.agreed.as_ref().and_then(Agreed::canvas);
+        }
+    }
+
+    /// A canvas for a picture. The inner error is one that cannot be shown at all.
+    pub(super) fn take(&self, picture: &Picture) -> Result<Result<Canvas, String>, SnapshotError> {
+        let mut inner = self.lock();
+        let Inner { agreed, ready } = &mut *inner;
+        if let Some(agreed) = agreed.as_ref().filter(|agreed| agreed.picture == *picture)
+            && let Some(canvas) = ready.take().or_else(|| agreed.canvas())
+        {
+            return Ok(Ok(canvas));
+        }
+        drop(inner);
+        // The first frame of a picture, or a pool that is being replaced or that downstream holds all buffers of.
+        let info = match picture.video_info() {
+            Ok(info) => info,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let buffer = gst::Buffer::with_size(info.size()).map_err(|_| unusable("no memory for a frame"))?;
+        Canvas::of(buffer, &info).map(Ok)
+    }
+}
+
+impl Agreed {
+    /// One of the pool, if it has one to give now.
+    fn canvas(&self) -> Option<Canvas> {
+        let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
+        let buffer = self.pool.acquire_buffer(Some(&params)).ok()?;
+        Canvas::of(buffer, &self.info).ok()
+    }
+}
