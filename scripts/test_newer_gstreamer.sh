@@ -33,10 +33,11 @@ done
 rm -rf "$root/tests"
 mkdir -p "$root/tests"
 cp -L target/peers/ffmpeg "$root/tests/ffmpeg"
+cp "$(command -v nats-server)" "$root/usr/sbin/"
 inside gst-launch-1.0 --version | tail -n +2 | head -n 1
 failed=0
 while read -r binary; do
-  cp "$binary" "$root/tests/"
+  cp "$binary" "$(dirname "$binary")/libgstcvmmap.so" "$root/tests/"
   inside "/tests/$(basename "$binary")" --quiet || failed=$((failed + 1))
 done < <(cargo test --workspace --features cvmmap-streamer/viewer --locked --no-run --message-format json 2>/dev/null |
   sed -n '/"package_id":"[^"]*\/gst-plugin-/s/.*"executable":"\([^"]*\)".*/\1/p')

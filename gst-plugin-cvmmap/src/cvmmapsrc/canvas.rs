@@ -1,6 +1,6 @@
 //! Where a picture is put: a buffer of its size, mapped.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 use cvmmap::SnapshotError;
 use gst::{buffer::Writable, prelude::*};
@@ -44,14 +44,7 @@ impl Canvas {
 
 /// Gives canvases: of downstream's pool, once it has agreed to a picture.
 #[derive(Default)]
-pub(super) struct Canvases(Mutex<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    agreed: Option<Agreed>,
-    /// For the next picture.
-    ready: Option<Canvas>,
-}
+pub(super) struct Canvases(Mutex<Option<Agreed>>);
 
 struct Agreed {
     picture: Picture,
@@ -60,40 +53,18 @@ struct Agreed {
 }
 
 impl Canvases {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.0)
-    }
-
     /// From now on canvases for a picture are of this pool.
-    pub(super) fn agree_on(&self, picture: Picture, pool: gst::BufferPool) {
-        let agreed = picture.video_info().ok().map(|info| Agreed { picture, info, pool });
-        *self.lock() = Inner { agreed, ready: None };
-    }
-
-    /// No pool is agreed on any more, and nothing of it is kept.
-    pub(super) fn forget(&self) {
-        *self.lock() = Inner::default();
-    }
-
-    /// Has a canvas ready for the next picture. To be called before the wait for it: that is time off its delay, and
-    /// costs less right after downstream has given a buffer back than when a wait has left the caches cold.
-    pub(super) fn prepare(&self) {
-        let mut inner = self.lock();
-        if inner.ready.is_none() {
-            inner.ready = inner.agreed.as_ref().and_then(Agreed::canvas);
-        }
+    pub(super) fn agree_on(&self, picture: Picture, pool: Option<gst::BufferPool>) {
+        let agreed = pool.zip(picture.video_info().ok()).map(|(pool, info)| Agreed { picture, info, pool });
+        *lock(&self.0) = agreed;
     }
 
     /// A canvas for a picture. The inner error is one that cannot be shown at all.
     pub(super) fn take(&self, picture: &Picture) -> Result<Result<Canvas, String>, SnapshotError> {
-        let mut inner = self.lock();
-        let Inner { agreed, ready } = &mut *inner;
-        if let Some(agreed) = agreed.as_ref().filter(|agreed| agreed.picture == *picture)
-            && let Some(canvas) = ready.take().or_else(|| agreed.canvas())
-        {
+        let of_pool = lock(&self.0).as_ref().filter(|agreed| agreed.picture == *picture).and_then(Agreed::canvas);
+        if let Some(canvas) = of_pool {
             return Ok(Ok(canvas));
         }
-        drop(inner);
         // The first frame of a picture, or a pool that is being replaced or that downstream holds all buffers of.
         let info = match picture.video_info() {
             Ok(info) => info,
@@ -105,7 +76,7 @@ impl Canvases {
 }
 
 impl Agreed {
-    /// One of the pool, if it has one to give now.
+    /// One of the pool, if it has one to give now that fits.
     fn canvas(&self) -> Option<Canvas> {
         let params = gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
         let buffer = self.pool.acquire_buffer(Some(&params)).ok()?;

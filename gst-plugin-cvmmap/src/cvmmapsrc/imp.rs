@@ -238,10 +238,6 @@ impl BaseSrcImpl for CvmmapSrc {
 
     fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         let info = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
-        if let Some(ingest) = self.ingest() {
-            // A pool that has buffers out cannot be configured anew.
-            ingest.canvases().forget();
-        }
         self.pool_is_new.store(true, Ordering::Relaxed);
         // GstBaseSrc also asks before there are caps.
         let Some(info) = info else {
@@ -275,9 +271,8 @@ impl PushSrcImpl for CvmmapSrc {
             }
             if let Some(Media::Raw(picture)) = stream.media
                 && self.pool_is_new.swap(false, Ordering::Relaxed)
-                && let Some(pool) = self.obj().buffer_pool()
             {
-                ingest.canvases().agree_on(picture, pool);
+                ingest.canvases().agree_on(picture, self.obj().buffer_pool());
             }
         }
         let captured = loop {

@@ -113,7 +113,6 @@ impl Ingest {
             if left.is_some_and(|left| left.is_zero()) {
                 return Popped::TimedOut;
             }
-            self.turns.shared.canvases.prepare();
             turn = self.turns.wait(turn, left);
             if left.is_none() {
                 since = Instant::now();
