@@ -114,6 +114,22 @@ fn a_wait_under_way_ends_at_once() {
 }
 
 #[test]
+fn frames_flow_again_however_short_a_pause() {
+    let (_place, producer, player) = played(&[]);
+    for frame_id in 0..2 {
+        producer.publish(&Picture::small(frame_id), frame_id, 1);
+        player.pull();
+    }
+    for frame_id in 2..52 {
+        threads::await_sleep(&threads::streaming(&player));
+        player.pause();
+        player.play();
+        producer.publish(&Picture::small(frame_id), frame_id, 1);
+        assert_eq!(player.pull().id, u64::from(frame_id));
+    }
+}
+
+#[test]
 fn seeking_is_refused() {
     let (_place, producer, player) = played(&[]);
     producer.publish(&Picture::small(0), 0, 1);

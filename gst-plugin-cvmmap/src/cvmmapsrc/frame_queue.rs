@@ -27,9 +27,9 @@ pub(super) struct Session(u64);
 pub(super) enum Next<T, E> {
     Frame(T),
     /// It is to be waited for.
-    Nothing {
-        playing: bool,
-    },
+    Nothing,
+    /// There will be none before the next session.
+    Paused,
     Flushing,
     Failed(E),
 }
@@ -126,7 +126,8 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
         match (take(&mut inner.frames), &inner.failure) {
             (Some(taken), _) => Next::Frame(taken),
             (None, Some(failure)) => Next::Failed(failure.clone()),
-            (None, None) => Next::Nothing { playing: inner.playing },
+            (None, None) if inner.playing => Next::Nothing,
+            (None, None) => Next::Paused,
         }
     }
 
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(queue.peek(|frame| frame * 10), Next::Frame(20));
         assert_eq!(queue.pop(), Next::Frame(2));
         assert_eq!(queue.pop(), Next::Frame(3));
-        assert_eq!(queue.pop(), Next::Nothing { playing: true });
+        assert_eq!(queue.pop(), Next::Nothing);
     }
 
     /// What is left after pushes of keyframes (`K`) and of what depends on the frame before (`d`), numbered from 0.
@@ -259,10 +260,10 @@ mod tests {
         queue.set_playing(false);
         assert_eq!(queue.session(), None);
         queue.push(2, before, TWO);
-        assert_eq!(queue.pop(), Next::Nothing { playing: false });
+        assert_eq!(queue.pop(), Next::Paused);
         queue.set_playing(true);
         queue.push(3, before, TWO);
-        assert_eq!(queue.pop(), Next::Nothing { playing: true });
+        assert_eq!(queue.pop(), Next::Nothing);
         queue.push(4, queue.session().unwrap(), TWO);
         assert_eq!(queue.pop(), Next::Frame(4));
     }

@@ -189,7 +189,10 @@ impl BaseSrcImpl for CvmmapSrc {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
-        if let Some(ingest) = self.ingest() {
+        // A pause ends the wait by itself.
+        if let Some(ingest) = self.ingest()
+            && ingest.session().is_some()
+        {
             ingest.set_flushing(true);
         }
         Ok(())
@@ -332,23 +335,28 @@ impl CvmmapSrc {
 
     /// The next frame of the producer.
     fn wait(&self, ingest: &Ingest, timeout: Option<Duration>) -> Result<Captured, gst::FlowError> {
-        match ingest.pop(timeout) {
-            Popped::Frame(captured) => Ok(captured),
-            Popped::Flushing => Err(gst::FlowError::Flushing),
-            Popped::TimedOut => {
-                gst::info!(CAT, imp = self, "no frame for {timeout:?}");
-                Err(gst::FlowError::Eos)
-            }
-            Popped::Failed(failure) => {
-                match failure {
-                    Failure::Left => {
-                        gst::info!(CAT, imp = self, "the producer has left");
-                        return Err(gst::FlowError::Eos);
-                    }
-                    Failure::Picture(why) => gst::element_imp_error!(self, gst::StreamError::Format, ("{why}")),
-                    Failure::Ingest(why) => gst::element_imp_error!(self, gst::ResourceError::Read, ("{why}")),
+        loop {
+            match ingest.pop(timeout) {
+                Popped::Frame(captured) => return Ok(captured),
+                Popped::Flushing => return Err(gst::FlowError::Flushing),
+                // GstBaseSrc is not to be told: it would stop the task, and for good if the pause were over by then.
+                Popped::Paused => self.obj().wait_playing().map(drop)?,
+                Popped::TimedOut => {
+                    gst::info!(CAT, imp = self, "no frame for {timeout:?}");
+                    return Err(gst::FlowError::Eos);
                 }
-                Err(gst::FlowError::Error)
+                Popped::Failed(Failure::Left) => {
+                    gst::info!(CAT, imp = self, "the producer has left");
+                    return Err(gst::FlowError::Eos);
+                }
+                Popped::Failed(Failure::Picture(why)) => {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{why}"));
+                    return Err(gst::FlowError::Error);
+                }
+                Popped::Failed(Failure::Ingest(why)) => {
+                    gst::element_imp_error!(self, gst::ResourceError::Read, ("{why}"));
+                    return Err(gst::FlowError::Error);
+                }
             }
         }
     }
@@ -372,7 +380,7 @@ impl CvmmapSrc {
             _ if !ingest.is_current(first) => return Ok(()),
             Popped::Frame(second) => cadence::frame_rate(tick(first), second),
             // A failure also ends the next wait, and is told there.
-            Popped::TimedOut | Popped::Failed(_) => UNKNOWN_RATE,
+            Popped::TimedOut | Popped::Paused | Popped::Failed(_) => UNKNOWN_RATE,
         };
         lock(&self.stream).frame_rate = Some(frame_rate);
         Ok(())

@@ -21,7 +21,7 @@ use cvmmap::{Address, Coherence, Lookout, Seen};
 use super::{
     canvas::Canvases,
     follower::{Captured, Failure, Follower, Shared},
-    frame_queue::{FrameQueue, Next},
+    frame_queue::{FrameQueue, Next, Session},
     plane::PlaneSettings,
     stats::Stats,
 };
@@ -33,6 +33,7 @@ pub(super) enum Popped<T> {
     Frame(T),
     TimedOut,
     Flushing,
+    Paused,
     Failed(Failure),
 }
 
@@ -85,7 +86,7 @@ impl Ingest {
         Ok(Self { turns, thread: Some(thread) })
     }
 
-    /// The next frame. It is waited for as long as `timeout` says, or for ever; paused time does not count.
+    /// The next frame. It is waited for as long as `timeout` says, or for ever, but not while paused.
     pub(super) fn pop(&self, timeout: Option<Duration>) -> Popped<Captured> {
         self.wait(timeout, FrameQueue::pop)
     }
@@ -100,29 +101,32 @@ impl Ingest {
         timeout: Option<Duration>,
         take: impl Fn(&FrameQueue<Captured, Failure>) -> Next<R, Failure>,
     ) -> Popped<R> {
-        let mut since = Instant::now();
+        let since = Instant::now();
         let mut turn = Turn::Mine;
         loop {
-            let playing = match take(&self.turns.shared.queue) {
+            match take(&self.turns.shared.queue) {
                 Next::Frame(taken) => return Popped::Frame(taken),
                 Next::Flushing => return Popped::Flushing,
+                Next::Paused => return Popped::Paused,
                 Next::Failed(why) => return Popped::Failed(why),
-                Next::Nothing { playing } => playing,
-            };
-            let left = timeout.filter(|_| playing).map(|timeout| timeout.saturating_sub(since.elapsed()));
+                Next::Nothing => {}
+            }
+            let left = timeout.map(|timeout| timeout.saturating_sub(since.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
                 return Popped::TimedOut;
             }
             turn = self.turns.wait(turn, left);
-            if left.is_none() {
-                since = Instant::now();
-            }
         }
+    }
+
+    /// The session that plays now; none while paused.
+    pub(super) fn session(&self) -> Option<Session> {
+        self.turns.shared.queue.session()
     }
 
     /// Whether a frame is of the session that plays now.
     pub(super) fn is_current(&self, frame: &Captured) -> bool {
-        self.turns.shared.queue.session() == Some(frame.session)
+        self.session() == Some(frame.session)
     }
 
     /// Where pictures are put.
@@ -284,10 +288,10 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_times_out_while_paused() {
-        let ingest = waiting(false);
-        let popped = popped(&ingest, Some(Duration::ZERO), || ingest.end());
-        assert!(matches!(popped, Popped::Failed(Failure::Left)));
+    fn a_pause_ends_a_wait() {
+        let ingest = waiting(true);
+        assert!(matches!(popped(&ingest, None, || ingest.set_playing(false)), Popped::Paused));
+        assert!(matches!(ingest.pop(Some(Duration::ZERO)), Popped::Paused), "and does not count as one");
     }
 
     #[test]
