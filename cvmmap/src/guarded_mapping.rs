@@ -3,9 +3,9 @@
 //! descriptor.
 //!
 //! Other processes write while a copy is made, which is a data race if Rust code makes it. So the copy is left to foreign
-//! code that the compiler does not see into: the C library's `memcpy`, or for a whole frame a few lines of assembly. Rust reads only what the
-//! copy left in its own memory, never the mapping, so nothing is looked at twice. What was copied while somebody wrote is
-//! any mix of bytes, and every mix is a value of a byte; whether it is a frame, the coherence rule tells.
+//! code that the compiler does not see into: the C library's `memcpy`, or for a whole frame a few lines of assembly. Rust
+//! reads only what the copy left in its own memory, never the mapping, so nothing is looked at twice. What was copied while
+//! somebody wrote is any mix of bytes, and every mix is a value of a byte; whether it is a frame, the coherence rule tells.
 
 mod bulk_copy;
 mod bus_error;
