@@ -47,6 +47,8 @@ pub struct CvmmapSrc {
     link: Mutex<Option<Arc<Link>>>,
     /// Whether downstream has agreed on a pool that the ingest does not know yet.
     pool_is_new: AtomicBool,
+    /// GstBaseSrc is told of a pause now.
+    is_pausing: AtomicBool,
     /// Of the streaming thread.
     stream: Mutex<Stream>,
     latency: Mutex<Latency>,
@@ -144,7 +146,10 @@ impl ElementImpl for CvmmapSrc {
         if let (Some(playing), Some(ingest)) = (playing, self.ingest()) {
             ingest.set_playing(playing);
         }
-        self.parent_change_state(transition)
+        self.is_pausing.store(playing == Some(false), Ordering::Relaxed);
+        let changed = self.parent_change_state(transition);
+        self.is_pausing.store(false, Ordering::Relaxed);
+        changed
     }
 }
 
@@ -190,8 +195,8 @@ impl BaseSrcImpl for CvmmapSrc {
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
         // A pause ends the wait by itself.
-        if let Some(ingest) = self.ingest()
-            && ingest.session().is_some()
+        if !self.is_pausing.load(Ordering::Relaxed)
+            && let Some(ingest) = self.ingest()
         {
             ingest.set_flushing(true);
         }

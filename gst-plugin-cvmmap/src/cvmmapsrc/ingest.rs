@@ -21,7 +21,7 @@ use cvmmap::{Address, Coherence, Lookout, Seen};
 use super::{
     canvas::Canvases,
     follower::{Captured, Failure, Follower, Shared},
-    frame_queue::{FrameQueue, Next, Session},
+    frame_queue::{FrameQueue, Next},
     plane::PlaneSettings,
     stats::Stats,
 };
@@ -119,14 +119,9 @@ impl Ingest {
         }
     }
 
-    /// The session that plays now; none while paused.
-    pub(super) fn session(&self) -> Option<Session> {
-        self.turns.shared.queue.session()
-    }
-
     /// Whether a frame is of the session that plays now.
     pub(super) fn is_current(&self, frame: &Captured) -> bool {
-        self.session() == Some(frame.session)
+        self.turns.shared.queue.session() == Some(frame.session)
     }
 
     /// Where pictures are put.
