@@ -225,3 +225,93 @@ fn a_new_pool_is_taken_when_downstream_asks_for_it() {
         }
     }
 }
+
+/// A pool that takes another configuration than it is asked for.
+mod picky {
+    use gst::{glib, prelude::*, subclass::prelude::*};
+
+    glib::wrapper! {
+        pub struct PickyPool(ObjectSubclass<imp::PickyPool>) @extends gst::BufferPool, gst::Object;
+    }
+
+    impl PickyPool {
+        /// Bytes more than asked for that each buffer has, and the fewest buffers.
+        pub const MORE: u32 = 1_000;
+        pub const FEWEST: u32 = 5;
+
+        pub fn new() -> Self {
+            glib::Object::new()
+        }
+
+        pub fn is_of(buffer: &gst::Buffer) -> bool {
+            // SAFETY: the reference keeps the buffer alive, and its pool is not changed while others may see it.
+            let pool: Option<gst::BufferPool> = unsafe { glib::translate::from_glib_none((*buffer.as_ptr()).pool) };
+            pool.is_some_and(|pool| pool.is::<Self>())
+        }
+    }
+
+    mod imp {
+        use super::*;
+
+        #[derive(Default)]
+        pub struct PickyPool;
+
+        #[glib::object_subclass]
+        impl ObjectSubclass for PickyPool {
+            const NAME: &'static str = "TestPickyPool";
+            type Type = super::PickyPool;
+            type ParentType = gst::BufferPool;
+        }
+
+        impl ObjectImpl for PickyPool {}
+        impl GstObjectImpl for PickyPool {}
+
+        impl BufferPoolImpl for PickyPool {
+            fn set_config(&self, config: &mut gst::BufferPoolConfigRef) -> bool {
+                let (caps, size, min, max) = config.params().unwrap();
+                let info = gst_video::VideoInfo::from_caps(caps.as_ref().unwrap()).unwrap();
+                let least = info.size() as u32 + super::PickyPool::MORE;
+                if size < least || min < super::PickyPool::FEWEST {
+                    config.set_params(caps.as_ref(), least.max(size), min.max(super::PickyPool::FEWEST), max);
+                    return false;
+                }
+                self.parent_set_config(config)
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pool_that_wants_another_configuration_has_it_and_is_used() {
+    let place = Place::new();
+    let producer = Producer::new(&place);
+    let player = Player::new(&place);
+    let pool = picky::PickyPool::new();
+    player.sink.static_pad("sink").unwrap().add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, {
+        let pool = pool.clone();
+        move |_, info| {
+            let Some(gst::QueryViewMut::Allocation(allocation)) = info.query_mut().map(gst::QueryRef::view_mut) else {
+                return gst::PadProbeReturn::Ok;
+            };
+            let Some(caps) = allocation.get_owned().0 else {
+                return gst::PadProbeReturn::Ok;
+            };
+            let size = gst_video::VideoInfo::from_caps(&caps).unwrap().size() as u32;
+            allocation.add_allocation_pool(Some(&pool), size, 2, 0);
+            allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
+            gst::PadProbeReturn::Handled
+        }
+    });
+    player.play();
+    producer.await_subscriber();
+    for frame_id in 0..4 {
+        let picture = Picture::new(BGR, 32, 16, 0, frame_id);
+        producer.publish(&picture, frame_id, frame_id.into());
+        let got = player.pull();
+        assert_eq!(got.rows, picture.rows());
+        // The first one is copied before downstream knows of the picture, the second maybe meanwhile.
+        assert!(frame_id < 2 || picky::PickyPool::is_of(&got.buffer), "frame {frame_id} is not of downstream's pool");
+    }
+    let (_, size, min, _) = pool.config().params().unwrap();
+    assert_eq!((size, min), (32 * 16 * 3 + picky::PickyPool::MORE, picky::PickyPool::FEWEST));
+}

@@ -125,3 +125,16 @@ fn the_source_is_live_and_needs_a_clock() {
     assert_eq!(pipeline.set_state(gst::State::Paused), Ok(gst::StateChangeSuccess::NoPreroll));
     pipeline.set_state(gst::State::Null).unwrap();
 }
+
+#[test]
+fn every_enum_is_part_of_the_plugins_interface() {
+    for kind in ["cvmmapsrc", "cvmmapsink"] {
+        let properties = own_properties(&made(kind));
+        let enums = properties.iter().map(|property| property.value_type()).filter(|kind| kind.is_a(glib::Type::ENUM));
+        let enums = enums.collect::<Vec<_>>();
+        assert!(!enums.is_empty());
+        for kind in enums {
+            assert_eq!(kind.plugin_api_flags(), Some(gst::PluginAPIFlags::empty()), "{kind}");
+        }
+    }
+}

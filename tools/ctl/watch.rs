@@ -16,8 +16,8 @@ use crate::common::{failure::Failure, nats, report};
 
 /// A timestamp that is further away than this is no Unix time of now.
 const UNIX_NEAR: Duration = Duration::from_secs(60);
-/// Frame ids missing in a row that are a loss; more are another source.
-const GAP_MAX: u32 = 1 << 16;
+/// From such a step of the frame ids on the source started over, and lost nothing.
+const RESTART: u32 = 1 << 16;
 
 /// One line: what came since the line before.
 #[derive(Debug, Default, Serialize)]
@@ -130,7 +130,7 @@ impl Frames {
         if let Some(last) = last {
             match announced.frame_id.wrapping_sub(last.frame_id) {
                 1 => {}
-                gap @ 2..=GAP_MAX => self.skipped += u64::from(gap - 1),
+                step @ 2..RESTART => self.skipped += u64::from(step - 1),
                 _ => self.restarts += 1,
             }
         }

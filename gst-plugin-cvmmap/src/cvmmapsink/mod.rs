@@ -64,5 +64,6 @@ pub enum Abi {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    Abi::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(Some(plugin), "cvmmapsink", gst::Rank::NONE, CvmmapSink::static_type())
 }

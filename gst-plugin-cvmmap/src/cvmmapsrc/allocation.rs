@@ -15,22 +15,18 @@ pub(super) fn offer_video_pool(
     let (pool, size, min, max) = offered.unwrap_or((None, 0, 2, 0));
     let size = size.max(u32::try_from(info.size()).unwrap_or(u32::MAX));
     let caps = info.to_caps().map_err(|_| gst::loggable_error!(CAT, "no caps for {info:?}"))?;
-    let video_meta = query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
-    let configured = |pool: &gst::BufferPool| {
-        let mut config = pool.config();
-        config.set_params(Some(&caps), size, min, max);
-        if video_meta {
-            config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
-        }
-        pool.set_config(config)
-    };
-    let pool = match pool {
-        Some(pool) if configured(&pool).is_ok() => pool,
-        _ => {
+    let wanted =
+        Wanted { caps, size, min, max, video_meta: query.find_allocation_meta::<gst_video::VideoMeta>().is_some() };
+    let taken = pool.and_then(|pool| wanted.configure(&pool).map(|(size, min, max)| (pool, size, min, max)));
+    let (pool, size, min, max) = match taken {
+        Some(taken) => taken,
+        None => {
             let own = gst_video::VideoBufferPool::new().upcast::<gst::BufferPool>();
-            configured(&own).map_err(|_| gst::loggable_error!(CAT, "no buffer pool for {caps}"))?;
+            let (size, min, max) = wanted
+                .configure(&own)
+                .ok_or_else(|| gst::loggable_error!(CAT, "no buffer pool for {}", wanted.caps))?;
             offer_allocator(query);
-            own
+            (own, size, min, max)
         }
     };
     if in_query {
@@ -39,6 +35,35 @@ pub(super) fn offer_video_pool(
         query.add_allocation_pool(Some(&pool), size, min, max);
     }
     Ok(())
+}
+
+/// What a pool is to give.
+struct Wanted {
+    caps: gst::Caps,
+    size: u32,
+    min: u32,
+    max: u32,
+    video_meta: bool,
+}
+
+impl Wanted {
+    /// Has a pool give this, or what it makes of it if that will do as well; size and numbers of its buffers then.
+    fn configure(&self, pool: &gst::BufferPool) -> Option<(u32, u32, u32)> {
+        let mut config = pool.config();
+        config.set_params(Some(&self.caps), self.size, self.min, self.max);
+        if self.video_meta {
+            config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+        }
+        if pool.set_config(config).is_err() {
+            // What it cannot do it has changed into what it can, and takes that when it is asked for it.
+            let possible = pool.config();
+            possible.validate_params(Some(&self.caps), self.size, self.min, self.max).ok()?;
+            gst::debug!(CAT, "{} does not take {}; taking {possible:?}", pool.name(), self.caps);
+            pool.set_config(possible).ok()?;
+        }
+        let (_, size, min, max) = pool.config().params()?;
+        Some((size, min, max))
+    }
 }
 
 /// Has the pool of our own take our memory, unless downstream has an allocator for it.

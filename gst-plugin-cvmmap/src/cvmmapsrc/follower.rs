@@ -37,6 +37,10 @@ pub(super) struct Captured {
     pub(super) timestamp_ns: u64,
     /// When the announcement was received.
     pub(super) arrived: Instant,
+    /// When it had been copied.
+    pub(super) copied: Instant,
+    /// Frames of its kind that may wait for downstream.
+    pub(super) may_wait: u64,
     /// The stretch of playing that it was captured in.
     pub(super) session: Session,
 }
@@ -213,6 +217,8 @@ impl Follower {
             frame_id: announced.frame_id,
             timestamp_ns: announced.timestamp_ns,
             arrived,
+            copied: Instant::now(),
+            may_wait: limit.frames as u64,
             session,
         };
         let Pushed { dropped, orphaned } = self.shared.queue.push(frame, session, limit);

@@ -18,7 +18,7 @@ struct Inner<T, E> {
     failure: Option<E>,
 }
 
-/// One stretch of playing between two pauses: what was captured in another one is not the newest any more.
+/// One stretch of playing between two pauses or flushes: what was captured in another one is not the newest any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Session(u64);
 
@@ -144,6 +144,13 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
         inner.frames.clear();
     }
 
+    /// Throws away what waits, and what is on its way here.
+    pub(super) fn discard(&self) {
+        let mut inner = self.lock();
+        inner.session.0 += 1;
+        inner.frames.clear();
+    }
+
     /// While flushing, it gives nothing.
     pub(super) fn set_flushing(&self, flushing: bool) {
         self.lock().flushing = flushing;
@@ -266,5 +273,16 @@ mod tests {
         assert_eq!(queue.pop(), Next::Nothing);
         queue.push(4, queue.session().unwrap(), TWO);
         assert_eq!(queue.pop(), Next::Frame(4));
+    }
+
+    #[test]
+    fn what_is_discarded_is_what_waits_and_what_comes_of_before_it() {
+        let (queue, before) = playing::<u32>();
+        queue.push(1, before, TWO);
+        queue.discard();
+        queue.push(2, before, TWO);
+        assert_eq!(queue.pop(), Next::Nothing);
+        queue.push(3, queue.session().unwrap(), TWO);
+        assert_eq!(queue.pop(), Next::Frame(3));
     }
 }

@@ -20,14 +20,16 @@ use super::{
     control,
     follower::{Captured, Failure},
     frame_queue::Session,
-    ingest::{Ingest, Popped},
+    ingest::Ingest,
     latency::Latency,
     link::Link,
     media::{Media, possible_caps, source_caps},
+    running_time::RunningTime,
     sequence::Step,
     settings::Settings,
     stats::{Count, Stats},
-    timeline::{Now, Timeline},
+    timeline::{Now, Stamp, Timeline},
+    turns::Popped,
 };
 use crate::{lock::lock, picture::CAPTURE_TIME_CAPS};
 
@@ -59,6 +61,7 @@ struct Stream {
     media: Option<Media>,
     /// Told by the timestamps of two frames.
     frame_rate: Option<gst::Fraction>,
+    running_time: RunningTime,
     timeline: Timeline,
     /// Place in the sequence and session of the buffer before.
     last: Option<(u32, Session)>,
@@ -71,6 +74,19 @@ impl Stream {
     /// Frames per second, as far as it is known.
     fn frame_rate(&self) -> Option<gst::Fraction> {
         self.media.and_then(|media| media.told_frame_rate()).or(self.frame_rate)
+    }
+
+    /// How long so many frames take, as far as the frame rate is known.
+    fn duration_of(&self, frames: u64) -> Option<gst::ClockTime> {
+        let rate = self.frame_rate().filter(|rate| rate.numer() > 0)?;
+        gst::ClockTime::SECOND.mul_div_floor(frames * rate.denom() as u64, rate.numer() as u64)
+    }
+
+    /// Running time starts over, and nothing that comes follows what came before.
+    fn start_over(&mut self, running_time: RunningTime) {
+        self.running_time = running_time;
+        self.timeline = Timeline::default();
+        self.last = None;
     }
 }
 
@@ -137,6 +153,20 @@ impl ElementImpl for CvmmapSrc {
         &TEMPLATES
     }
 
+    fn send_event(&self, event: gst::Event) -> bool {
+        if let (gst::EventView::FlushStop(flush), Some(ingest)) = (event.view(), self.ingest()) {
+            // GstBaseSrc takes it as well. Who has it knows that no frame of before is still under way in `create()`.
+            let pad = self.obj().static_pad("src").expect("it is always there");
+            let _streaming = pad.stream_lock();
+            ingest.discard();
+            if flush.resets_time() {
+                self.start_running_time_over(RunningTime::from_now(self.obj().upcast_ref()));
+            }
+            return self.parent_send_event(event);
+        }
+        self.parent_send_event(event)
+    }
+
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         let playing = match transition {
             gst::StateChange::PausedToPlaying => Some(true),
@@ -163,6 +193,7 @@ impl BaseSrcImpl for CvmmapSrc {
             .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
         let client = settings.nats.connect(&element)?;
         *lock(&self.stream) = Stream::default();
+        self.start_running_time_over(RunningTime::default());
         *lock(&self.latency) = Latency::default();
         self.stats.reset();
         let coherence = match settings.coherence {
@@ -257,7 +288,8 @@ impl BaseSrcImpl for CvmmapSrc {
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
-            latency.set(true, lock(&self.latency).least(), gst::ClockTime::NONE);
+            let known = lock(&self.latency);
+            latency.set(true, known.least(), known.most());
             return true;
         }
         BaseSrcImplExt::parent_query(self, query)
@@ -336,6 +368,10 @@ impl CvmmapSrc {
             link.count_into(&mut structure);
         }
         structure
+    }
+
+    fn start_running_time_over(&self, running_time: RunningTime) {
+        lock(&self.stream).start_over(running_time);
     }
 
     /// The next frame of the producer.
@@ -432,17 +468,20 @@ impl CvmmapSrc {
 
     /// Gives a frame its time, its place in the sequence and its flags.
     fn stamp(&self, captured: Captured) -> Result<gst::Buffer, gst::FlowError> {
-        let Captured { mut buffer, sequence, frame_id, timestamp_ns, arrived, session, .. } = captured;
+        let Captured { mut buffer, sequence, frame_id, timestamp_ns, arrived, copied, may_wait, session, .. } = captured;
         let mode = lock(&self.settings).timestamp_mode;
-        let running_time = || self.obj().current_running_time().unwrap_or_default().nseconds() as i64;
-        let now = Now::read(running_time, arrived);
-        let running = gst::ClockTime::from_nseconds(now.running.unsigned_abs());
         let link = self.link();
+        let clock = self.obj().clock();
         let mut stream = lock(&self.stream);
+        let begin = stream.running_time.begin(self.obj().upcast_ref());
+        let running_time = || clock.as_ref().map_or(0, |clock| clock.time().nseconds() as i64 - begin.at.nseconds() as i64);
+        let now = Now::read(running_time, arrived);
         if link.as_ref().is_some_and(|link| link.has_started_over()) {
             stream.timeline.start_over();
         }
-        let pts = gst::ClockTime::from_nseconds(stream.timeline.pts(mode, timestamp_ns, now));
+        stream.timeline.shift_running_time(begin.moved_by);
+        let stamp = stream.timeline.stamp(mode, timestamp_ns, now);
+        let pts = gst::ClockTime::from_nseconds(stamp.pts);
         // What passed during a pause was not lost.
         let last = stream.last.replace((sequence, session)).filter(|(_, last_session)| *last_session == session);
         let step = last.map(|(last, _)| Step::between(last, sequence));
@@ -453,16 +492,12 @@ impl CvmmapSrc {
         };
         stream.lost += lost;
         let so_far = (stream.pushed, stream.lost);
-        let frame_rate = stream.frame_rate().filter(|rate| rate.numer() > 0);
+        // Downstream has this one, and the others may wait.
+        let (missing, room) = (stream.duration_of(lost), stream.duration_of(may_wait + 1));
         drop(stream);
-        // The first frame waited for the second one; that is not how late frames are.
-        if so_far.0 > 1 {
-            self.raise_latency(running.saturating_sub(pts));
-        }
+        self.note_latency(stamp, copied - arrived, room);
         if lost > 0 {
-            let frames = frame_rate
-                .and_then(|rate| gst::ClockTime::SECOND.mul_div_floor(lost * rate.denom() as u64, rate.numer() as u64));
-            self.report_loss(pts, frames, so_far);
+            self.report_loss(pts, missing, so_far);
         }
 
         let buffer_ref = buffer.make_mut();
@@ -500,10 +535,17 @@ impl CvmmapSrc {
         let _ = obj.post_message(message);
     }
 
-    /// Reports a frame's age on leaving as latency, when it exceeds what was answered before.
-    fn raise_latency(&self, age: gst::ClockTime) {
-        let Some(raised) = lock(&self.latency).raise(age) else { return };
-        gst::debug!(CAT, imp = self, "latency is {raised} now");
+    /// Takes note of how old a frame was when it had been copied, and tells the pipeline when that changes the latency.
+    fn note_latency(&self, stamp: Stamp, copy: Duration, room: Option<gst::ClockTime>) {
+        let age = stamp.arrived.saturating_sub(stamp.captured).saturating_add(copy.as_nanos() as i64);
+        let (least, most) = {
+            let mut latency = lock(&self.latency);
+            if !latency.note(gst::ClockTime::from_nseconds(age.unsigned_abs()), room) {
+                return;
+            }
+            (latency.least(), latency.most())
+        };
+        gst::debug!(CAT, imp = self, "latency is {least} now, and {most:?} at most");
         let obj = self.obj();
         let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
     }

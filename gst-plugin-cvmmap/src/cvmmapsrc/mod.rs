@@ -17,12 +17,17 @@ mod ingest;
 mod latency;
 mod link;
 mod media;
+mod meeting;
 mod plane;
 mod reused;
+mod running_time;
 mod sequence;
 mod settings;
 mod stats;
 mod timeline;
+mod turns;
+#[cfg(test)]
+mod turns_model;
 
 pub use link::STATUS_MESSAGE;
 
@@ -56,6 +61,20 @@ glib::wrapper! {
     ///
     /// A buffer's PTS is the running time at which its frame was captured, its `OFFSET` the producer's frame id; the
     /// producer's own timestamp rides along as a reference timestamp meta of caps `timestamp/x-unix`.
+    ///
+    /// PTS rise strictly. A frame for which there is no such time, because it was captured before running time began or
+    /// before the one that was given last, gets a later one: the PTS of such frames rise by half of the time that passes,
+    /// until they have met the capture times. A camera whose frames come 150 ms after their capture has its first frame at 0
+    /// and keeps its capture times from 300 ms on.
+    ///
+    /// The least latency is the age of the frames when they have been copied, in steps of 10 ms (until eight frames have
+    /// been seen, at least a frame at 30 a second). The most is the age of the youngest and the time of the frames that there
+    /// is room for, at the frame rate in the caps: the one that downstream has, and `queue-size` frames or 60 access units that
+    /// wait. There is none without a frame rate, or before eight frames have been seen. A sink that holds frames for
+    /// longer loses some, and makes the pipeline warn that buffering is too small. Time that frames wait for downstream is no
+    /// latency of the source.
+    ///
+    /// A flush throws away what waits. One that resets time starts running time over: PTS begin at 0.
     ///
     /// The frame rate in the caps is the one that the producer's first two frames show, or another one that downstream
     /// insists on; it is nominal, the timestamps are what counts. A producer of less than four frames a second has 0/1.
@@ -168,6 +187,14 @@ pub enum TimestampMode {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    for kind in [
+        Coherence::static_type(),
+        TimestampMode::static_type(),
+        plane::Plane::static_type(),
+        plane::DepthFormat::static_type(),
+    ] {
+        kind.mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    }
     attached::register();
     crate::body::register();
     gst::Element::register(Some(plugin), "cvmmapsrc", gst::Rank::NONE, CvmmapSrc::static_type())

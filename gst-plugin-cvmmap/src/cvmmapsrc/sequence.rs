@@ -1,7 +1,7 @@
 //! What one frame id says after another.
 
-/// A gap in the frame ids larger than this is a source that started over, not a loss.
-const GAP_MAX: u32 = 1 << 16;
+/// From such a step of the frame ids on the source started over, and lost nothing.
+const RESTART: u32 = 1 << 16;
 
 /// From one frame id to the next one seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Step {
         match now.wrapping_sub(last) {
             0 => Self::Same,
             1 => Self::Next,
-            gap @ 2..GAP_MAX => Self::Lost(gap - 1),
+            step @ 2..RESTART => Self::Lost(step - 1),
             _ => Self::Restart,
         }
     }

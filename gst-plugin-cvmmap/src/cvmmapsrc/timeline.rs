@@ -5,6 +5,13 @@
 //! frame is taken to have been captured when it arrived, and the rest follow by the difference, moved earlier when a
 //! frame arrives sooner than that: it cannot have been captured after it arrived. When none of the last frames arrived near
 //! its time, the clock is slower than real time, and the rest are moved later.
+//!
+//! A frame may have been captured before running time began, or before the frame that was given last: a camera is some
+//! frames late, a pause ends, a clock is set. `v4l2src` and `pipewiresrc` give such frames the time 0 and say no more:
+//! several frames get one time, and parsers and muxers take that for a frame without any (`mp4mux` ends with an error).
+//! Dropping them would leave a producer that seldom publishes without a picture. So they get times that rise by half of
+//! the time that passes between them, until these have met the capture times again: after twice the camera's delay, and
+//! never ahead of the frames' arrival.
 
 use std::{
     collections::VecDeque,
@@ -71,6 +78,17 @@ fn unix_now() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Where a frame is in running time, nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    /// Later than that of every frame before.
+    pub(super) pts: u64,
+    /// When the frame was captured, as far as that is known. The PTS is later for a frame that it has no time for.
+    pub(super) captured: i64,
+    /// When the frame arrived.
+    pub(super) arrived: i64,
+}
+
 /// The mapping, as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
@@ -78,12 +96,19 @@ pub(super) struct Timeline {
     anchor: Option<i64>,
     /// What the anchor would be by each of the last frames, since it was made.
     recent: VecDeque<i64>,
-    last_pts: u64,
-    last_timestamp: i64,
+    last: Option<Last>,
     /// The source starts over; its timestamps may jump backwards, if they have not yet.
     starts_over: bool,
     /// What captures in Unix time are moved by since then, to go on where they were.
     shift: i64,
+}
+
+/// The frame before.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    timestamp: i64,
+    pts: i64,
+    arrived: i64,
 }
 
 impl Timeline {
@@ -94,11 +119,23 @@ impl Timeline {
         self.starts_over = true;
     }
 
-    /// Running time of a frame, nanoseconds; never before the one given last.
-    pub(super) fn pts(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> u64 {
+    /// Running time was moved by so much.
+    pub(super) fn shift_running_time(&mut self, by: i64) {
+        let moved = |time: i64| time.saturating_add(by);
+        self.anchor = self.anchor.map(moved);
+        self.recent.iter_mut().for_each(|anchor| *anchor = moved(*anchor));
+        self.last = self.last.map(|last| Last { arrived: moved(last.arrived), ..last });
+    }
+
+    /// Running time of a frame.
+    pub(super) fn stamp(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> Stamp {
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
         let age = now.unix.saturating_sub(now.since_arrival).saturating_sub(timestamp);
-        let arrived = now.running - now.since_arrival;
+        let arrived = now.running.saturating_sub(now.since_arrival);
+        if self.last.is_some_and(|last| arrived < last.arrived.saturating_sub(nanos(JUMP))) {
+            // Not the frames but running time went back: somebody gave the element another clock or base time.
+            *self = Self::default();
+        }
         let is_unix = mode == TimestampMode::Capture || (-nanos(NEWEST)..=nanos(OLDEST)).contains(&age);
         let captured = if mode == TimestampMode::Arrival {
             arrived
@@ -106,27 +143,45 @@ impl Timeline {
             self.anchor = None;
             self.unix_capture(timestamp, arrived, age)
         } else {
-            let arrival_anchor = arrived.saturating_sub(timestamp);
-            // A timestamp that goes back is of a source that started over.
-            let goes_on = timestamp >= self.last_timestamp;
-            let anchor = match self.anchor {
-                Some(anchor) if goes_on && (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => {
-                    anchor.max(self.latest_anchor(arrival_anchor))
-                }
-                _ => {
-                    self.recent.clear();
-                    arrival_anchor
-                }
-            };
-            self.anchor = Some(anchor);
-            anchor.saturating_add(timestamp)
+            self.anchored_capture(timestamp, arrived)
         };
-        if timestamp < self.last_timestamp {
+        if self.last.is_some_and(|last| timestamp < last.timestamp) {
             self.starts_over = false;
         }
-        self.last_timestamp = timestamp;
-        self.last_pts = u64::try_from(captured).unwrap_or(0).max(self.last_pts);
-        self.last_pts
+        let pts = captured.max(self.earliest_pts(timestamp, arrived));
+        self.last = Some(Last { timestamp, pts, arrived });
+        Stamp { pts: pts.unsigned_abs(), captured, arrived }
+    }
+
+    /// The earliest PTS that the next frame can have.
+    fn earliest_pts(&self, timestamp: i64, arrived: i64) -> i64 {
+        let Some(last) = self.last else { return 0 };
+        let half_between_arrivals = arrived.saturating_sub(last.arrived) / 2;
+        let step = match timestamp.saturating_sub(last.timestamp) {
+            // Not ahead of the arrival, whatever the timestamps say.
+            between_captures @ 1.. => {
+                (between_captures / 2).min(arrived.saturating_sub(last.pts).max(half_between_arrivals))
+            }
+            _ => half_between_arrivals,
+        };
+        last.pts.saturating_add(step.max(1))
+    }
+
+    fn anchored_capture(&mut self, timestamp: i64, arrived: i64) -> i64 {
+        let arrival_anchor = arrived.saturating_sub(timestamp);
+        // A timestamp that goes back is of a source that started over, and one that stands still is no clock's.
+        let goes_on = self.last.is_none_or(|last| timestamp > last.timestamp);
+        let anchor = match self.anchor {
+            Some(anchor) if goes_on && (0..nanos(STALE)).contains(&arrival_anchor.saturating_sub(anchor)) => {
+                anchor.max(self.latest_anchor(arrival_anchor))
+            }
+            _ => {
+                self.recent.clear();
+                arrival_anchor
+            }
+        };
+        self.anchor = Some(anchor);
+        anchor.saturating_add(timestamp)
     }
 
     /// The latest anchor by which one of the last frames arrived near its time, once there are enough of them.
@@ -141,10 +196,11 @@ impl Timeline {
 
     fn unix_capture(&mut self, timestamp: i64, arrived: i64, age: i64) -> i64 {
         let captured = arrived.saturating_sub(age.max(0));
-        let behind =
-            i64::try_from(self.last_pts).unwrap_or(i64::MAX).saturating_sub(captured.saturating_add(self.shift));
-        // The event may come before the jump or after it.
-        if self.starts_over && (timestamp < self.last_timestamp || behind > nanos(JUMP)) {
+        let last_pts = self.last.map_or(0, |last| last.pts);
+        let behind = last_pts.saturating_sub(captured.saturating_add(self.shift));
+        let has_jumped = self.last.is_some_and(|last| timestamp < last.timestamp) || behind > nanos(JUMP);
+        // The event may come before the jump or after it. Captures this old are of no running time that comes soon.
+        if self.starts_over && has_jumped || behind > nanos(OLDEST) {
             self.shift = arrived.saturating_sub(captured);
             self.starts_over = false;
         }
@@ -165,6 +221,12 @@ mod tests {
     const AUTO: TimestampMode = TimestampMode::Auto;
     const MS: i64 = 1_000_000;
     const UNIX: i64 = 1_790_000_000_000 * MS;
+
+    impl Timeline {
+        fn pts(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> u64 {
+            self.stamp(mode, timestamp_ns, now).pts
+        }
+    }
 
     fn now(running_ms: i64, since_arrival_ms: i64) -> Now {
         Now { running: running_ms * MS, unix: UNIX + running_ms * MS, since_arrival: since_arrival_ms * MS }
@@ -252,8 +314,8 @@ mod tests {
             let mut timeline = Timeline::default();
             timeline.pts(AUTO, (UNIX + 5_000 * MS) as u64, now(5_000, 0));
             if told_late {
-                // Stuck, for nobody says why.
-                assert_eq!(timeline.pts(AUTO, (UNIX + 1_000 * MS) as u64, now(5_033, 0)), 5_000_000_000);
+                // On its way to the capture times, for nobody says that they are another source's.
+                assert_eq!(timeline.pts(AUTO, (UNIX + 1_000 * MS) as u64, now(5_034, 0)), 5_017_000_000);
             }
             timeline.start_over();
             assert_eq!(timeline.pts(AUTO, (UNIX + 1_033 * MS) as u64, now(5_066, 0)), 5_066_000_000);
@@ -267,10 +329,124 @@ mod tests {
     }
 
     #[test]
-    fn time_never_goes_back() {
+    fn time_never_goes_back_and_never_stands_still() {
         let mut timeline = Timeline::default();
         assert_eq!(timeline.pts(AUTO, (UNIX + 90 * MS) as u64, now(100, 0)), 90_000_000);
-        assert_eq!(timeline.pts(AUTO, (UNIX + 40 * MS) as u64, now(110, 0)), 90_000_000);
+        assert_eq!(timeline.pts(AUTO, (UNIX + 40 * MS) as u64, now(110, 0)), 95_000_000);
+        assert_eq!(timeline.pts(AUTO, (UNIX + 40 * MS) as u64, now(110, 0)), 95_000_001);
+    }
+
+    #[test]
+    fn captures_before_running_time_catch_up_with_it() {
+        for (age, interval) in [(50, 33), (150, 16), (150, 33), (150, 200), (2_000, 40)] {
+            let mut timeline = Timeline::default();
+            let mut last = -1;
+            for frame in 0..200 {
+                let arrived = 5 + frame * interval;
+                let stamp = timeline.stamp(AUTO, (UNIX + (arrived - age) * MS) as u64, now(arrived, 0));
+                let pts = stamp.pts as i64;
+                assert_eq!(stamp.captured, (arrived - age) * MS);
+                assert!(pts > last && pts <= arrived * MS, "{age}, {interval}: {pts} after {last}");
+                if frame > 0 {
+                    assert!(pts - last >= interval * MS / 2, "{age}, {interval}: {pts} after {last}");
+                }
+                if arrived - 5 >= 2 * age {
+                    assert_eq!(pts, stamp.captured, "{age}, {interval}");
+                }
+                last = pts;
+            }
+        }
+    }
+
+    #[test]
+    fn captures_of_long_ago_keep_their_distances() {
+        let mut timeline = Timeline::default();
+        for frame in 0..100 {
+            let captured = (UNIX - 3_600_000 * MS + frame * 33 * MS) as u64;
+            let pts = timeline.pts(TimestampMode::Capture, captured, now(20 + frame * 33, 0));
+            assert_eq!(pts as i64, (20 + frame * 33) * MS);
+        }
+    }
+
+    #[test]
+    fn timestamps_that_stand_still_rise_with_the_arrivals() {
+        for timestamp in [0, UNIX as u64, u64::MAX] {
+            let mut timeline = Timeline::default();
+            let mut last = None;
+            for frame in 0..100 {
+                let pts = timeline.pts(AUTO, timestamp, now(100 + frame * 33, 0));
+                assert!(last.is_none_or(|last| pts > last), "{timestamp}");
+                last = Some(pts);
+            }
+            assert!(last.unwrap() as i64 >= 1_600 * MS, "{timestamp}: {last:?}");
+        }
+    }
+
+    #[test]
+    fn running_time_that_goes_back_starts_over() {
+        let mut timeline = Timeline::default();
+        timeline.pts(AUTO, (UNIX + 3_990 * MS) as u64, now(4_000, 0));
+        let again = |running_ms: i64| Now { running: running_ms * MS, unix: UNIX + (4_033 + running_ms) * MS, since_arrival: 0 };
+        assert_eq!(timeline.pts(AUTO, (UNIX + 4_023 * MS) as u64, again(0)), 0);
+        assert_eq!(timeline.pts(AUTO, (UNIX + 4_056 * MS) as u64, again(33)), 23_000_000);
+    }
+
+    #[test]
+    fn running_time_that_is_moved_goes_on_rising() {
+        for domain in [0, UNIX] {
+            let mut timeline = Timeline::default();
+            let mut last = None;
+            for frame in 0..200 {
+                // Frames come for a second, and then that second was for nothing.
+                let running = frame * 33 - if frame > 30 { 1_000 } else { 0 };
+                if frame == 31 {
+                    timeline.shift_running_time(-1_000 * MS);
+                }
+                let now = Now { running: running * MS, unix: UNIX + frame * 33 * MS, since_arrival: 0 };
+                let stamp = timeline.stamp(AUTO, (domain + frame * 33 * MS) as u64, now);
+                assert!(last.is_none_or(|last| stamp.pts > last), "{} after {last:?}", stamp.pts);
+                assert_eq!(stamp.captured, running * MS);
+                last = Some(stamp.pts);
+            }
+            assert_eq!(last, Some((199 * 33 - 1_000) as u64 * MS as u64));
+        }
+    }
+
+    #[test]
+    fn no_timestamps_make_time_stand_still_or_run_ahead() {
+        // xorshift64
+        let mut state = 0x9E37_79B9_7F4A_7C15u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut below = move |limit: i64| (random() >> 1) as i64 % limit;
+        for _ in 0..2_000 {
+            let mode = [AUTO, TimestampMode::Capture, TimestampMode::Arrival][below(3) as usize];
+            let mut timeline = Timeline::default();
+            let (mut last, mut running) = (None, 0);
+            for _ in 0..50 {
+                running += 1 + below(100 * MS);
+                let unix = UNIX + running;
+                let timestamp = match below(6) {
+                    0 => below(i64::MAX) as u64 * 2 + 1,
+                    1 => below(1_000) as u64,
+                    2 => unix as u64,
+                    3 => (unix + below(100 * MS)) as u64,
+                    _ => (unix - below(12_000 * MS)) as u64,
+                };
+                if below(16) == 0 {
+                    timeline.start_over();
+                }
+                let since_arrival = below(running.min(40 * MS));
+                let stamp = timeline.stamp(mode, timestamp, Now { running, unix, since_arrival });
+                assert!(last.is_none_or(|last| stamp.pts > last), "{} after {last:?}", stamp.pts);
+                last = Some(stamp.pts);
+            }
+            assert!(last.unwrap() as i64 <= running + 50, "{last:?} at {running}");
+        }
     }
 
     #[test]

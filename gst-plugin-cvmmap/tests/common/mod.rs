@@ -8,6 +8,7 @@ pub mod place;
 pub mod planes;
 pub mod player;
 pub mod producer;
+pub mod stage_clock;
 pub mod threads;
 
 use std::{
