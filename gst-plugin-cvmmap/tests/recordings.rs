@@ -9,7 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{PATIENCE, init, picture::{BGR, Picture}, place::Place, producer::Producer, unix_now};
+use common::{
+    PATIENCE, init,
+    picture::{BGR, Picture},
+    place::Place,
+    producer::Producer,
+    unix_now,
+};
 use gst::prelude::*;
 
 const FRAMES: usize = 20;

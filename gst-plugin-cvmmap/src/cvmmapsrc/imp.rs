@@ -468,13 +468,15 @@ impl CvmmapSrc {
 
     /// Gives a frame its time, its place in the sequence and its flags.
     fn stamp(&self, captured: Captured) -> Result<gst::Buffer, gst::FlowError> {
-        let Captured { mut buffer, sequence, frame_id, timestamp_ns, arrived, copied, may_wait, session, .. } = captured;
+        let Captured { mut buffer, sequence, frame_id, timestamp_ns, arrived, copied, may_wait, session, .. } =
+            captured;
         let mode = lock(&self.settings).timestamp_mode;
         let link = self.link();
         let clock = self.obj().clock();
         let mut stream = lock(&self.stream);
         let begin = stream.running_time.begin(self.obj().upcast_ref());
-        let running_time = || clock.as_ref().map_or(0, |clock| clock.time().nseconds() as i64 - begin.at.nseconds() as i64);
+        let running_time =
+            || clock.as_ref().map_or(0, |clock| clock.time().nseconds() as i64 - begin.at.nseconds() as i64);
         let now = Now::read(running_time, arrived);
         if link.as_ref().is_some_and(|link| link.has_started_over()) {
             stream.timeline.start_over();

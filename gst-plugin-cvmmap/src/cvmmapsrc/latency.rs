@@ -92,15 +92,10 @@ mod tests {
 
     #[test]
     fn it_grows_at_once_and_in_steps() {
-        assert_eq!(latencies(&[150, 141, 163, 161, 161, 1_000, 999]), [
-            FIRST,
-            ms(150),
-            ms(150),
-            ms(170),
-            ms(170),
-            ms(170),
-            ms(1_000)
-        ]);
+        assert_eq!(
+            latencies(&[150, 141, 163, 161, 161, 1_000, 999]),
+            [FIRST, ms(150), ms(150), ms(170), ms(170), ms(170), ms(1_000)]
+        );
     }
 
     #[test]

@@ -264,10 +264,12 @@ mod tests {
     fn media_time_keeps_its_distances_when_frames_are_held_up() {
         let mut timeline = Timeline::default();
         timeline.pts(AUTO, 0, now(100, 0));
+        let mut arrived = 100;
         for frame in 1..200 {
-            // Up to 15 ms late, and now and then a second.
-            let late = if frame % 10 == 0 { 1_000 } else { frame * 7 % 16 };
-            let pts = timeline.pts(AUTO, (frame * 33 * MS) as u64, now(100 + frame * 33 + late, 0));
+            // Up to 15 ms late, and now and then a third of a second, with those that follow at its heels.
+            let late = if frame % 30 == 0 { 333 } else { frame * 7 % 16 };
+            arrived = (arrived + 1).max(100 + frame * 33 + late);
+            let pts = timeline.pts(AUTO, (frame * 33 * MS) as u64, now(arrived, 0));
             assert_eq!(pts as i64, (100 + frame * 33) * MS);
         }
     }
@@ -386,7 +388,11 @@ mod tests {
     fn running_time_that_goes_back_starts_over() {
         let mut timeline = Timeline::default();
         timeline.pts(AUTO, (UNIX + 3_990 * MS) as u64, now(4_000, 0));
-        let again = |running_ms: i64| Now { running: running_ms * MS, unix: UNIX + (4_033 + running_ms) * MS, since_arrival: 0 };
+        let again = |running_ms: i64| Now {
+            running: running_ms * MS,
+            unix: UNIX + (4_033 + running_ms) * MS,
+            since_arrival: 0,
+        };
         assert_eq!(timeline.pts(AUTO, (UNIX + 4_023 * MS) as u64, again(0)), 0);
         assert_eq!(timeline.pts(AUTO, (UNIX + 4_056 * MS) as u64, again(33)), 23_000_000);
     }
@@ -428,7 +434,8 @@ mod tests {
             let mut timeline = Timeline::default();
             let (mut last, mut running) = (None, 0);
             for _ in 0..50 {
-                running += 1 + below(100 * MS);
+                let passed = 1 + below(100 * MS);
+                running += passed;
                 let unix = UNIX + running;
                 let timestamp = match below(6) {
                     0 => below(i64::MAX) as u64 * 2 + 1,
@@ -440,7 +447,7 @@ mod tests {
                 if below(16) == 0 {
                     timeline.start_over();
                 }
-                let since_arrival = below(running.min(40 * MS));
+                let since_arrival = below(passed);
                 let stamp = timeline.stamp(mode, timestamp, Now { running, unix, since_arrival });
                 assert!(last.is_none_or(|last| stamp.pts > last), "{} after {last:?}", stamp.pts);
                 last = Some(stamp.pts);

@@ -4,7 +4,7 @@
 //! is away downstream the ingest thread, which does nothing else, is the only one that waits, and queues what comes. So
 //! somebody waits for each announcement, as the coherence rule wants it, and what may wait for a slow downstream does.
 //!
-//! `turns_model.rs` runs this file in every order that two threads, a producer and somebody who ends a wait can come in. For
+//! `turns_model.rs` runs this file in the orders that two threads, a producer and somebody who ends a wait can come in. For
 //! that, everything the threads meet at comes from the modules beside it.
 
 use std::{

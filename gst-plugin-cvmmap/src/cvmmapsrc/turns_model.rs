@@ -1,4 +1,4 @@
-//! `turns.rs` in every order that its threads can come in: loom runs the very file, with a socket, lookouts and a follower
+//! `turns.rs` in the orders that its threads can come in: loom runs the very file, with a socket, lookouts and a follower
 //! of its own around it.
 //!
 //! No wait of this world ends by itself, but for the one that it is about: a wake-up that is lost is a deadlock, which loom
@@ -37,11 +37,11 @@ enum Event {
 mod meeting {
     use std::{collections::VecDeque, io, mem, sync::Arc, time::Duration};
 
+    use loom::sync::{Condvar, MutexGuard};
     pub(super) use loom::sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     };
-    use loom::sync::{Condvar, MutexGuard};
 
     use super::Event;
 
@@ -193,11 +193,7 @@ mod meeting {
 const FAR: Duration = Duration::from_secs(1 << 20);
 
 mod follower {
-    use super::{
-        Arc, Event, Instant,
-        frame_queue::FrameQueue,
-        meeting::Socket,
-    };
+    use super::{Arc, Event, Instant, frame_queue::FrameQueue, meeting::Socket};
 
     pub(super) type Captured = u32;
 
@@ -315,16 +311,23 @@ mod frame_queue {
 fn turns(socket: &Arc<Socket>) -> Arc<Turns> {
     let shared = Arc::new(Shared { queue: FrameQueue::<u32, Failure>::new() });
     let began = Instant::now();
-    let subscriber =
-        follower::Subscriber { socket: Arc::clone(socket), began, look_again_at: began + FAR };
+    let subscriber = follower::Subscriber { socket: Arc::clone(socket), began, look_again_at: began + FAR };
     let follower = Follower { shared: Arc::clone(&shared), subscriber, last: 0 };
     Arc::new(Turns::new(shared, follower, Lookout::new(socket, 0), Lookout::new(socket, 1)))
+}
+
+/// The orders to run them in: those in which at most three times a thread has to stop where it could go on. Every one there is
+/// takes hours.
+fn model() -> loom::model::Builder {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(3));
+    model
 }
 
 /// Runs the threads in every order: these events come, and `create()` asks for frames until it has the last.
 fn explore(events: &'static [Event]) {
     let last = events.iter().filter(|event| matches!(event, Event::Frame(_))).count() as u32;
-    loom::model(move || {
+    model().check(move || {
         let socket = Socket::new();
         let turns = turns(&socket);
         let behind = thread::spawn({
@@ -334,7 +337,11 @@ fn explore(events: &'static [Event]) {
         let producer = thread::spawn(move || events.iter().for_each(|event| socket.receive(*event)));
         let mut before = 0;
         while before < last {
-            let Popped::Frame(frame) = turns.wait(None, FrameQueue::pop) else { panic!("no frame") };
+            let frame = match turns.wait(None, FrameQueue::pop) {
+                Popped::Frame(frame) => frame,
+                Popped::Failed(Failure::Ingest(why)) => panic!("{why}"),
+                other => panic!("{other:?}"),
+            };
             assert!(frame > before, "frame {frame} after {before}");
             before = frame;
         }
@@ -357,7 +364,7 @@ fn a_connection_that_is_lost_is_made_anew() {
 
 #[test]
 fn a_flush_ends_a_wait_while_frames_come() {
-    loom::model(|| {
+    model().check(|| {
         let socket = Socket::new();
         let turns = turns(&socket);
         let behind = thread::spawn({

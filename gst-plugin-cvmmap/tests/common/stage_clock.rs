@@ -1,8 +1,8 @@
 //! A pipeline `cvmmapsrc ! sink` by a clock that the test sets: what a sink waits for comes when the test says so.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
-use gst::prelude::*;
+use gst::{glib, prelude::*};
 
 use super::{PATIENCE, init, place::Place, producer::Producer, until};
 
@@ -12,8 +12,7 @@ pub struct Stage {
     pub pipeline: gst::Pipeline,
     pub src: gst::Element,
     clock: gst_check::TestClock,
-    /// The longest that a frame took from before its publishing to after its copy.
-    slowest: Cell<gst::ClockTime>,
+    warnings: RefCell<Vec<glib::Error>>,
 }
 
 impl Stage {
@@ -34,7 +33,7 @@ impl Stage {
         pipeline.use_clock(Some(&clock));
         pipeline.set_state(gst::State::Playing).unwrap();
         producer.await_subscriber();
-        Self { place, producer, pipeline, src, clock, slowest: Cell::default() }
+        Self { place, producer, pipeline, src, clock, warnings: RefCell::default() }
     }
 
     /// Has time pass until then, if it is not later already, and wakes who waits for that.
@@ -46,23 +45,24 @@ impl Stage {
     /// Publishes a frame and waits until the source has copied it. What it says of its latency goes round meanwhile.
     pub fn pass(&self, publish: impl FnOnce(&Producer)) {
         let received = self.stat("frames-received");
-        let before = std::time::Instant::now();
         publish(&self.producer);
         until("the frame was copied", || self.stat("frames-received") > received);
-        self.slowest.set(self.slowest.get().max(gst::ClockTime::try_from(before.elapsed()).unwrap()));
         self.redistribute_latency();
     }
 
-    /// What an application does about latency messages.
+    /// What an application does about latency messages. Warnings are kept.
     pub fn redistribute_latency(&self) {
         let bus = self.pipeline.bus().unwrap();
-        while bus.pop_filtered(&[gst::MessageType::Latency]).is_some() {
-            self.pipeline.recalculate_latency().unwrap();
+        while let Some(message) = bus.pop_filtered(&[gst::MessageType::Latency, gst::MessageType::Warning]) {
+            match message.view() {
+                gst::MessageView::Warning(warning) => self.warnings.borrow_mut().push(warning.error()),
+                _ => self.pipeline.recalculate_latency().unwrap(),
+            }
         }
     }
 
-    pub fn slowest(&self) -> gst::ClockTime {
-        self.slowest.get()
+    pub fn warnings(&self) -> Vec<glib::Error> {
+        self.warnings.borrow().clone()
     }
 
     pub fn stat(&self, name: &str) -> u64 {
