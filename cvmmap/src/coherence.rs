@@ -273,7 +273,8 @@ impl Cadence {
         if !self.delays.iter().any(|delay| delay.waited) {
             return Verdict::NeverWaited;
         }
-        let late = self.since_epoch(ended).saturating_sub(timestamp(timestamp_ns)).saturating_sub(known.earliest) as f64;
+        let late =
+            self.since_epoch(ended).saturating_sub(timestamp(timestamp_ns)).saturating_sub(known.earliest) as f64;
         let allowed = self.allowed(&known);
         if late <= allowed {
             return Verdict::Whole;
@@ -322,9 +323,8 @@ impl Cadence {
     /// half.
     fn is_ahead_of_time(&self, interval: f64) -> bool {
         let known = self.delays.len();
-        let earliest = |from: usize, to: usize| {
-            self.delays.iter().skip(from).take(to - from).map(|delay| delay.delay).min()
-        };
+        let earliest =
+            |from: usize, to: usize| self.delays.iter().skip(from).take(to - from).map(|delay| delay.delay).min();
         match (earliest(0, known / 2), earliest(known / 2, known)) {
             (Some(older), Some(newer)) => older.saturating_sub(newer) as f64 > interval * LATEST,
             _ => false,
@@ -338,6 +338,17 @@ impl Cadence {
         let (of_write, of_quiet) = AFTERLOOK;
         let longest = (write * of_write).min(quiet * of_quiet);
         (write > interval * SLOW && longest > 0.0).then(|| Duration::from_nanos(longest as u64))
+    }
+
+    /// Whether the quiet time behind a frame is far from over at an instant, by what is known.
+    pub(crate) fn is_quiet(&self, timestamp_ns: u64, at: Instant) -> bool {
+        let (_, of_quiet) = AFTERLOOK;
+        let late =
+            |earliest| self.since_epoch(at).saturating_sub(timestamp(timestamp_ns)).saturating_sub(earliest) as f64;
+        match self.known() {
+            Some(Known { earliest, quiet: Some(quiet), .. }) => late(earliest) <= quiet * (USED + of_quiet),
+            _ => true,
+        }
     }
 
     /// Begins to watch for the write behind a frame, whose announcement was noted last, if it is time to. `seen` is when

@@ -162,7 +162,7 @@ unsafe fn copy(
     rows: Rows,
 ) {
     let (pieces, bytes) = match rows.span(stride) {
-        Some(span) if stride == target_stride => (1, span),
+        Some(span) if stride == target_stride && stride == rows.bytes => (1, span),
         _ => (rows.count, rows.bytes),
     };
     for row in 0..pieces {

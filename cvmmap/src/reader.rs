@@ -282,7 +282,10 @@ impl Snapshot<'_> {
             // Whoever is late only now has looked too late, and refutes nothing.
             accept(judged.cadence.judge(self.metadata.timestamp_ns, looked))?;
             if !is_same || !judged.stays_the_same(self.segment)? {
-                judged.cadence.note_refuted();
+                // One who slept for too long has seen the next write begin when it was due.
+                if judged.cadence.is_quiet(self.metadata.timestamp_ns, Instant::now()) {
+                    judged.cadence.note_refuted();
+                }
                 return Err(SnapshotError::Torn);
             }
         }

@@ -302,12 +302,8 @@ fn a_producer_that_stalls_inside_a_write_brings_no_mixed_frame() {
 }
 
 /// Pictures that come over a network, and such that do not.
-const ON_THE_WAY: [&str; 4] = [
-    "",
-    "--jitter-ms 5",
-    "--jitter-ms 5 --stamp write",
-    "--burst-every 20 --burst-ms 90 --stamp write",
-];
+const ON_THE_WAY: [&str; 4] =
+    ["", "--jitter-ms 5", "--jitter-ms 5 --stamp write", "--burst-every 20 --burst-ms 90 --stamp write"];
 
 #[test]
 fn a_producer_that_fills_its_payload_slowly_brings_no_mixed_frame() {

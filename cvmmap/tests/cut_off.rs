@@ -195,6 +195,21 @@ fn play(scene: &str, segment: &Path) {
             fault();
             assert_eq!(FAULTS.load(Ordering::Relaxed), 1);
         }
+        // Another thread of the program faults all the time, and so while the crate takes the signal over.
+        "handler that is busy" => {
+            set_action(mend as *const () as usize, libc::SA_SIGINFO);
+            let faulting = std::thread::spawn(|| {
+                let end = Instant::now() + std::time::Duration::from_millis(20);
+                while Instant::now() < end {
+                    fault();
+                }
+            });
+            while FAULTS.load(Ordering::Relaxed) == 0 {
+                std::hint::spin_loop();
+            }
+            survive_a_cut();
+            faulting.join().unwrap();
+        }
         "plain handler" => {
             set_action(note as *const () as usize, 0);
             survive_a_cut();
@@ -328,6 +343,34 @@ fn a_publisher_whose_segment_is_cut_off_writes_it_again() {
         file.set_len(size).unwrap();
         publish().unwrap();
         assert!(fs::read(place.path()).unwrap()[METADATA_SIZE..] == data, "cut to {size}");
+    }
+}
+
+#[test]
+fn a_fault_goes_where_it_went_before_also_while_the_signal_is_taken_over() {
+    for _ in 0..20 {
+        let status = outcome("handler that is busy");
+        assert!(status.success(), "{status}");
+    }
+}
+
+#[test]
+fn what_lies_between_rows_is_left_as_it_is() {
+    let place = Place::new();
+    let file = fill(&place.path());
+    let left = Plane { width: WIDTH / 2, ..*metadata().plane(PlaneKind::Left).unwrap() };
+    file.write_all_at(&Metadata { planes: [Some(left), None, None, None], ..metadata() }.to_bytes(), 0).unwrap();
+    let mut reader = place.reader();
+    let mut target = vec![0xA5; PAYLOAD];
+    let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), now()).unwrap();
+    snapshot.read_plane(&left, &mut target, WIDTH as usize).unwrap();
+    let rows = target.chunks(WIDTH as usize).map(|row| row.split_at(WIDTH as usize / 2));
+    for (pixels, padding) in rows {
+        assert!(pixels.iter().all(|byte| *byte == 0) && padding.iter().all(|byte| *byte == 0xA5));
+    }
+    // A plane that is none of the frame's.
+    for plane in [Plane { height: 0, ..left }, Plane { width: u32::MAX, pixel_format: PixelFormat::Bgra, ..left }] {
+        assert!(matches!(snapshot.read_plane(&plane, &mut target, WIDTH as usize), Err(SnapshotError::Truncated)));
     }
 }
 

@@ -77,7 +77,11 @@ impl Rhythm {
             };
         }
         let [_, second] = lowest;
-        [newest.copied(), self.filling, Some(second)].into_iter().flatten().min().filter(|shortest| *shortest < i64::MAX)
+        [newest.copied(), self.filling, Some(second)]
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|shortest| *shortest < i64::MAX)
     }
 
     /// Intervals that are known.
