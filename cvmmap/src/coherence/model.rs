@@ -390,3 +390,52 @@ fn a_clock_that_is_set_is_learnt_anew() {
     // Set back by less than an interval, it cannot be told from a reader that is late, until it is forgotten.
     assert!(run(-8_000_000, 50) >= 50 - HISTORY);
 }
+
+/// A source that starts over every so many frames, its clock put back by hours each time or going on: the part of its
+/// frames that is taken, once the cadence is known.
+fn share_of_storm(every: u32, hours: u64) -> f64 {
+    const STORM: u32 = 180;
+    let epoch = Instant::now();
+    let mut cadence = Cadence::new(epoch);
+    let mut taken = 0;
+    for frame in 0..STORM {
+        let at = epoch + TICK * (frame * INTERVAL as u32);
+        let clock = Duration::from_secs(1 << 20) - Duration::from_secs(3600 * hours) * (frame / every % 4);
+        let timestamp = (clock + at.duration_since(epoch)).as_nanos() as u64;
+        cadence.note_announcement(frame % every + 1, timestamp, Arrival { at, waited: true });
+        taken += u32::from(cadence.judge(timestamp, at) == Verdict::Whole);
+    }
+    f64::from(taken) / f64::from(STORM + 1 - LEARNED as u32)
+}
+
+#[test]
+fn a_counter_that_starts_over_costs_nothing_and_a_clock_that_is_set_costs_little() {
+    for every in [1, 3, 9] {
+        assert!(share_of_storm(every, 0) >= 0.95, "{every}: {}", share_of_storm(every, 0));
+    }
+    assert!(share_of_storm(9, 1) >= 0.6, "{}", share_of_storm(9, 1));
+}
+
+/// Pictures that come over a network: some are held up, and those behind them come at once. Timestamps are those of the
+/// capture, or of the begin of the write.
+#[test]
+fn bursts_that_come_again_and_again_bring_no_mixed_frame() {
+    for (write, every, held, of_write) in (1..INTERVAL).flat_map(|write| {
+        [(2, 5), (3, 7), (4, 15), (4, 25)]
+            .into_iter()
+            .flat_map(move |(every, held)| [false, true].map(|of_write| (write, every, held, of_write)))
+    }) {
+        let mut line = Writer { write, ..CALM_WRITER }.timeline();
+        let mut free = 0;
+        for frame in 0..FRAMES {
+            let capture = line.timestamp[frame];
+            line.begin[frame] = (capture + if frame % every == 0 { held } else { 0 }).max(free);
+            line.end[frame] = line.begin[frame] + write;
+            free = line.end[frame];
+            line.timestamp[frame] = if of_write { line.begin[frame] } else { capture };
+        }
+        for copy in [0, 2, 4] {
+            explore_one(&line, copy, CALM, Rule::Cadence, &(write, every, held, of_write));
+        }
+    }
+}
