@@ -124,6 +124,20 @@ fn fault() {
     unsafe { at.cast::<u8>().read_volatile() };
 }
 
+/// One fault after the other, as fast as they are mended.
+fn fault_on_every_page() {
+    const PAGES: usize = 4_000;
+    let place = Place::new();
+    let file = fill(&place.path());
+    // SAFETY: a new mapping at a place of the kernel's choice overlaps nothing.
+    let at = unsafe { mmap(ptr::null_mut(), PAGES * 4096, ProtFlags::READ, MapFlags::SHARED, &file, 0).unwrap() };
+    file.set_len(0).unwrap();
+    for page in 0..PAGES {
+        // SAFETY: mapped; that the page is not there is what the test is about.
+        unsafe { at.cast::<u8>().add(page * 4096).read_volatile() };
+    }
+}
+
 fn set_action(handler: usize, flags: c_int) {
     // SAFETY: all zeros is a sigaction; the handlers here do what a handler may.
     unsafe {
@@ -198,12 +212,7 @@ fn play(scene: &str, segment: &Path) {
         // Another thread of the program faults all the time, and so while the crate takes the signal over.
         "handler that is busy" => {
             set_action(mend as *const () as usize, libc::SA_SIGINFO);
-            let faulting = std::thread::spawn(|| {
-                let end = Instant::now() + std::time::Duration::from_millis(20);
-                while Instant::now() < end {
-                    fault();
-                }
-            });
+            let faulting = std::thread::spawn(fault_on_every_page);
             while FAULTS.load(Ordering::Relaxed) == 0 {
                 std::hint::spin_loop();
             }
