@@ -2,7 +2,8 @@
 //! metadata, then the announcement. Every byte of a picture has one value, [`value`] of its frame id.
 //!
 //! Its camera has a clock of its own: a frame's capture time is a tick of that clock, and frames whose tick went by while
-//! nobody looked are skipped. One line on stdout says that it is ready; it ends when its stdin does, or after --frames.
+//! nobody looked are skipped. With --jitter-ms or --burst-every the pictures come over a network, which delays them and
+//! loses none. One line on stdout says that it is ready; it ends when its stdin does, or after --frames.
 
 use std::{
     env,
@@ -30,7 +31,19 @@ const USAGE: &str = "reference_producer --shm NAME --endpoint ENDPOINT [options]
   --width N, --height N   picture size, BGR (640x360)
   --frames N              frames to publish; 0 publishes until stdin ends (0)
   --write-delay-ms N      stall in the middle of a payload write (0)
-  --write-delay-every N   frames from one such stall to the next (1)";
+  --write-delay-every N   frames from one such stall to the next (1)
+  --fill-ms N             time over which a payload write is spread, in equal pieces (0)
+  --pieces N              pieces of such a write (32)
+  --jitter-ms N           mean of the exponential delay from capture to write (0)
+  --jitter-max-ms N       longest such delay (30)
+  --burst-every N         frames from one that is held up, with those behind it, to the next; 0 is none (0)
+  --burst-ms N            for how long (100)
+  --stamp capture|write   what a timestamp is: the time of capture, or of the begin of the write (capture)
+  --reset-every N         frames after which the frame counter starts over; 0 is never (0)
+  --reset-clock-hours N   hours by which each such reset puts the clock back, three times, and then forth again (0)";
+
+/// Pictures that wait in the network at most.
+const WAITING_MAX: u32 = 8;
 
 /// Slices in which the payload is written.
 const SLICE: usize = 64 << 10;
@@ -46,6 +59,15 @@ struct Options {
     frames: u32,
     write_delay: Duration,
     write_delay_every: u32,
+    fill: Duration,
+    pieces: u32,
+    jitter: Duration,
+    jitter_max: Duration,
+    burst_every: u32,
+    burst: Duration,
+    stamp_write: bool,
+    reset_every: u32,
+    reset_clock: Duration,
 }
 
 impl Options {
@@ -61,10 +83,20 @@ impl Options {
             frames: 0,
             write_delay: Duration::ZERO,
             write_delay_every: 1,
+            fill: Duration::ZERO,
+            pieces: 32,
+            jitter: Duration::ZERO,
+            jitter_max: Duration::from_millis(30),
+            burst_every: 0,
+            burst: Duration::from_millis(100),
+            stamp_write: false,
+            reset_every: 0,
+            reset_clock: Duration::ZERO,
         };
         while let Some(flag) = arguments.next() {
             let text = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
             let number = || text.parse::<u32>().map_err(|_| format!("{flag} {text}: a number is expected"));
+            let millis = || number().map(|millis| Duration::from_millis(millis.into()));
             match flag.as_str() {
                 "--shm" => options.shm = text,
                 "--endpoint" => options.endpoint = text,
@@ -80,8 +112,23 @@ impl Options {
                 "--width" => options.width = number()?,
                 "--height" => options.height = number()?,
                 "--frames" => options.frames = number()?,
-                "--write-delay-ms" => options.write_delay = Duration::from_millis(number()?.into()),
+                "--write-delay-ms" => options.write_delay = millis()?,
                 "--write-delay-every" => options.write_delay_every = number()?.max(1),
+                "--fill-ms" => options.fill = millis()?,
+                "--pieces" => options.pieces = number()?.max(1),
+                "--jitter-ms" => options.jitter = millis()?,
+                "--jitter-max-ms" => options.jitter_max = millis()?,
+                "--burst-every" => options.burst_every = number()?,
+                "--burst-ms" => options.burst = millis()?,
+                "--stamp" => {
+                    options.stamp_write = match text.as_str() {
+                        "capture" => false,
+                        "write" => true,
+                        _ => return Err(format!("--stamp {text}: capture or write is expected")),
+                    }
+                }
+                "--reset-every" => options.reset_every = number()?,
+                "--reset-clock-hours" => options.reset_clock = Duration::from_secs(3600) * number()?,
                 _ => return Err(format!("{flag} is not known")),
             }
         }
@@ -112,14 +159,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("ready");
     io::stdout().flush()?;
 
-    let mut camera = Camera::new(options.fps);
-    for frame_id in 1u32.. {
-        if ended.load(Ordering::Relaxed) || (options.frames > 0 && frame_id > options.frames) {
+    let mut camera = Camera::new(&options);
+    let (mut frame_id, mut resets) = (0u32, 0u32);
+    for published in 1u32.. {
+        if ended.load(Ordering::Relaxed) || (options.frames > 0 && published > options.frames) {
             break;
         }
-        let timestamp_ns = camera.next_capture();
-        let stall = frame_id % options.write_delay_every == 0;
-        segment.write_payload(value(frame_id), if stall { options.write_delay } else { Duration::ZERO })?;
+        frame_id = frame_id.wrapping_add(1);
+        if options.reset_every > 0 && published % options.reset_every == 0 {
+            frame_id = 1;
+            resets += 1;
+        }
+        let clock = camera.next_capture().saturating_sub(options.reset_clock * (resets % 4));
+        let timestamp_ns = clock.as_nanos() as u64;
+        let stall = published % options.write_delay_every == 0;
+        let stall = if stall { options.write_delay } else { Duration::ZERO };
+        if options.fill.is_zero() {
+            segment.write_payload(value(frame_id), stall)?;
+        } else {
+            segment.fill_payload(value(frame_id), &options, stall)?;
+        }
         segment.write_metadata(frame_id, timestamp_ns)?;
         socket.send(&SyncMessage::new(frame_id, timestamp_ns, &options.label).to_bytes()[..], 0)?;
     }
@@ -132,31 +191,68 @@ struct Camera {
     began: Instant,
     began_unix: Duration,
     ticks: u32,
+    network: Option<Network>,
+    stamp_write: bool,
+}
+
+/// What delays pictures on their way from the camera.
+struct Network {
+    jitter: Duration,
+    jitter_max: Duration,
+    burst_every: u32,
+    burst: Duration,
+    /// xorshift64.
+    random: u64,
+}
+
+impl Network {
+    fn delay(&mut self, tick: u32) -> Duration {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let uniform = ((self.random >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
+        let jitter = self.jitter.mul_f64(-uniform.ln()).min(self.jitter_max);
+        let burst = self.burst_every > 0 && tick % self.burst_every == 0;
+        jitter + if burst { self.burst } else { Duration::ZERO }
+    }
 }
 
 impl Camera {
-    fn new(fps: u32) -> Self {
+    fn new(options: &Options) -> Self {
+        let fps = options.fps;
+        let network = Network {
+            jitter: options.jitter,
+            jitter_max: options.jitter_max,
+            burst_every: options.burst_every,
+            burst: options.burst,
+            random: 0x9E37_79B9_7F4A_7C15 ^ u64::from(std::process::id()),
+        };
         Self {
             interval: (fps > 0).then(|| Duration::from_secs(1) / fps),
             began: Instant::now(),
             began_unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             ticks: 0,
+            network: (!options.jitter.is_zero() || options.burst_every > 0).then_some(network),
+            stamp_write: options.stamp_write,
         }
     }
 
-    /// Waits for the next tick, or takes the newest one that went by, and gives its time.
-    fn next_capture(&mut self) -> u64 {
+    /// Waits for the next picture and gives its time.
+    fn next_capture(&mut self) -> Duration {
         let since_began = match self.interval {
             None => self.began.elapsed(),
             Some(interval) => {
                 let passed = (self.began.elapsed().as_nanos() / interval.as_nanos()) as u32;
-                self.ticks = passed.max(self.ticks + 1);
+                let waiting = if self.network.is_some() { WAITING_MAX } else { 0 };
+                // A tick that went by while nobody looked is lost.
+                self.ticks = passed.saturating_sub(waiting).max(self.ticks + 1);
                 let tick = interval * self.ticks;
-                thread::sleep(tick.saturating_sub(self.began.elapsed()));
-                tick
+                let delay = self.network.as_mut().map_or(Duration::ZERO, |network| network.delay(self.ticks));
+                thread::sleep((tick + delay).saturating_sub(self.began.elapsed()));
+                if self.stamp_write { self.began.elapsed() } else { tick }
             }
         };
-        (self.began_unix + since_began).as_nanos() as u64
+        self.began_unix + since_began
     }
 }
 
@@ -199,6 +295,24 @@ impl Segment {
             }
             self.file.write_all_at(&slice[..SLICE.min(size - at)], (METADATA_SIZE + at) as u64)?;
         }
+        Ok(())
+    }
+
+    /// Overwrites the payload piece by piece, as a slow backend does, with a stall in the middle.
+    fn fill_payload(&self, value: u8, options: &Options, stall: Duration) -> io::Result<()> {
+        let began = Instant::now();
+        let size = self.plane.size as usize;
+        let pieces = options.pieces as usize;
+        let bytes = vec![value; size.div_ceil(pieces)];
+        for (index, at) in (0..size).step_by(bytes.len()).enumerate() {
+            let due = options.fill * index as u32 / options.pieces;
+            thread::sleep(due.saturating_sub(began.elapsed()));
+            if index == pieces / 2 && !stall.is_zero() {
+                thread::sleep(stall);
+            }
+            self.file.write_all_at(&bytes[..bytes.len().min(size - at)], (METADATA_SIZE + at) as u64)?;
+        }
+        thread::sleep(options.fill.saturating_sub(began.elapsed()));
         Ok(())
     }
 

@@ -1,51 +1,67 @@
 //! Telling a whole frame from a mixed one by time, where the segment cannot tell.
 //!
 //! The reference producer overwrites the payload while the old metadata still stand. A reader whose copy overlaps the
-//! next frame's write sees the same metadata before and after, and mixed pixels. What it can know is how late it is: the
-//! next write does not begin before the next capture, and captures come in a cadence.
+//! next frame's write sees the same metadata before and after, and mixed pixels. What it can know is when writes begin: after
+//! its copy it goes on looking at places of the payload, and sees them change.
 //!
-//! Let `T` be a frame's timestamp and `D` the shortest recent interval of timestamps. A frame is announced at
-//! `T + delay`; the smallest recent `delay` is that of a frame which nothing held up. The next frame's announcement comes
-//! no earlier than `D` after the earliest possible one of this frame, and its write began one write before that. So a
-//! copy that ended no later than `D` less one write after that earliest announcement did not meet the next write. How
-//! long a write takes is not known; this reader's own copy of as many bytes, six times over, stands in for it, and
-//! whatever that is, a copy later than [`LATEST`] of the interval is not taken.
+//! Let `T` be a frame's timestamp, and all times below be relative to the timestamp of the frame that they belong to:
 //!
-//! That is a conclusion from what was seen of the producer so far. The payload can refute it: a write that has begun
-//! changes it. Where it is seen to have changed although the rule held, the producer has to be watched for longer.
+//! - `e`, the earliest recent announcement;
+//! - `b`, the earliest begin of a write that was seen, which is a look that still showed the frame before;
+//! - `D`, the shortest interval from one timestamp to the next that is to be expected.
 //!
-//! What the rule rests on, and cannot see: that no interval is shorter than the shortest of the last [`HISTORY`] by more
-//! than the margin, that one of these frames was announced and received without delay, and that the producer writes
-//! no slower than a sixth as fast as this reader copies. A reader that was busy whenever a frame came has received none
-//! without delay, and takes none. `docs/coherence.md` has the whole story.
+//! The next write begins at `T + D + b` or later, so `D + b - e` is the quiet time behind an announcement. A copy has to
+//! end before half of it is over, counted from the earliest possible announcement of its frame, `T + e`. However late the
+//! reader hears of frames, the end of the quiet time does not move: only its begin does, and that makes it shorter.
+//!
+//! `docs/coherence.md` has the whole story.
+
+mod rhythm;
+mod watch;
 
 use std::time::{Duration, Instant};
 
+use self::{
+    rhythm::{Interval, Rhythm},
+    watch::{Begin, Look, Watch},
+};
 use crate::subscriber::Arrival;
 
-/// Frames that are looked back on: long enough to hold one that nothing delayed, short enough that a clock that was set
-/// back by less than an interval is forgotten in a second.
+/// Announcements whose delays are looked back on: long enough to hold one that nothing delayed, short enough that a clock
+/// that was set back by less than an interval is forgotten in a second.
 const HISTORY: usize = 32;
-/// Frames that have to be known before one is taken: enough for one that nothing delayed to be among them.
-const LEARNED: usize = 8;
+/// Frames that have to be known, with the one that is taken: enough for one that nothing delayed to be among them.
+const LEARNED: usize = 9;
+/// The same after the clock was set, when the rhythm is known and only its place on the clock is new.
+const PLACED: usize = 3;
 /// Largest part of the interval by which the end of a copy may be late.
 const LATEST: f64 = 0.4;
-/// Copies that a write may take as long as. A writer that makes a system call for each piece takes twice or three times as
-/// long as one that copies, and a reader of whole frames copies in half to two thirds of the usual time.
-const WRITES: f64 = 6.0;
-/// Nanoseconds taken for copying a byte by a reader that has only copied small pieces so far: a memory bandwidth of about
-/// 7 GB/s.
-const COPY_COST: f64 = 0.15;
-/// Frame ids further apart are not neighbours in a cadence.
+/// Part of the quiet time in which a copy has to end. The rest is for what was not seen yet.
+const USED: f64 = 0.5;
+/// Part of the interval in which a copy has to end while no write was seen to begin: where nothing changes, or nobody
+/// looks. It leaves a write more than eight tenths.
+const UNSEEN: f64 = 0.15;
+/// Begins of writes that are looked back on.
+const BEGINS: usize = 16;
+/// Begins that have to be known before they count for more than [`UNSEEN`].
+const BEGINS_LEARNED: usize = 4;
+/// Frames from one that is watched to the next, when everything is known.
+const WATCHED_EVERY: u32 = 16;
+/// A write that takes more than this part of an interval is slow: it may stand still between two pieces for as long as a
+/// copy takes.
+const SLOW: f64 = 0.25;
+/// Part of such a write, and of the quiet time, for which the payload is looked at behind a copy.
+const AFTERLOOK: (f64, f64) = (0.125, 0.25);
+/// Frame ids further apart are not neighbours in a cadence, and intervals that are longer by this are a new one.
 const GAP_MAX: u32 = 16;
 
 /// How a reader decides that a copied frame is whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coherence {
-    /// Equal metadata before and after the copy, those that were announced, and a copy that ended before the next write
-    /// can have begun, by the producer's cadence. The first eight frames teach the cadence and are dropped, as is every
-    /// frame that this reader is late for. A producer that says it changes its metadata before its payload, as
-    /// [`Publisher`](crate::Publisher) does, is taken at its word and loses none.
+    /// Equal metadata before and after the copy, those that were announced, and a copy that ended well before the next
+    /// write can have begun, by what was seen of the producer's cadence and of its writes. The first frames teach that and are
+    /// dropped, as is every frame that this reader is late for. A producer that says it changes its metadata before its
+    /// payload, as [`Publisher`](crate::Publisher) does, is taken at its word and loses none.
     #[default]
     Cadence,
     /// Equal metadata before and after the copy, those that were announced. With the reference producer, which overwrites
@@ -66,98 +82,200 @@ pub(crate) enum Verdict {
     Late { by: Duration, allowed: Duration },
 }
 
-/// The producer's cadence, as far as it is known.
-#[derive(Debug)]
+/// The producer's cadence, as far as it is known. Times are nanoseconds: of timestamps as the producer says them, of
+/// everything else since `epoch`.
+#[derive(Clone, Debug)]
 pub(crate) struct Cadence {
     epoch: Instant,
-    last: Option<(u32, u64)>,
-    /// The last announcements.
-    history: [Noted; HISTORY],
-    known: usize,
-    next: usize,
-    /// Frames that have to be known before one is taken.
+    last: Option<Announced>,
+    /// From timestamp to arrival, the last ones.
+    delays: Recent<Delay, HISTORY>,
+    rhythm: Rhythm,
+    /// From a timestamp to the begin of its frame's write, negative if that comes first.
+    begins: Recent<i64, BEGINS>,
+    /// How long before the earliest announcement the earliest write began, when the clock was set: `begins` were those of
+    /// another clock.
+    lead: Option<i64>,
+    /// Frames that have to be known, with the one that is taken.
     needed: usize,
-    /// Nanoseconds this reader takes to copy a byte, when it is known.
-    copy_cost: Option<f64>,
+    /// Whether a write was seen to begin when it could not have.
+    is_refuted: bool,
+    watch: Option<Watch>,
+    /// Announcements since the last frame that was watched.
+    unwatched: u32,
+    /// Whether that one has shown a write.
+    has_shown: bool,
 }
 
-/// An announcement, nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    frame_id: u32,
+    timestamp_ns: u64,
+    arrival: Arrival,
+}
+
+/// From a timestamp to the arrival of its announcement, at most: a reader that was busy saw it later than it came.
 #[derive(Clone, Copy, Debug, Default)]
-struct Noted {
-    /// From the frame before to this one.
-    interval: i64,
-    /// From the timestamp to the arrival, at most: a reader that was busy saw it later than it came.
+struct Delay {
     delay: i64,
-    /// Whether the reader was not.
+    /// Whether the reader was not busy.
     waited: bool,
+}
+
+/// What the rule goes by.
+#[derive(Clone, Copy)]
+struct Known {
+    /// `e`.
+    earliest: i64,
+    /// `D`.
+    interval: f64,
+    /// `D + b - e`, if writes were seen to begin.
+    quiet: Option<f64>,
+    /// How long a write lasts, from the begin to the announcement: `e - b`.
+    write: Option<f64>,
 }
 
 impl Cadence {
     pub(crate) fn new(now: Instant) -> Self {
-        let history = [Noted::default(); HISTORY];
-        Self { epoch: now, last: None, history, known: 0, next: 0, needed: LEARNED, copy_cost: None }
-    }
-
-    /// Takes note of what a copy cost.
-    pub(crate) fn note_copy(&mut self, bytes: u64, took: Duration) {
-        // Small copies measure the system call and not the memory.
-        if bytes >= 64 << 10 {
-            let cost = took.as_nanos() as f64 / bytes as f64;
-            self.copy_cost = Some(self.copy_cost.map_or(cost, |known| known + (cost - known) / 8.0));
+        Self {
+            epoch: now,
+            last: None,
+            delays: Recent::default(),
+            rhythm: Rhythm::default(),
+            begins: Recent::default(),
+            lead: None,
+            needed: LEARNED,
+            is_refuted: false,
+            watch: None,
+            unwatched: 0,
+            has_shown: false,
         }
     }
 
     /// Takes note of an announcement, whether its frame can be copied or not.
     pub(crate) fn note_announcement(&mut self, frame_id: u32, timestamp_ns: u64, arrival: Arrival) {
-        if self.last == Some((frame_id, timestamp_ns)) {
+        let announced = Announced { frame_id, timestamp_ns, arrival };
+        let is_again = |last: &Announced| (last.frame_id, last.timestamp_ns) == (frame_id, timestamp_ns);
+        if self.last.as_ref().is_some_and(is_again) {
             // Announced again; the first time told how late it is.
             return;
         }
-        let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
-        let delay = self.since_epoch(arrival.at).saturating_sub(timestamp);
-        let Some((last_id, last_timestamp)) = self.last.replace((frame_id, timestamp_ns)) else {
-            return;
-        };
-        let frames = frame_id.wrapping_sub(last_id);
-        let elapsed = timestamp_ns.checked_sub(last_timestamp).and_then(|elapsed| i64::try_from(elapsed).ok());
-        match elapsed {
-            Some(elapsed) if elapsed > 0 && (1..=GAP_MAX).contains(&frames) => {
-                let interval = elapsed / i64::from(frames);
-                if self.has_jumped(delay, interval) {
-                    self.forget();
+        self.unwatched = self.unwatched.saturating_add(1);
+        let watch = self.watch.take();
+        let delay = self.delay(&announced);
+        if let Some(last) = self.last.replace(announced) {
+            match self.step(&last, &announced, delay) {
+                Step::Next(interval) => {
+                    self.rhythm.note(interval);
+                    if let Some(watch) = watch.filter(|_| interval.is_single) {
+                        self.note_begin(watch.begin(), timestamp(timestamp_ns));
+                    }
                 }
-                self.history[self.next] = Noted { interval, delay, waited: arrival.waited };
-                self.next = (self.next + 1) % HISTORY;
-                self.known = (self.known + 1).min(HISTORY);
+                Step::ClockSet => self.place_anew(&last, &announced),
+                Step::Anew => self.forget(),
             }
-            // The source started over, or its clock was set back.
-            _ => self.forget(),
+        }
+        self.delays.push(Delay { delay, waited: arrival.waited });
+    }
+
+    /// Takes note of when the write of a frame began.
+    fn note_begin(&mut self, begin: Option<Begin>, timestamp: i64) {
+        self.has_shown = begin.is_some();
+        match begin {
+            Some(Begin::Seen(at)) => self.begins.push(at.saturating_sub(timestamp)),
+            // Earlier than ever before; how much earlier, the next frames tell.
+            Some(Begin::Before(at)) if self.begin().is_some_and(|begin| at.saturating_sub(timestamp) < begin) => {
+                self.begins.clear();
+                self.begins.push(at.saturating_sub(timestamp));
+            }
+            Some(Begin::Before(_)) | None => {}
+        }
+        if self.begins.len() >= BEGINS_LEARNED {
+            self.lead = None;
         }
     }
 
-    /// Takes note of a write that was seen to have begun when, by what was known, it could not have: what was known is
-    /// forgotten, and from now on a whole history is needed.
-    pub(crate) fn note_refuted(&mut self) {
-        self.needed = HISTORY;
+    /// What an announcement is to the last one.
+    fn step(&self, last: &Announced, announced: &Announced, delay: i64) -> Step {
+        let elapsed = announced.timestamp_ns.checked_sub(last.timestamp_ns);
+        let elapsed = elapsed.and_then(|elapsed| i64::try_from(elapsed).ok()).unwrap_or(0);
+        let shortest = self.rhythm.shortest();
+        // A delay that fell by more than an interval is no frame in a hurry.
+        let is_ahead = match (self.earliest(), shortest) {
+            (Some(earliest), Some(shortest)) => earliest.saturating_sub(delay) > shortest,
+            _ => false,
+        };
+        if elapsed <= 0 || is_ahead {
+            return Step::ClockSet;
+        }
+        let frames = announced.frame_id.wrapping_sub(last.frame_id);
+        // A counter that starts over says nothing about the clock, which went on.
+        let frames = if (1..=GAP_MAX).contains(&frames) { frames } else { 1 };
+        let interval = elapsed / i64::from(frames);
+        if shortest.is_some_and(|shortest| interval > shortest.saturating_mul(GAP_MAX.into())) {
+            return Step::Anew;
+        }
+        Step::Next(Interval { length: interval, is_single: frames == 1 })
+    }
+
+    /// The clock was set: the rhythm is what it was, and its place on the clock is to be learned.
+    fn place_anew(&mut self, last: &Announced, announced: &Announced) {
+        if self.delays.len() < self.needed || self.rhythm.known() + 1 < LEARNED {
+            return self.forget();
+        }
+        if let (Some(earliest), Some(begin)) = (self.earliest(), self.begin()) {
+            self.lead = Some(earliest.saturating_sub(begin));
+        }
+        // The source may have started over sooner than its next frame was due.
+        if last.arrival.waited && announced.arrival.waited {
+            let apart = announced.arrival.at.saturating_duration_since(last.arrival.at);
+            self.rhythm.note_if_short(i64::try_from(apart.as_nanos()).unwrap_or(i64::MAX));
+        }
+        self.needed = if self.is_refuted { HISTORY } else { PLACED };
+        self.delays.clear();
+        self.begins.clear();
+    }
+
+    fn forget(&mut self) {
+        self.needed = if self.is_refuted { HISTORY } else { LEARNED };
+        self.delays.clear();
+        self.begins.clear();
+        self.rhythm = Rhythm::default();
+        self.lead = None;
+    }
+
+    /// Takes note of another producer, or of other pictures: nothing of what was learned holds.
+    pub(crate) fn note_other(&mut self) {
+        self.is_refuted = false;
+        self.watch = None;
+        let last = self.last;
         self.forget();
+        // The announcement that told of it is the first one.
+        if let Some(last) = last {
+            self.delays.push(Delay { delay: self.delay(&last), waited: last.arrival.waited });
+        }
+    }
+
+    /// Takes note of a write that was seen to have begun when, by what was known, it could not have: from now on a whole
+    /// history is needed.
+    pub(crate) fn note_refuted(&mut self) {
+        self.is_refuted = true;
+        self.needed = HISTORY;
+        self.delays.clear();
     }
 
     /// Judges a copy of a frame, whose announcement was noted, that ended at `ended`.
-    pub(crate) fn judge(&self, timestamp_ns: u64, payload_bytes: u64, ended: Instant) -> Verdict {
-        let recent = &self.history[..self.known];
-        if self.known < self.needed {
+    pub(crate) fn judge(&self, timestamp_ns: u64, ended: Instant) -> Verdict {
+        if self.delays.len() < self.needed {
             return Verdict::Learning;
         }
-        if !recent.iter().any(|noted| noted.waited) {
+        let Some(known) = self.known() else { return Verdict::Learning };
+        if !self.delays.iter().any(|delay| delay.waited) {
             return Verdict::NeverWaited;
         }
-        let interval = recent.iter().map(|noted| noted.interval).min().unwrap_or(0) as f64;
-        let earliest = recent.iter().map(|noted| noted.delay).min().unwrap_or(0);
-        let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
-        let late = self.since_epoch(ended).saturating_sub(timestamp).saturating_sub(earliest) as f64;
-        let write = self.copy_cost.unwrap_or(COPY_COST) * payload_bytes as f64;
-        let allowed = (interval * LATEST).min(interval - WRITES * write);
-        let allowed = if self.is_ahead_of_time(interval) { f64::NEG_INFINITY } else { allowed };
+        let late =
+            self.since_epoch(ended).saturating_sub(timestamp(timestamp_ns)).saturating_sub(known.earliest) as f64;
+        let allowed = self.allowed(&known);
         if late <= allowed {
             return Verdict::Whole;
         }
@@ -165,39 +283,166 @@ impl Cadence {
         Verdict::Late { by: duration(late), allowed: duration(allowed) }
     }
 
+    /// How late the end of a copy may be, behind the earliest possible announcement.
+    fn allowed(&self, known: &Known) -> f64 {
+        if self.is_ahead_of_time(known.interval) {
+            return f64::NEG_INFINITY;
+        }
+        let mut allowed = known.interval * LATEST;
+        if let Some(quiet) = known.quiet {
+            allowed = allowed.min(quiet * USED);
+        }
+        if self.begins.len() < BEGINS_LEARNED && self.lead.is_none() {
+            allowed = allowed.min(known.interval * UNSEEN);
+        }
+        // The fewer announcements it goes by, the later may the earliest of them have been.
+        allowed * self.delays.len().min(LEARNED) as f64 / LEARNED as f64
+    }
+
+    fn known(&self) -> Option<Known> {
+        let earliest = self.earliest()?;
+        let interval = self.rhythm.expected()?;
+        let write = self.begin().map(|begin| earliest.saturating_sub(begin) as f64);
+        let write = match (write, self.lead) {
+            (Some(write), Some(lead)) => Some(write.max(lead as f64)),
+            (write, lead) => write.or(lead.map(|lead| lead as f64)),
+        };
+        Some(Known { earliest, interval, quiet: write.map(|write| interval - write), write })
+    }
+
+    fn earliest(&self) -> Option<i64> {
+        self.delays.iter().map(|delay| delay.delay).min()
+    }
+
+    fn begin(&self) -> Option<i64> {
+        self.begins.iter().min().copied()
+    }
+
     /// Whether the timestamps run faster than time, as those of a recording that is played fast do: then the next write
     /// comes sooner than they say. The newer half of the frames was announced earlier, by its timestamps, than the older
     /// half.
     fn is_ahead_of_time(&self, interval: f64) -> bool {
-        let oldest = self.next + HISTORY - self.known;
-        let earliest = |from: usize, to: usize| (from..to).map(|at| self.history[(oldest + at) % HISTORY].delay).min();
-        match (earliest(0, self.known / 2), earliest(self.known / 2, self.known)) {
+        let known = self.delays.len();
+        let earliest =
+            |from: usize, to: usize| self.delays.iter().skip(from).take(to - from).map(|delay| delay.delay).min();
+        match (earliest(0, known / 2), earliest(known / 2, known)) {
             (Some(older), Some(newer)) => older.saturating_sub(newer) as f64 > interval * LATEST,
             _ => false,
         }
     }
 
-    /// Whether the timestamps left the line that they were on: a clock was set. A delay that fell by more than an
-    /// interval is no frame in a hurry.
-    fn has_jumped(&self, delay: i64, interval: i64) -> bool {
-        let recent = &self.history[..self.known];
-        let earliest = recent.iter().map(|noted| noted.delay).min();
-        let shortest = recent.iter().map(|noted| noted.interval).min();
-        match (earliest, shortest) {
-            (Some(earliest), Some(shortest)) => {
-                earliest.saturating_sub(delay) > shortest || interval > shortest.saturating_mul(GAP_MAX.into())
-            }
-            _ => false,
+    /// For how long the payload has to stay as it is behind a copy. A slow writer that began before the reader looked for
+    /// the first time shows only when it goes on.
+    pub(crate) fn afterlook(&self) -> Option<Duration> {
+        let Known { interval, quiet: Some(quiet), write: Some(write), .. } = self.known()? else { return None };
+        let (of_write, of_quiet) = AFTERLOOK;
+        let longest = (write * of_write).min(quiet * of_quiet);
+        (write > interval * SLOW && longest > 0.0).then(|| Duration::from_nanos(longest as u64))
+    }
+
+    /// Whether the quiet time behind a frame is far from over at an instant, by what is known.
+    pub(crate) fn is_quiet(&self, timestamp_ns: u64, at: Instant) -> bool {
+        let (_, of_quiet) = AFTERLOOK;
+        let late =
+            |earliest| self.since_epoch(at).saturating_sub(timestamp(timestamp_ns)).saturating_sub(earliest) as f64;
+        match self.known() {
+            Some(Known { earliest, quiet: Some(quiet), .. }) => late(earliest) <= quiet * (USED + of_quiet),
+            _ => true,
         }
     }
 
-    fn forget(&mut self) {
-        self.known = 0;
-        self.next = 0;
+    /// Begins to watch for the write behind a frame, whose announcement was noted last, if it is time to. `seen` is when
+    /// its payload was looked at first.
+    pub(crate) fn watch(&mut self, seen: Instant) -> bool {
+        self.watch = None;
+        let (Some(last), Some(usual)) = (self.last, self.rhythm.usual()) else { return false };
+        let is_known = self.begins.len() >= BEGINS_LEARNED;
+        let is_urgent = self.delays.len() < self.needed || !is_known && self.has_shown;
+        if !last.arrival.waited || !is_urgent && self.unwatched < WATCHED_EVERY {
+            return false;
+        }
+        let seen = self.since_epoch(seen);
+        let expected = match (self.rhythm.expected(), self.begin()) {
+            (Some(interval), Some(begin)) if is_known => {
+                timestamp(last.timestamp_ns).saturating_add(begin).saturating_add(interval as i64)
+            }
+            _ => seen,
+        };
+        self.unwatched = 0;
+        self.has_shown = false;
+        self.watch = Some(Watch::new(seen, expected, usual));
+        true
+    }
+
+    /// When to look next whether the write has begun that is watched for.
+    pub(crate) fn look_at(&self) -> Option<Instant> {
+        let at = self.watch.as_ref()?.look_at()?;
+        Some(self.epoch + Duration::from_nanos(u64::try_from(at).unwrap_or(0)))
+    }
+
+    /// Takes note of a look at the payload that was made between two instants.
+    pub(crate) fn note_look(&mut self, from: Instant, to: Instant, has_changed: bool) {
+        let look = Look { from: self.since_epoch(from), to: self.since_epoch(to), has_changed };
+        if let Some(watch) = &mut self.watch {
+            watch.note(look);
+        }
+    }
+
+    fn delay(&self, announced: &Announced) -> i64 {
+        self.since_epoch(announced.arrival.at).saturating_sub(timestamp(announced.timestamp_ns))
     }
 
     fn since_epoch(&self, instant: Instant) -> i64 {
         i64::try_from(instant.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(i64::MAX)
+    }
+}
+
+/// What an announcement is to the one before.
+enum Step {
+    /// A later frame of the same rhythm.
+    Next(Interval),
+    /// A frame of another time.
+    ClockSet,
+    /// The first one after a long time.
+    Anew,
+}
+
+fn timestamp(timestamp_ns: u64) -> i64 {
+    i64::try_from(timestamp_ns).unwrap_or(i64::MAX)
+}
+
+/// The last values, oldest first.
+#[derive(Clone, Debug)]
+struct Recent<T, const N: usize> {
+    values: [T; N],
+    known: usize,
+    next: usize,
+}
+
+impl<T: Copy + Default, const N: usize> Default for Recent<T, N> {
+    fn default() -> Self {
+        Self { values: [T::default(); N], known: 0, next: 0 }
+    }
+}
+
+impl<T: Copy, const N: usize> Recent<T, N> {
+    fn push(&mut self, value: T) {
+        self.values[self.next] = value;
+        self.next = (self.next + 1) % N;
+        self.known = (self.known + 1).min(N);
+    }
+
+    fn clear(&mut self) {
+        self.known = 0;
+    }
+
+    fn len(&self) -> usize {
+        self.known
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        let oldest = self.next + N - self.known;
+        (oldest..oldest + self.known).map(|at| &self.values[at % N])
     }
 }
 

@@ -1,6 +1,5 @@
 //! A shared mapping of a segment that anybody may cut off at any time. A copy from or to pages that are gone raises SIGBUS,
-//! which would end the process; here it is an error. This is the crate's only unsafe code, but for the loan of ZeroMQ's
-//! descriptor.
+//! which would end the process; here it is an error. This is the crate's only unsafe code.
 //!
 //! Other processes write while a copy is made, which is a data race if Rust code makes it. So the copy is left to foreign
 //! code that the compiler does not see into: the C library's `memcpy`, or for a whole frame a few lines of assembly. Rust
@@ -50,7 +49,7 @@ impl Rows {
     }
 
     /// Bytes from the first row's begin to the last one's end, when they begin this far apart.
-    fn span(self, stride: usize) -> Option<usize> {
+    pub(crate) fn span(self, stride: usize) -> Option<usize> {
         let Some(last) = self.count.checked_sub(1) else { return Some(0) };
         last.checked_mul(stride)?.checked_add(self.bytes)
     }
@@ -163,7 +162,7 @@ unsafe fn copy(
     rows: Rows,
 ) {
     let (pieces, bytes) = match rows.span(stride) {
-        Some(span) if stride == target_stride => (1, span),
+        Some(span) if stride == target_stride && stride == rows.bytes => (1, span),
         _ => (rows.count, rows.bytes),
     };
     for row in 0..pieces {

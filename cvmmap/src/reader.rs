@@ -4,6 +4,7 @@ use std::{
     io,
     path::PathBuf,
     sync::atomic::{Ordering, fence},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -11,18 +12,18 @@ use crate::{
     address::Address,
     coherence::{Cadence, Coherence, Verdict},
     guarded_mapping::Rows,
-    metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane, is_header_first},
+    metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane, PlaneKind, is_header_first},
     segment::{Segment, shm_path},
     subscriber::Arrival,
     sync::SyncMessage,
 };
 
-/// Places of the payload that are looked at before and after a copy, and the bytes of each.
+/// Places of the payload that are looked at before and after a copy, and the bytes of each: a cache line, which costs no
+/// more than a part of it.
 const WITNESSES: usize = 32;
-const WITNESS_BYTES: usize = 8;
-
-/// What stands at places all over the payload.
-type Witnesses = [u8; WITNESSES * WITNESS_BYTES];
+const WITNESS_BYTES: usize = 64;
+/// Looks at them in the time for which they have to stay the same.
+const AFTERLOOKS: u32 = 2;
 
 /// Reads frames of one producer, following it through restarts.
 pub struct SnapshotReader {
@@ -30,6 +31,16 @@ pub struct SnapshotReader {
     segment: Option<Segment>,
     /// What is known of the producer's cadence, when it counts.
     cadence: Option<Cadence>,
+    /// Of the last frame that was begun.
+    witnesses: Witnesses,
+    /// Size of the last picture.
+    size: Option<(u32, u32)>,
+}
+
+/// What stands at places all over a payload.
+struct Witnesses {
+    payload_size: u32,
+    bytes: [u8; WITNESSES * WITNESS_BYTES],
 }
 
 /// Why there is no snapshot of an announced frame.
@@ -110,7 +121,8 @@ impl SnapshotReader {
             Coherence::Cadence => Some(Cadence::new(Instant::now())),
             Coherence::Metadata => None,
         };
-        Self { path: shm_path(address.shm_name()), segment: None, cadence }
+        let witnesses = Witnesses { payload_size: 0, bytes: [0; WITNESSES * WITNESS_BYTES] };
+        Self { path: shm_path(address.shm_name()), segment: None, cadence, witnesses, size: None }
     }
 
     /// Learns the cadence from an announcement whose frame is not wanted.
@@ -126,6 +138,8 @@ impl SnapshotReader {
     /// # Errors
     /// When there is no such frame in the segment now, or it is too late to copy it.
     pub fn begin(&mut self, announced: &SyncMessage, arrival: Arrival) -> Result<Snapshot<'_>, SnapshotError> {
+        // The last chance to see what the write has changed.
+        self.look();
         self.observe(announced, arrival);
         let mut found = self.find(announced);
         let is_stale = |segment: &Segment| match &found {
@@ -135,6 +149,7 @@ impl SnapshotReader {
         if self.segment.as_ref().is_some_and(is_stale) {
             // A restarted producer made a new one.
             self.segment = None;
+            self.size = None;
             found = self.find(announced);
         }
         let Found { bytes, metadata, .. } = found?;
@@ -143,13 +158,39 @@ impl SnapshotReader {
         let cadence = self.cadence.as_mut().filter(|_| !is_header_first(&bytes));
         let judged = match cadence {
             Some(cadence) => {
+                if self.size != size(&metadata) {
+                    self.size = size(&metadata);
+                    cadence.note_other();
+                }
+                let now = Instant::now();
+                let verdict = cadence.judge(announced.timestamp_ns, now);
+                if !matches!(verdict, Verdict::Late { .. }) {
+                    self.witnesses = Witnesses::of(segment, metadata.payload_size)?;
+                    cadence.watch(now);
+                }
                 // Too late already: the copy can be saved.
-                accept(cadence.judge(announced.timestamp_ns, 0, Instant::now()))?;
-                Some(Judged { cadence, witnesses: witnesses(segment, &metadata)? })
+                accept(verdict)?;
+                Some(Judged { cadence, witnesses: &self.witnesses })
             }
             None => None,
         };
         Ok(Snapshot { segment, judged, bytes, metadata })
+    }
+
+    /// When to [look](Self::look) at the payload next, if nothing is announced until then. A reader that never looks does
+    /// not learn how long the producer leaves the payload alone, and takes only frames that it copies at once.
+    pub fn look_at(&self) -> Option<Instant> {
+        self.cadence.as_ref()?.look_at()
+    }
+
+    /// Looks whether the producer has begun to write the next frame.
+    pub fn look(&mut self) {
+        let Some(cadence) = self.cadence.as_mut().filter(|cadence| cadence.look_at().is_some()) else { return };
+        let from = Instant::now();
+        // Where it cannot be read, it is not what it was.
+        let is_same = |segment| self.witnesses.are_the_same_in(segment).unwrap_or(false);
+        let has_changed = !self.segment.as_mut().is_some_and(is_same);
+        cadence.note_look(from, Instant::now(), has_changed);
     }
 
     /// Looks for the announced frame in the segment, which is opened when it is not.
@@ -193,7 +234,7 @@ pub struct Snapshot<'a> {
 struct Judged<'a> {
     cadence: &'a mut Cadence,
     /// Of the payload before the copy.
-    witnesses: Witnesses,
+    witnesses: &'a Witnesses,
 }
 
 impl Snapshot<'_> {
@@ -202,23 +243,23 @@ impl Snapshot<'_> {
         &self.metadata
     }
 
-    /// Copies one plane of this frame's metadata to rows `target_stride` bytes apart; padding is left as it is.
+    /// Copies one plane of this frame's metadata to rows `target_stride` bytes apart; what lies between them is left as it
+    /// is.
     ///
     /// # Errors
-    /// When the segment is too short by now.
+    /// When the segment is too short by now, or for a plane that is none of this frame's.
     ///
     /// # Panics
     /// When `target` does not hold the plane's rows.
     pub fn read_plane(&mut self, plane: &Plane, target: &mut [u8], target_stride: usize) -> Result<(), SnapshotError> {
+        if plane.height == 0 || plane.row_bytes() > plane.stride {
+            return Err(SnapshotError::Truncated);
+        }
         let row_bytes = plane.row_bytes() as usize;
         assert!(target_stride >= row_bytes, "rows overlap");
-        let began = Instant::now();
         let offset = METADATA_SIZE as u64 + u64::from(plane.offset);
         let rows = Rows { bytes: row_bytes, count: plane.height as usize };
         self.segment.read(offset, plane.stride as usize, target, target_stride, rows)?;
-        if let Some(Judged { cadence, .. }) = &mut self.judged {
-            cadence.note_copy(plane.size.into(), began.elapsed());
-        }
         Ok(())
     }
 
@@ -235,12 +276,16 @@ impl Snapshot<'_> {
         if self.segment.read_metadata()?.0 != self.bytes {
             return Err(SnapshotError::Torn);
         }
-        if let Some(Judged { cadence, witnesses: before }) = self.judged {
-            let after = witnesses(self.segment, &self.metadata)?;
+        if let Some(mut judged) = self.judged {
+            let looked = Instant::now();
+            let is_same = judged.look(self.segment)?;
             // Whoever is late only now has looked too late, and refutes nothing.
-            accept(cadence.judge(self.metadata.timestamp_ns, self.metadata.payload_size.into(), Instant::now()))?;
-            if after != before {
-                cadence.note_refuted();
+            accept(judged.cadence.judge(self.metadata.timestamp_ns, looked))?;
+            if !is_same || !judged.stays_the_same(self.segment)? {
+                // One who slept for too long has seen the next write begin when it was due.
+                if judged.cadence.is_quiet(self.metadata.timestamp_ns, Instant::now()) {
+                    judged.cadence.note_refuted();
+                }
                 return Err(SnapshotError::Torn);
             }
         }
@@ -248,17 +293,51 @@ impl Snapshot<'_> {
     }
 }
 
-/// Bytes from all over the payload, at equal distances. A write that goes on changes some of them, unless its picture is the
-/// one before.
-fn witnesses(segment: &mut Segment, metadata: &Metadata) -> io::Result<Witnesses> {
-    let mut witnesses = [0; WITNESSES * WITNESS_BYTES];
-    let bytes = WITNESS_BYTES.min(metadata.payload_size as usize);
-    if bytes > 0 {
-        let distance = (metadata.payload_size as usize - bytes) / (WITNESSES - 1);
-        let rows = Rows { bytes, count: WITNESSES };
-        segment.read(METADATA_SIZE as u64, distance, &mut witnesses, WITNESS_BYTES, rows)?;
+impl Judged<'_> {
+    /// Whether the payload is what it was before the copy.
+    fn look(&mut self, segment: &mut Segment) -> io::Result<bool> {
+        let from = Instant::now();
+        let is_same = self.witnesses.are_the_same_in(segment)?;
+        self.cadence.note_look(from, Instant::now(), !is_same);
+        Ok(is_same)
     }
-    Ok(witnesses)
+
+    /// Whether it still is after a while, if that is asked for: a writer that stands still now goes on.
+    fn stays_the_same(&mut self, segment: &mut Segment) -> io::Result<bool> {
+        let Some(longest) = self.cadence.afterlook() else { return Ok(true) };
+        for _ in 0..AFTERLOOKS {
+            thread::sleep(longest / AFTERLOOKS);
+            if !self.look(segment)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Witnesses {
+    /// Bytes from all over the payload, at equal distances. A write that goes on changes some of them, unless its picture is
+    /// the one before.
+    fn of(segment: &mut Segment, payload_size: u32) -> io::Result<Self> {
+        let mut witnesses = Self { payload_size, bytes: [0; WITNESSES * WITNESS_BYTES] };
+        let bytes = WITNESS_BYTES.min(payload_size as usize);
+        if bytes > 0 {
+            // Whole lines: the payload begins with one.
+            let distance = (payload_size as usize - bytes) / (WITNESSES - 1) / WITNESS_BYTES * WITNESS_BYTES;
+            let rows = Rows { bytes, count: WITNESSES };
+            segment.read(METADATA_SIZE as u64, distance, &mut witnesses.bytes, WITNESS_BYTES, rows)?;
+        }
+        Ok(witnesses)
+    }
+
+    fn are_the_same_in(&self, segment: &mut Segment) -> io::Result<bool> {
+        Ok(Self::of(segment, self.payload_size)?.bytes == self.bytes)
+    }
+}
+
+/// Size of the picture that every frame has.
+fn size(metadata: &Metadata) -> Option<(u32, u32)> {
+    metadata.plane(PlaneKind::Left).map(|plane| (plane.width, plane.height))
 }
 
 fn accept(verdict: Verdict) -> Result<(), SnapshotError> {

@@ -88,7 +88,8 @@ impl Segment {
         target_stride: usize,
         rows: Rows,
     ) -> io::Result<Extent> {
-        let end = offset + (rows.count as u64 - 1) * source_stride as u64 + rows.bytes as u64;
+        let span = rows.span(source_stride).and_then(|span| u64::try_from(span).ok());
+        let end = span.and_then(|span| span.checked_add(offset)).ok_or(io::ErrorKind::UnexpectedEof)?;
         if self.mapping.as_ref().is_none_or(|mapping| (mapping.length() as u64) < end) {
             self.map(end)?;
         }

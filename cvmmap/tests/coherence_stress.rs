@@ -117,6 +117,13 @@ fn program() -> PathBuf {
     program
 }
 
+/// A producer whose writes are spread over a part of its interval, in hundredths, and what else it does.
+fn filler(fps: u32, part: u32, more: &str) -> Vec<String> {
+    let fill = 10 * part / fps;
+    let flags = format!("--fps {fps} --width 1280 --height 720 --fill-ms {fill} {more}");
+    flags.split_whitespace().map(str::to_owned).collect()
+}
+
 /// What happens to the reader.
 #[derive(Clone, Copy)]
 struct Case {
@@ -174,9 +181,11 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
     let mut tally = Tally::default();
     let end = Instant::now() + case.duration();
     while Instant::now() < end && !enough(&tally) {
-        let event = subscriber.wait(Some(Duration::from_secs(1))).unwrap();
+        let timeout = reader.look_at().map(|at| at.saturating_duration_since(Instant::now()));
+        let event = subscriber.wait(Some(timeout.unwrap_or(Duration::from_secs(1)))).unwrap();
         let arrival = subscriber.arrival();
         let Event::Frame(announced) = event else {
+            reader.look();
             continue;
         };
         tally.announced += 1;
@@ -290,6 +299,70 @@ fn a_producer_that_stalls_inside_a_write_brings_no_mixed_frame() {
     let case = Case { longest: Duration::from_millis(30), seconds: 3, ..Case::default() };
     let tally = read("every other write stalls for 40 ms, 60 fps", &producer, case, never);
     assert_eq!(tally.mixed, 0);
+}
+
+/// Pictures that come over a network, and such that do not.
+const ON_THE_WAY: [&str; 4] =
+    ["", "--jitter-ms 5", "--jitter-ms 5 --stamp write", "--burst-every 20 --burst-ms 90 --stamp write"];
+
+#[test]
+fn a_producer_that_fills_its_payload_slowly_brings_no_mixed_frame() {
+    let _alone = alone();
+    for (fps, part) in [(30, 5), (30, 50), (30, 80), (60, 5), (60, 50), (60, 80)] {
+        for more in ON_THE_WAY {
+            let producer = Producer::start(&filler(fps, part, more));
+            let case = Case { seconds: 1, ..Case::default() };
+            let tally = read(&format!("{fps} fps, writes of {part} % of the interval {more}"), &producer, case, never);
+            assert_eq!(tally.mixed, 0, "{fps} fps, {part} % {more}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_producer_and_a_busy_machine_bring_no_mixed_frame() {
+    let _alone = alone();
+    let _hogs = [(); 2].map(|()| Running(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()));
+    for (fps, part) in [(30, 60), (30, 80), (60, 5), (60, 60), (60, 80)] {
+        for more in ON_THE_WAY {
+            let producer = Producer::start(&filler(fps, part, more));
+            let case = Case { seconds: 1, ..Case::default() };
+            let what = format!("busy, {fps} fps, writes of {part} % of the interval {more}");
+            let tally = read(&what, &producer, case, never);
+            assert_eq!(tally.mixed, 0, "{fps} fps, {part} % {more}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_producer_that_stalls_and_a_late_reader_bring_no_mixed_frame() {
+    let _alone = alone();
+    for more in ["--write-delay-ms 40 --write-delay-every 7", "--pieces 4", "--pieces 500"] {
+        let producer = Producer::start(&filler(30, 60, more));
+        let case = Case { longest: Duration::from_millis(15), seconds: 2, ..Case::default() };
+        let tally = read(&format!("reader late by up to 15 ms, 60 % of 30 fps {more}"), &producer, case, never);
+        assert_eq!(tally.mixed, 0, "{more}");
+    }
+}
+
+#[test]
+fn a_counter_that_starts_over_again_and_again_costs_little_and_brings_no_mixed_frame() {
+    let _alone = alone();
+    // What has to come when nothing else runs, and what in any case.
+    for (flags, usual, least) in [
+        ("--reset-every 9", 0.95, 0.5),
+        ("--reset-every 3", 0.95, 0.5),
+        ("--reset-every 9 --reset-clock-hours 1", 0.6, 0.2),
+    ] {
+        let shares = (0..3).map(|_| {
+            let producer = Producer::start(&filler(30, 5, flags));
+            let tally = read(flags, &producer, Case::default(), never);
+            assert_eq!(tally.mixed, 0, "{flags}");
+            let learned = tally.announced.saturating_sub(8);
+            println!("{flags}: {} of {learned} taken, {usual} on an idle machine", tally.taken);
+            tally.taken as f64 / learned.max(1) as f64
+        });
+        assert!(shares.into_iter().any(|share| share >= least), "{flags}");
+    }
 }
 
 #[test]

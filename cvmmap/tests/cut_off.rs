@@ -124,6 +124,20 @@ fn fault() {
     unsafe { at.cast::<u8>().read_volatile() };
 }
 
+/// One fault after the other, as fast as they are mended.
+fn fault_on_every_page() {
+    const PAGES: usize = 4_000;
+    let place = Place::new();
+    let file = fill(&place.path());
+    // SAFETY: a new mapping at a place of the kernel's choice overlaps nothing.
+    let at = unsafe { mmap(ptr::null_mut(), PAGES * 4096, ProtFlags::READ, MapFlags::SHARED, &file, 0).unwrap() };
+    file.set_len(0).unwrap();
+    for page in 0..PAGES {
+        // SAFETY: mapped; that the page is not there is what the test is about.
+        unsafe { at.cast::<u8>().add(page * 4096).read_volatile() };
+    }
+}
+
 fn set_action(handler: usize, flags: c_int) {
     // SAFETY: all zeros is a sigaction; the handlers here do what a handler may.
     unsafe {
@@ -194,6 +208,16 @@ fn play(scene: &str, segment: &Path) {
             survive_a_cut();
             fault();
             assert_eq!(FAULTS.load(Ordering::Relaxed), 1);
+        }
+        // Another thread of the program faults all the time, and so while the crate takes the signal over.
+        "handler that is busy" => {
+            set_action(mend as *const () as usize, libc::SA_SIGINFO);
+            let faulting = std::thread::spawn(fault_on_every_page);
+            while FAULTS.load(Ordering::Relaxed) == 0 {
+                std::hint::spin_loop();
+            }
+            survive_a_cut();
+            faulting.join().unwrap();
         }
         "plain handler" => {
             set_action(note as *const () as usize, 0);
@@ -328,6 +352,34 @@ fn a_publisher_whose_segment_is_cut_off_writes_it_again() {
         file.set_len(size).unwrap();
         publish().unwrap();
         assert!(fs::read(place.path()).unwrap()[METADATA_SIZE..] == data, "cut to {size}");
+    }
+}
+
+#[test]
+fn a_fault_goes_where_it_went_before_also_while_the_signal_is_taken_over() {
+    for _ in 0..20 {
+        let status = outcome("handler that is busy");
+        assert!(status.success(), "{status}");
+    }
+}
+
+#[test]
+fn what_lies_between_rows_is_left_as_it_is() {
+    let place = Place::new();
+    let file = fill(&place.path());
+    let left = Plane { width: WIDTH / 2, ..*metadata().plane(PlaneKind::Left).unwrap() };
+    file.write_all_at(&Metadata { planes: [Some(left), None, None, None], ..metadata() }.to_bytes(), 0).unwrap();
+    let mut reader = place.reader();
+    let mut target = vec![0xA5; PAYLOAD];
+    let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), now()).unwrap();
+    snapshot.read_plane(&left, &mut target, WIDTH as usize).unwrap();
+    let rows = target.chunks(WIDTH as usize).map(|row| row.split_at(WIDTH as usize / 2));
+    for (pixels, padding) in rows {
+        assert!(pixels.iter().all(|byte| *byte == 0) && padding.iter().all(|byte| *byte == 0xA5));
+    }
+    // A plane that is none of the frame's.
+    for plane in [Plane { height: 0, ..left }, Plane { width: u32::MAX, pixel_format: PixelFormat::Bgra, ..left }] {
+        assert!(matches!(snapshot.read_plane(&plane, &mut target, WIDTH as usize), Err(SnapshotError::Truncated)));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     roles::read::Seen,
 };
 
-/// Frames that leave before counting starts: more than the first three, which teach the cadence.
+/// Frames that leave before counting starts: more than the first eight, which teach the cadence.
 const FIRST: u64 = 20;
 
 pub fn measure(effort: &Effort, bench: &Bench) -> Result<Vec<Row>> {

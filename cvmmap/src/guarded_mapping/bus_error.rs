@@ -91,24 +91,41 @@ pub(super) fn install() -> io::Result<()> {
     ours.sa_sigaction = on_bus_error as *const () as usize;
     // A foreign thread may have a small stack and another one for signals; what we ignore must not end its system calls.
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-    let mut replaced = MaybeUninit::<sigaction>::zeroed();
-    // SAFETY: both point to a sigaction; the handler does only what it may do at any time.
-    let replaced = unsafe {
-        if sigaction(libc::SIGBUS, &ours, replaced.as_mut_ptr()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        replaced.assume_init()
-    };
-    if replaced.sa_sigaction != ours.sa_sigaction {
-        // The handler may read it as long as the process lives.
-        let replaced = Box::into_raw(Box::new(replaced));
-        if FIRST.compare_exchange(ptr::null_mut(), replaced, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            stay_loaded();
-        } else {
-            LATEST.store(replaced, Ordering::Release);
-        }
+    let before = exchange(None)?;
+    if before.sa_sigaction == ours.sa_sigaction {
+        return Ok(());
+    }
+    // Kept before ours is in force: another thread's fault in between finds where to go.
+    keep(before);
+    let replaced = exchange(Some(&ours))?;
+    if ![before.sa_sigaction, ours.sa_sigaction].contains(&replaced.sa_sigaction) {
+        keep(replaced);
     }
     Ok(())
+}
+
+/// The action for the signal, which another one takes the place of, if there is one.
+fn exchange(action: Option<&sigaction>) -> io::Result<sigaction> {
+    let mut before = MaybeUninit::<sigaction>::zeroed();
+    let action = action.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: one is null or points to a sigaction whose handler does only what it may do at any time, the other points to
+    // room for one. All zeros is a sigaction.
+    unsafe {
+        if sigaction(libc::SIGBUS, action, before.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(before.assume_init())
+    }
+}
+
+/// Keeps an action that ours takes the place of. The handler may read it as long as the process lives.
+fn keep(action: sigaction) {
+    let action = Box::into_raw(Box::new(action));
+    if FIRST.compare_exchange(ptr::null_mut(), action, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        stay_loaded();
+    } else {
+        LATEST.store(action, Ordering::Release);
+    }
 }
 
 /// A library that is unloaded would leave the process a handler that is not there any more.

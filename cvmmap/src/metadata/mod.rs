@@ -119,10 +119,10 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// Bytes of a row's pixels, without padding.
+    /// Bytes of a row's pixels, without padding. More than fit are as many as fit; a validated plane has at most `stride`.
     pub fn row_bytes(&self) -> u32 {
-        // Cannot overflow in a validated plane: it is at most `stride`.
-        self.width * u32::from(self.pixel_format.channels()) * u32::from(self.depth.size())
+        let pixel = u32::from(self.pixel_format.channels()) * u32::from(self.depth.size());
+        self.width.saturating_mul(pixel)
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Scenario {
 }
 
 /// All of them, in the order in which they are run.
-pub const SCENARIOS: [Scenario; 13] = [
+pub const SCENARIOS: [Scenario; 14] = [
     Scenario {
         name: "torn_read",
         fault: "a producer overwrites its picture while it is read, and stops half-way",
@@ -38,7 +38,12 @@ pub const SCENARIOS: [Scenario; 13] = [
     Scenario {
         name: "reset_storm",
         fault: "the producer's frame counter and clock start over again and again",
-        run: reset_storm::run,
+        run: reset_storm::header_first,
+    },
+    Scenario {
+        name: "reset_storm_reference",
+        fault: "the same, of a producer in the reference order",
+        run: reset_storm::reference,
     },
     Scenario { name: "producer_killed", fault: "the producer is killed and comes back", run: producer_killed::run },
     Scenario {

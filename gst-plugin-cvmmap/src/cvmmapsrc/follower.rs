@@ -132,10 +132,21 @@ impl Follower {
         })
     }
 
+    /// When to [follow](Self::follow) although nothing has come: the connection or the payload is to be looked at.
+    pub(super) fn look_again_at(&self) -> Instant {
+        let again_at = self.subscriber.look_again_at();
+        self.reader.look_at().map_or(again_at, |at| at.min(again_at))
+    }
+
     /// Deals with the newest announcement, if one came, and gives whether there is more to take.
     pub(super) fn follow(&mut self) -> Result<bool, Failure> {
         match self.subscriber.take_newest().map_err(Failure::waiting)? {
-            None => return Ok(false),
+            None => {
+                if self.reader.look_at().is_some_and(|at| at <= Instant::now()) {
+                    self.reader.look();
+                }
+                return Ok(false);
+            }
             Some(Event::Frame(announced)) => self.take(&announced)?,
             Some(Event::Foreign(foreign)) => {
                 if let Some(total) = self.shared.stats.note(Count::Foreign) {

@@ -113,8 +113,8 @@ impl Turns {
         // A frame that the ingest thread has queued meanwhile is to be taken before it is replaced by the next.
         let mine = follower.filter(|_| !self.shared.queue.has_frames());
         let all = mine.is_some_and(|mut follower| {
-            let again_at = follower.subscriber.look_again_at();
-            !self.follow(&mut follower) && follower.subscriber.look_again_at() >= again_at
+            let again_at = follower.look_again_at();
+            !self.follow(&mut follower) && follower.look_again_at() >= again_at
         });
         if !all {
             // Nobody else was told of the change, or looks again as early as it takes now.
@@ -128,7 +128,7 @@ impl Turns {
         while !self.is_over.load(Ordering::Relaxed) {
             let (more, again_at) = {
                 let mut follower = lock(&self.follower);
-                (self.follow(&mut follower), follower.subscriber.look_again_at())
+                (self.follow(&mut follower), follower.look_again_at())
             };
             if self.shared.queue.has_frames() {
                 self.create.waker().wake();

@@ -226,13 +226,11 @@ mod follower {
         pub(super) look_again_at: Instant,
     }
 
-    impl Subscriber {
-        pub(super) fn look_again_at(&self) -> Instant {
-            self.look_again_at
-        }
-    }
-
     impl Follower {
+        pub(super) fn look_again_at(&self) -> Instant {
+            self.subscriber.look_again_at
+        }
+
         pub(super) fn follow(&mut self) -> Result<bool, Failure> {
             let subscriber = &mut self.subscriber;
             if subscriber.look_again_at == subscriber.began {
