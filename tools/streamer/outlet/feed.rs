@@ -48,6 +48,8 @@ struct Line {
     start: Option<i64>,
     /// What came before the start of the feed that it follows is left out.
     follows: bool,
+    /// Something was sent.
+    begun: bool,
     /// Decoding time of the last one: a new encoder's B-frames would have it begin before the end of the old one's.
     last: gst::ClockTime,
 }
@@ -117,6 +119,7 @@ impl Feed {
             behind_since: None,
             start: None,
             follows,
+            begun: false,
             last: gst::ClockTime::ZERO,
         });
         (self.ask_for_keyframe)();
@@ -139,8 +142,11 @@ impl Feed {
         };
         let begins = line.start.replace(start).is_none();
         line.last = line.last.max(time);
-        // Refused by a pipeline that is being torn down.
-        let _ = line.source.send_event(gst::event::Gap::builder(time).build());
+        // The output knows nothing of what has not begun, and does not wait for it.
+        if line.begun {
+            // Refused by a pipeline that is being torn down.
+            let _ = line.source.send_event(gst::event::Gap::builder(time).build());
+        }
         drop(guard);
         if begins {
             (self.ask_for_keyframe)();
@@ -241,6 +247,7 @@ impl Line {
             meter.depart(unit.captured);
             // Refused by a pipeline that is broken or being torn down: its messages say so.
             let _ = self.source.push_sample(&sample.build());
+            self.begun = true;
         }
         Some((start, dts.or(pts)?))
     }

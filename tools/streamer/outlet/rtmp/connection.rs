@@ -57,11 +57,10 @@ impl Connection {
         let beside = feed.companion().map(Feed::source).transpose()?;
         if let Some(beside) = &beside {
             elements::add_chain(&pipeline, &[beside.upcast_ref()])?;
-            let track = muxer.request_pad_simple("video_1").ok_or_else(cannot)?;
-            elements::pad(beside.upcast_ref(), "src").link(&track).map_err(|_| cannot())?;
+            join_when_it_begins(beside, &muxer);
         }
         if plan.audio == RtmpAudio::Silence {
-            silence::add(&pipeline, &muxer)?;
+            silence::add(&pipeline, &muxer, &video)?;
         }
         feed.meter().watch(&sink, part_of_unit);
         Ok(Self { line: Line::new(pipeline, source), beside, sink })
@@ -72,6 +71,21 @@ impl Connection {
         let stats = self.sink.property::<Option<gst::Structure>>("stats");
         stats.and_then(|stats| stats.get::<u64>("in-bytes-total").ok()).is_some_and(|bytes| bytes > 0)
     }
+}
+
+/// Gives `muxer` a further track as soon as there is something for it: the picture waits for no track that never comes.
+fn join_when_it_begins(source: &gst_app::AppSrc, muxer: &gst::Element) {
+    let muxer = muxer.downgrade();
+    elements::pad(source.upcast_ref(), "src").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Caps)
+            && !pad.is_linked()
+            && let Some(track) = muxer.upgrade().and_then(|muxer| muxer.request_pad_simple("video_1"))
+        {
+            // Both are new, and made for each other.
+            let _ = pad.link(&track);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn muxer(codec: Codec, mode: Option<RtmpMode>, has_tracks: bool) -> Result<gst::Element, Failure> {

@@ -12,26 +12,28 @@ use crate::common::{elements, failure::Failure};
 const RATE: u32 = 48_000;
 /// Samples of an AAC frame.
 const FRAME: u64 = 1024;
-/// AAC encoders, the cheapest first.
-const ENCODERS: [&str; 4] = ["fdkaacenc", "voaacenc", "avenc_aac", "faac"];
+/// AAC encoders, those first that spend no bits on silence.
+const ENCODERS: [&str; 4] = ["avenc_aac", "fdkaacenc", "voaacenc", "faac"];
+/// Bits a second, for those that spend them all the same.
+const BITRATE: &str = "32000";
 /// AudioSpecificConfig of AAC-LC, 48 kHz, one channel (ISO/IEC 14496-3, 1.6.2.1).
 const CONFIG: [u8; 2] = [0x11, 0x88];
 /// A frame of it in which nothing sounds (4.4.2): a single channel element, element 0, with global gain 0, long windows and no
 /// scale factor bands, hence without sections, scale factors and spectrum; no pulse, noise shaping and gain control; the end.
 const SILENCE: [u8; 4] = [0x00, 0x00, 0x00, 0x07];
 
-/// Gives `muxer` a silent track that lasts as long as what comes to its pad `video`, from 0 on. The muxer takes as much of it as
+/// Gives `muxer` a silent track that lasts as long as what comes to its pad `picture`, from 0 on. The muxer takes as much of it as
 /// there is of the picture, and ends it with the picture.
 ///
 /// # Errors
 /// [`Failure::Pipeline`] when an element is missing or the muxer takes no sound.
-pub fn add(pipeline: &gst::Pipeline, muxer: &gst::Element) -> Result<(), Failure> {
+pub fn add(pipeline: &gst::Pipeline, muxer: &gst::Element, picture: &gst::Pad) -> Result<(), Failure> {
     let encoder = ENCODERS.into_iter().find(|encoder| gst::ElementFactory::find(encoder).is_some());
     let source = match encoder {
         Some(encoder) => encoded(pipeline, encoder)?,
         None => constant(pipeline)?,
     };
-    join(&source, muxer)
+    join(&source, muxer, picture)
 }
 
 /// GStreamer's silence through an encoder. Returns the last element.
@@ -42,6 +44,7 @@ fn encoded(pipeline: &gst::Pipeline, encoder: &str) -> Result<gst::Element, Fail
     let raw = gst::Caps::builder("audio/x-raw").field("rate", RATE as i32).field("channels", 1).build();
     let (convert, raw) = (elements::make("audioconvert")?, elements::filter(raw)?);
     let (encoder, parser) = (elements::make(encoder)?, elements::make("aacparse")?);
+    encoder.set_property_from_str("bitrate", BITRATE);
     elements::add_chain(pipeline, &[&source, &convert, &raw, &encoder, &parser])?;
     Ok(parser)
 }
@@ -78,13 +81,13 @@ fn constant(pipeline: &gst::Pipeline) -> Result<gst::Element, Failure> {
     Ok(source.upcast())
 }
 
-fn join(source: &gst::Element, muxer: &gst::Element) -> Result<(), Failure> {
+fn join(source: &gst::Element, muxer: &gst::Element, picture: &gst::Pad) -> Result<(), Failure> {
     let cannot = || Failure::Pipeline(format!("{} takes no sound", muxer.name()));
     let sound = muxer.request_pad_simple("audio").ok_or_else(cannot)?;
     elements::pad(source, "src").link(&sound).map_err(|_| cannot())?;
     let ended = Arc::new(AtomicBool::new(false));
     let picture_ended = Arc::clone(&ended);
-    elements::pad(muxer, "video").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+    picture.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
             picture_ended.store(true, Ordering::Relaxed);
         }
@@ -136,7 +139,7 @@ mod tests {
         pipeline.add(&source).unwrap();
         let pad = muxer.request_pad_simple("video").unwrap();
         source.static_pad("src").unwrap().link(&pad).unwrap();
-        join(&silence(&pipeline).unwrap(), &muxer).unwrap();
+        join(&silence(&pipeline).unwrap(), &muxer, &pad).unwrap();
         let (told, tags) = mpsc::channel();
         elements::pad(&sink, "sink").add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let mut head = [0; 12];
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn encoded_silence_keeps_step_for_ten_minutes() {
-        let encoder = |pipeline: &gst::Pipeline| encoded(pipeline, "avenc_aac");
+        let encoder = |pipeline: &gst::Pipeline| encoded(pipeline, ENCODERS[0]);
         check(&mux("flvmux", encoder));
         check(&mux("flvhevcmux", encoder));
     }
