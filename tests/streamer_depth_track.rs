@@ -23,10 +23,9 @@ fn tester(port: u16, mode: &str, more: &[&str]) -> Command {
 
 #[test]
 fn picture_and_depth_come_in_one_connection_and_ffmpeg_decodes_both() {
-    for (codec, mode, more) in [
-        ("h264", "h264", &["--rtmp-audio", "silence"][..]),
-        ("h265", "h265-enhanced", &["--rtmp-mode", "enhanced"]),
-    ] {
+    for (codec, mode, more) in
+        [("h264", "h264", &["--rtmp-audio", "silence"][..]), ("h265", "h265-enhanced", &["--rtmp-mode", "enhanced"])]
+    {
         let names = Names::new();
         let port = free_tcp_port();
         let url = format!("rtmp://127.0.0.1:{port}/live/key");
@@ -59,7 +58,8 @@ fn picture_and_depth_come_in_one_connection_and_ffmpeg_decodes_both() {
                     .unwrap();
                 let complaints = String::from_utf8_lossy(&decoded.stderr).into_owned();
                 assert!(decoded.status.success() && complaints.is_empty(), "{codec}, {stream}: {complaints}");
-                let frames = String::from_utf8_lossy(&decoded.stdout).lines().filter(|line| !line.starts_with('#')).count();
+                let frames =
+                    String::from_utf8_lossy(&decoded.stdout).lines().filter(|line| !line.starts_with('#')).count();
                 assert!(frames > 45, "{codec}, {stream}: {frames}");
             }
             read_until(&mut stderr, "trying again");
@@ -76,9 +76,8 @@ fn a_picture_without_depth_goes_on_alone() {
     let producer = Running::start(names.simulator().args(ENDLESS));
     let port = free_tcp_port();
     let url = format!("rtmp://127.0.0.1:{port}/live/key");
-    let mut streamer = Running::start(
-        names.streamer().args(["--codec", "h264", "--rtmp", "--rtmp-url", &url, "--rtmp-depth"]),
-    );
+    let mut streamer =
+        Running::start(names.streamer().args(["--codec", "h264", "--rtmp", "--rtmp-url", &url, "--rtmp-depth"]));
     let mut stderr = streamer.stderr();
     let (status, stdout, complaints) = finish(&mut tester(port, "h264", &["--video-threshold", "60"]));
     assert_eq!(status, Some(0), "{complaints}");

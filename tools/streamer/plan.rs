@@ -306,7 +306,10 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     let (mode, required) = (options.rtmp_mode, options.rtmp_required);
     let (audio, depth) = (options.rtmp_audio, options.rtmp_depth);
     let (retry, ca_file) = (retry::Bounds { min, max }, &options.rtmp_ca_file);
-    Ok(urls.into_iter().map(|url| Rtmp { url, mode, audio, depth, retry, required, ca_file: ca_file.clone() }).collect())
+    Ok(urls
+        .into_iter()
+        .map(|url| Rtmp { url, mode, audio, depth, retry, required, ca_file: ca_file.clone() })
+        .collect())
 }
 
 /// Whether a codec can be published over RTMP in this mode.

@@ -71,7 +71,11 @@ fn further_tracks(map: &Entry, tracks: &mut BTreeSet<u8>) -> Result<(), Fault> {
             _ => {
                 return Err(Fault::new(
                     entry.offset,
-                    format!("videoTrackIdInfoMap has objects by the numbers 1 to 255, here {} is {}", entry.key, entry.value.kind()),
+                    format!(
+                        "videoTrackIdInfoMap has objects by the numbers 1 to 255, here {} is {}",
+                        entry.key,
+                        entry.value.kind()
+                    ),
                 ));
             }
         };

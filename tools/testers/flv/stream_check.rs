@@ -365,11 +365,8 @@ impl StreamCheck {
             Codec::H264 => avc_is_key(body, &nals, frame_type, &mut self.warnings)?,
             Codec::H265 => hevc_is_key(body, &nals, frame_type, config.complete, &mut self.warnings)?,
         };
-        let frames = if number == 0 {
-            &mut self.counts.frames
-        } else {
-            self.counts.track_frames.entry(number).or_default()
-        };
+        let frames =
+            if number == 0 { &mut self.counts.frames } else { self.counts.track_frames.entry(number).or_default() };
         if track.needs_key && !is_key {
             let text = if *frames == 0 {
                 "the first frame has to be a key frame: a decoder cannot begin with this one"

@@ -182,7 +182,10 @@ mod tests {
             } else if *kind == 9 {
                 let reached = (sounds + 1) * FRAME * 1000 / u64::from(RATE);
                 assert!(u64::from(*time) < reached + 20, "picture at {time} ms, sound up to {reached}");
-                assert!(u64::from(*time) + 20 > sounds * FRAME * 1000 / u64::from(RATE), "sound runs ahead of {time} ms");
+                assert!(
+                    u64::from(*time) + 20 > sounds * FRAME * 1000 / u64::from(RATE),
+                    "sound runs ahead of {time} ms"
+                );
             }
         }
         assert!((599_900..600_100).contains(&last), "{last}");
@@ -208,7 +211,8 @@ mod tests {
         let adts = |frame: &[u8]| {
             // ADTS (1.A.2.2): AAC-LC, 48 kHz, one channel, no CRC.
             let size = frame.len() as u32 + 7;
-            let header = [0xff, 0xf1, 0x4c, 0x40 | (size >> 11) as u8, (size >> 3) as u8, (size << 5) as u8 | 0x1f, 0xfc];
+            let header =
+                [0xff, 0xf1, 0x4c, 0x40 | (size >> 11) as u8, (size >> 3) as u8, (size << 5) as u8 | 0x1f, 0xfc];
             [&header, frame].concat()
         };
         let folder = tempfile::tempdir().unwrap();
