@@ -333,7 +333,7 @@ fn interleaved_messages_are_put_together() {
         if number > 0 {
             // An audio message between any two chunks of the frame.
             publisher.header(5, 0, 2, 8);
-            publisher.stream.write_all(&[0xaf, 1, 0xc6]).unwrap();
+            publisher.stream.write_all(&[0x2f, 1, 0xc6]).unwrap();
         }
         publisher.stream.write_all(piece).unwrap();
     }
@@ -575,9 +575,35 @@ fn broken_tags_are_told_with_their_byte() {
             mode: "h265-enhanced",
             file: HVC1_FFMPEG,
             tag: 3,
-            change: |tag| tag.body[0] = 0x96,
+            change: |tag| {
+                tag.body[0] = 0x96;
+                tag.body.insert(1, 3);
+                tag.body.insert(6, 0);
+            },
             code: 6,
-            said: &["multitrack"],
+            said: &["body byte 6 (0x00)", "track 0 in a multitrack packet"],
+        },
+        Change {
+            mode: "h265-enhanced",
+            file: HVC1_FFMPEG,
+            tag: 3,
+            change: |tag| {
+                tag.body[0] = 0x96;
+                tag.body.insert(1, 0x13);
+            },
+            code: 7,
+            said: &["body byte 1 (0x13)", "one track a packet"],
+        },
+        Change {
+            mode: "h265-enhanced",
+            file: HVC1_FFMPEG,
+            tag: 3,
+            change: |tag| {
+                tag.body[0] = 0x97;
+                tag.body.splice(1..1, [2, 0x0f, 0x42, 0x40, 3]);
+            },
+            code: 7,
+            said: &["body byte 2 (0x0f)", "1000000 ns"],
         },
         Change {
             mode: "h265-enhanced",
@@ -679,6 +705,7 @@ fn oddities_are_warnings() {
         assert!(warnings.contains(&format!("tag {index} ")), "{said}: {warnings}");
         assert!(warnings.contains(said), "{said}: {warnings}");
         assert_eq!(report["frames"], 125, "{said}");
+        assert_eq!(report["nanosecond_offsets"], u64::from(said == "ModEx"));
         if said.contains("composition") {
             assert_eq!(report["min_composition_ms"], -33);
         }
@@ -689,6 +716,87 @@ fn oddities_are_warnings() {
     all.insert(1, empty);
     let ended = check_file("h265-enhanced", &write_flv(folder.path(), &all)).expect_code(0);
     assert!(ended.stdout.contains("an empty sequence header"));
+}
+
+/// A video tag with a FourCC, as one of another track.
+fn on_track(tag: &OwnedTag, track: u8) -> OwnedTag {
+    let mut body = vec![tag.body[0] & 0xf0 | 6, tag.body[0] & 0x0f];
+    body.extend(&tag.body[1..5]);
+    body.push(track);
+    body.extend(&tag.body[5..]);
+    OwnedTag { kind: tag.kind, timestamp: tag.timestamp, body }
+}
+
+/// The first track as a file has it, and behind each of its tags that of another file as track 1.
+fn two_tracks(first: &str) -> Vec<OwnedTag> {
+    let second = tags(&sample(HVC1_FFMPEG)).into_iter().filter(|tag| tag.kind.id() == 9 && tag.body[0] != 0xd4);
+    let second = second.map(|tag| on_track(&tag, 1));
+    let mut all = tags(&sample(first)).into_iter().chain(second).collect::<Vec<_>>();
+    all.sort_by_key(|tag| tag.timestamp);
+    all
+}
+
+#[test]
+fn further_tracks_are_checked_beside_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    for (mode, first) in [("h264", AVC_FFMPEG), ("h265-enhanced", HVC1_B_FRAMES)] {
+        let es = folder.path().join("first.es");
+        let file = write_flv(folder.path(), &two_tracks(first));
+        let ended = run(TESTER, &["--mode", mode, "--file", text(&file), "--json", "--dump-es", text(&es)]);
+        let report = ended.expect_code(0).json();
+        assert_eq!((&report["frames"], &report["further_tracks"]), (&125.into(), &1.into()), "{mode}");
+        assert_eq!(report["further_track_frames"], 125, "{mode}");
+        assert!(report["warning"].to_string().contains("videoTrackIdInfoMap"), "{mode}");
+        assert_eq!(decoded_frames(&es).len(), 125, "the first track alone is kept");
+    }
+    // Codec id 12 has no tracks.
+    let file = write_flv(folder.path(), &two_tracks(DOMESTIC));
+    check_file("h265-domestic", &file).expect_code(6).expect_said("enhanced video header");
+    // Each track begins with a sequence header and a key frame of its own.
+    for (missing, said) in [(0, "before the sequence header"), (1, "has to be a key frame")] {
+        let mut all = two_tracks(AVC_FFMPEG);
+        let of_second = all.iter().enumerate().filter(|(_, tag)| tag.kind.id() == 9 && tag.body[0] & 0x80 != 0);
+        let index = of_second.map(|(index, _)| index).nth(missing).unwrap();
+        all.remove(index);
+        check_file("h264", &write_flv(folder.path(), &all)).expect_code(7).expect_said(said);
+    }
+}
+
+/// AAC frames of 1024 samples at 48 kHz from a time in milliseconds on.
+fn sound(from: u32, count: u32) -> Vec<OwnedTag> {
+    let kind = cvmmap_tools::testers::flv::stream_check::TagKind::Audio;
+    let header = OwnedTag { kind, timestamp: from, body: vec![0xaf, 0, 0x11, 0x90] };
+    let frame = |number: u32| OwnedTag { kind, timestamp: from + number * 64 / 3, body: vec![0xaf, 1, 0x21, 0x10] };
+    std::iter::once(header).chain((0..count).map(frame)).collect()
+}
+
+#[test]
+fn sound_is_read_and_its_distance_from_the_picture_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |sound: Vec<OwnedTag>| {
+        let mut all = sound;
+        all.extend(tags(&sample(AVC_FFMPEG)));
+        all.sort_by_key(|tag| tag.timestamp);
+        write_flv(folder.path(), &all)
+    };
+    let whole = check_file("h264", &with(sound(0, 235))).expect_code(0).json();
+    assert_eq!((&whole["audio_frames"], &whole["max_sound_gap_ms"]), (&235.into(), &0.into()));
+    // It ends at 4 s, the last picture is at 4.96 s.
+    let cut = check_file("h264", &with(sound(0, 188))).expect_code(0).json();
+    let gap = cut["max_sound_gap_ms"].as_u64().unwrap();
+    assert!((940..980).contains(&gap), "{gap}");
+    assert_eq!(check_file("h264", &sample(AVC_FFMPEG)).json()["max_sound_gap_ms"], serde_json::Value::Null);
+
+    for (change, said) in [
+        ((|all| drop(all.remove(0))) as fn(&mut Vec<OwnedTag>), "an AAC frame before its sequence header"),
+        (|all| all[0].body[2..].fill(0), "audio object type 0"),
+        (|all| all[3].body.truncate(2), "an AAC frame without data"),
+        (|all| all[3].body[1] = 2, "AAC packet type 2"),
+    ] {
+        let mut all = sound(0, 10);
+        change(&mut all);
+        check_file("h264", &with(all)).expect_code(7).expect_said(said);
+    }
 }
 
 #[test]

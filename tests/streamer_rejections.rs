@@ -86,6 +86,9 @@ fn retries_that_make_no_sense() {
         let retry = ["--rtmp-retry-min-ms", min, "--rtmp-retry-max-ms", max];
         refused(1, &[INPUT, H264, RTMP, &retry], &["--rtmp-retry-min-ms", "--rtmp-retry-max-ms"]);
     }
+    refused(1, &[INPUT, H264, RTP, &["--rtmp-depth"]], &["--rtmp-depth needs --rtmp"]);
+    refused(1, &[INPUT, H265, RTMP, &["--rtmp-mode", "domestic", "--rtmp-depth"]], &["--rtmp-mode enhanced"]);
+    refused(1, &[INPUT, H264, RTP, &["--rtmp-audio", "silence"]], &["--rtmp-audio needs --rtmp"]);
     refused(1, &[INPUT, H264, RTP, &["--rtmp-required"]], &["--rtmp-required needs --rtmp"]);
 }
 

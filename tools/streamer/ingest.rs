@@ -186,7 +186,11 @@ fn leave_size_to_parser(end: &gst_app::AppSink) {
     });
 }
 
-fn source(plan: &Stream) -> Result<gst::Element, Failure> {
+/// Makes the element that reads the producer.
+///
+/// # Errors
+/// [`Failure::Pipeline`] when GStreamer has no `cvmmapsrc`.
+pub fn source(plan: &Stream) -> Result<gst::Element, Failure> {
     let source = elements::make("cvmmapsrc")?;
     source.set_property("name", INPUT);
     match &plan.input {

@@ -1,6 +1,8 @@
 //! `cvmmap_streamer`: a producer's frames, encoded once or by the producer itself, to RTP and RTMP.
 
 mod complaint;
+mod depth_colour;
+mod depth_track;
 mod encode_time;
 mod encoder;
 mod endpoint;

@@ -101,6 +101,12 @@ pub struct Options {
     /// H.265 packaging, required for H.265: Enhanced RTMP (FourCC hvc1) or the domestic extension (codec id 12)
     #[arg(long, value_enum, help_heading = "Output")]
     pub rtmp_mode: Option<RtmpMode>,
+    /// Sound beside the picture: none, or a silent AAC track for servers that demand one
+    #[arg(long, value_enum, default_value_t = RtmpAudio::None, help_heading = "Output")]
+    pub rtmp_audio: RtmpAudio,
+    /// Publish the producer's depth in colour as a second video track (Enhanced RTMP v2) of the same connection
+    #[arg(long, help_heading = "Output")]
+    pub rtmp_depth: bool,
     /// End the run with exit code 5 when the first connection to an RTMP server fails
     #[arg(long, help_heading = "Output")]
     pub rtmp_required: bool,
@@ -234,4 +240,13 @@ pub enum RtmpMode {
     Enhanced,
     /// FLV codec id 12
     Domestic,
+}
+
+/// `--rtmp-audio`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RtmpAudio {
+    /// No sound
+    None,
+    /// A silent AAC track
+    Silence,
 }

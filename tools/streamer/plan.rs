@@ -10,7 +10,7 @@ use cvmmap::{Address, AddressError, Target};
 
 use super::{
     endpoint,
-    options::{Codec, EncoderDevice, InputMode, Options, RtmpMode, VideoSource},
+    options::{Codec, EncoderDevice, InputMode, Options, RtmpAudio, RtmpMode, VideoSource},
     outlet::retry,
     rtmp_url::RtmpUrl,
 };
@@ -109,12 +109,23 @@ pub struct Rtmp {
     pub url: RtmpUrl,
     /// How H.265 is packaged; H.264 has one packaging.
     pub mode: Option<RtmpMode>,
+    /// Sound beside the picture.
+    pub audio: RtmpAudio,
+    /// Whether depth in colour goes beside the picture.
+    pub depth: bool,
     /// How long to wait before the next attempt.
     pub retry: retry::Bounds,
     /// Whether the run fails when the first attempt does.
     pub required: bool,
     /// Authorities that vouch for an `rtmps://` server, in place of the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Stream {
+    /// Whether an output wants the producer's depth.
+    pub fn wants_depth(&self) -> bool {
+        self.rtmp.iter().any(|rtmp| rtmp.depth)
+    }
 }
 
 impl Plan {
@@ -255,6 +266,12 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
         if options.rtmp_ca_file.is_some() {
             return Err(usage("--rtmp-ca-file needs --rtmp"));
         }
+        if options.rtmp_depth {
+            return Err(usage("--rtmp-depth needs --rtmp"));
+        }
+        if options.rtmp_audio != RtmpAudio::None {
+            return Err(usage("--rtmp-audio needs --rtmp"));
+        }
         return match (options.rtmp_url.is_empty(), options.rtmp_mode, options.rtmp_required) {
             (false, ..) => Err(usage("--rtmp-url needs --rtmp")),
             (_, Some(_), _) => Err(usage("--rtmp-mode needs --rtmp")),
@@ -279,10 +296,20 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     if let Some(codec) = options.codec {
         check_packaging(codec, options.rtmp_mode).map_err(usage)?;
     }
+    if options.rtmp_depth && options.rtmp_mode == Some(RtmpMode::Domestic) {
+        return Err(usage("--rtmp-depth is a track of Enhanced RTMP; take --rtmp-mode enhanced, or leave it out"));
+    }
+    if options.rtmp_depth && options.input_mode == InputMode::Dummy && !options.dummy_depth {
+        return Err(usage("--rtmp-depth needs --dummy-depth: without it the simulated producer has no depth"));
+    }
     let [min, max] = [min, max].map(|ms| Duration::from_millis(ms.into()));
     let (mode, required) = (options.rtmp_mode, options.rtmp_required);
+    let (audio, depth) = (options.rtmp_audio, options.rtmp_depth);
     let (retry, ca_file) = (retry::Bounds { min, max }, &options.rtmp_ca_file);
-    Ok(urls.into_iter().map(|url| Rtmp { url, mode, retry, required, ca_file: ca_file.clone() }).collect())
+    Ok(urls
+        .into_iter()
+        .map(|url| Rtmp { url, mode, audio, depth, retry, required, ca_file: ca_file.clone() })
+        .collect())
 }
 
 /// Whether a codec can be published over RTMP in this mode.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    depth_track::DepthTrack,
     encoder,
     handoff::{Handoff, Media},
     ingest::Ingest,
@@ -33,6 +34,8 @@ pub struct Streamer<'a> {
     recorders: Arc<Recorders>,
     place: Place,
     ingest: Ingest,
+    /// Depth beside the picture.
+    depth: Option<DepthTrack>,
     stage: Option<Stage>,
     /// The encoder that was picked.
     choice: Option<encoder::Choice>,
@@ -67,14 +70,17 @@ impl<'a> Streamer<'a> {
             }
             _ => None,
         };
+        let depth = plan.wants_depth().then(|| DepthTrack::new(plan, &place.timebase)).transpose()?;
         // What cannot be made is told now, not when the codec is known.
-        let made = Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out)?;
+        let depth_fan_out = depth.as_ref().map(DepthTrack::fan_out);
+        let made = Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out, depth_fan_out)?;
         let outlets = plan.codec.map(|codec| (codec, made));
         Ok(Self {
             plan,
             recorders: Arc::clone(recorders),
             place,
             ingest,
+            depth,
             stage: None,
             choice,
             given_before: 0,
@@ -94,8 +100,9 @@ impl<'a> Streamer<'a> {
     /// # Errors
     /// What an output or an encoder complains of.
     pub fn start(&mut self) -> Result<(), Failure> {
-        if let Some((_, outlets)) = &mut self.outlets {
+        if let Some((codec, outlets)) = &mut self.outlets {
             outlets.start()?;
+            self.depth.iter_mut().for_each(|depth| depth.start(*codec));
         }
         match (self.plan.video_source, self.plan.codec) {
             (VideoSource::Raw, Some(codec)) => self.encode(codec, Media::Raw(0)),
@@ -119,6 +126,7 @@ impl<'a> Streamer<'a> {
             self.meet(media)?;
         }
         self.look_after_stage()?;
+        self.depth.iter_mut().for_each(DepthTrack::look);
         if self.draining.is_some_and(|until| Instant::now() >= until) {
             self.finish_outlets();
         }
@@ -221,8 +229,10 @@ impl<'a> Streamer<'a> {
             plan::check_packaging(codec, rtmp.mode)
                 .map_err(|why| Failure::Usage(format!("the producer's access units are {codec}: {why}")))?;
         }
-        let mut outlets = Outlets::new(codec, self.plan, &self.place.fan_out)?;
+        let depth = self.depth.as_ref().map(DepthTrack::fan_out);
+        let mut outlets = Outlets::new(codec, self.plan, &self.place.fan_out, depth)?;
         outlets.start()?;
+        self.depth.iter_mut().for_each(|depth| depth.start(codec));
         self.outlets = Some((codec, outlets));
         Ok(())
     }

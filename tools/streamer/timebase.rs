@@ -3,7 +3,7 @@
 use gst::prelude::*;
 
 /// A clock, and the time on it at which the run began.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Timebase {
     clock: gst::Clock,
     base: gst::ClockTime,

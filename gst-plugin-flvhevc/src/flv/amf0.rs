@@ -6,6 +6,7 @@ const STRING: u8 = 0x02;
 const OBJECT: u8 = 0x03;
 const UNDEFINED: u8 = 0x06;
 const ECMA_ARRAY: u8 = 0x08;
+const STRICT_ARRAY: u8 = 0x0A;
 const OBJECT_END: [u8; 3] = [0x00, 0x00, 0x09];
 
 pub type Properties = Vec<(&'static str, Value)>;
@@ -18,6 +19,9 @@ pub enum Value {
     Object(Properties),
     /// An object whose count stands in front of it.
     EcmaArray(Properties),
+    /// Objects by number, as the tracks beside the first have them.
+    Numbered(Vec<(u8, Properties)>),
+    Numbers(Vec<f64>),
     Undefined,
 }
 
@@ -49,6 +53,20 @@ fn put(body: &mut Vec<u8>, value: &Value) {
             body.extend_from_slice(&(properties.len() as u32).to_be_bytes());
             put_properties(body, properties);
         }
+        Value::Numbered(objects) => {
+            body.push(OBJECT);
+            for (number, properties) in objects {
+                put_text(body, &number.to_string());
+                body.push(OBJECT);
+                put_properties(body, properties);
+            }
+            body.extend_from_slice(&OBJECT_END);
+        }
+        Value::Numbers(numbers) => {
+            body.push(STRICT_ARRAY);
+            body.extend_from_slice(&(numbers.len() as u32).to_be_bytes());
+            numbers.iter().for_each(|number| put(body, &Value::Number(*number)));
+        }
         Value::Undefined => body.push(UNDEFINED),
     }
 }
@@ -61,8 +79,8 @@ fn put_properties(body: &mut Vec<u8>, properties: &Properties) {
     body.extend_from_slice(&OBJECT_END);
 }
 
-/// All texts are our own constants, far below the 65535 bytes that a short AMF0 string can hold.
-fn put_text(body: &mut Vec<u8>, text: &'static str) {
+/// All texts are our own constants or numbers, far below the 65535 bytes that a short AMF0 string can hold.
+fn put_text(body: &mut Vec<u8>, text: &str) {
     body.extend_from_slice(&(text.len() as u16).to_be_bytes());
     body.extend_from_slice(text.as_bytes());
 }
@@ -79,14 +97,18 @@ mod tests {
             ("b", Value::Boolean(true)),
             ("s", Value::String("hi")),
             ("o", Value::Object(inner)),
+            ("t", Value::Numbered(vec![(12, vec![("b", Value::Boolean(false))])])),
+            ("l", Value::Numbers(vec![12.0])),
         ]);
         assert_eq!(
             named("on", &array),
-            b"\x02\0\x02on\x08\0\0\0\x04\
+            b"\x02\0\x02on\x08\0\0\0\x06\
               \0\x01n\0\x40\x28\0\0\0\0\0\0\
               \0\x01b\x01\x01\
               \0\x01s\x02\0\x02hi\
               \0\x01o\x03\0\x01u\x06\0\0\x09\
+              \0\x01t\x03\0\x0212\x03\0\x01b\x01\0\0\0\x09\0\0\x09\
+              \0\x01l\x0A\0\0\0\x01\0\x40\x28\0\0\0\0\0\0\
               \0\0\x09"
         );
     }

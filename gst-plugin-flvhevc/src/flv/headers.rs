@@ -3,9 +3,11 @@
 use super::{
     audio::aac_sequence_header,
     color::color_info,
+    file_facts::FileFacts,
     metadata,
     tag::{self, BodyTooLarge, TagType},
     track::{AudioConfig, VideoConfig},
+    video::{FIRST_TRACK, TrackId},
 };
 
 /// Which kinds of stream the element has pads for: what the file header announces.
@@ -33,24 +35,35 @@ pub struct Change<'a, C> {
     pub before: Option<&'a C>,
 }
 
+/// What onMetaData tells of the video tracks.
+pub fn pictures(videos: &[(TrackId, Change<VideoConfig>)]) -> Vec<(TrackId, metadata::VideoInfo)> {
+    videos.iter().filter_map(|(track, video)| Some((*track, video.now?.info))).collect()
+}
+
 impl Headers {
+    /// `file` is told in the first onMetaData of a file.
     pub fn new(
         first: bool,
         declared: Declared,
         timestamp: u32,
-        video: Change<VideoConfig>,
+        videos: &[(TrackId, Change<VideoConfig>)],
         audio: Change<AudioConfig>,
+        file: Option<&FileFacts>,
     ) -> Result<Self, BodyTooLarge> {
         let mut headers = Self { first, ..Self::default() };
         headers.add(tag::file_header(declared.audio, declared.video).to_vec(), first);
-        let metadata =
-            metadata::on_metadata(video.now.map(|config| &config.info), audio.now.map(|config| &config.info));
+        let pictures = pictures(videos);
+        let metadata = metadata::on_metadata(&pictures, audio.now.map(|config| &config.info), file);
         headers.add(tag::whole_tag(TagType::Script, timestamp, &metadata)?, true);
-        if let Some(now) = video.now {
-            let body = now.info.format.sequence_header(&now.record);
-            let is_new = video.before.is_none_or(|before| before.record != now.record);
-            headers.add(tag::whole_tag(TagType::Video, timestamp, &body)?, is_new);
-            headers.add_color(now, video.before, timestamp)?;
+        for (track, video) in videos {
+            if let Some(now) = video.now {
+                let body = now.info.format.sequence_header(*track, &now.record);
+                let is_new = video.before.is_none_or(|before| before.record != now.record);
+                headers.add(tag::whole_tag(TagType::Video, timestamp, &body)?, is_new);
+                if *track == FIRST_TRACK {
+                    headers.add_color(now, video.before, timestamp)?;
+                }
+            }
         }
         if let Some(now) = audio.now {
             let body = aac_sequence_header(&now.audio_specific_config);

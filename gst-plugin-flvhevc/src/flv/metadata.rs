@@ -1,9 +1,10 @@
 //! The onMetaData script tag (FLV E.5, with the codec numbers of E-RTMP).
 
 use super::{
-    amf0::{self, Value},
+    amf0::{self, Properties, Value},
     audio::AAC_CODEC_ID,
-    video::VideoFormat,
+    file_facts::FileFacts,
+    video::{FIRST_TRACK, TrackId, VideoFormat},
 };
 
 const ENCODER: &str = concat!("flvhevcmux ", env!("CARGO_PKG_VERSION"));
@@ -40,22 +41,33 @@ impl AudioInfo {
     }
 }
 
-/// Body of the script tag.
-pub fn on_metadata(video: Option<&VideoInfo>, audio: Option<&AudioInfo>) -> Vec<u8> {
+fn add(properties: &mut Properties, key: &'static str, value: Option<f64>) {
+    properties.extend(value.map(|value| (key, Value::Number(value))));
+}
+
+fn picture(video: &VideoInfo) -> Properties {
     let mut properties = Vec::new();
-    let mut number = |key, value: Option<f64>| {
-        properties.extend(value.map(|value| (key, Value::Number(value))));
-    };
-    if let Some(video) = video {
-        number("width", video.width.map(f64::from));
-        number("height", video.height.map(f64::from));
-        number("framerate", video.frame_rate);
-        number("videocodecid", Some(video.format.codec_id()));
+    add(&mut properties, "width", video.width.map(f64::from));
+    add(&mut properties, "height", video.height.map(f64::from));
+    add(&mut properties, "framerate", video.frame_rate);
+    add(&mut properties, "videocodecid", Some(video.format.codec_id()));
+    properties
+}
+
+/// Body of the script tag. The first track stands at the top, the others in a map of their own. `file` is about the file as
+/// a whole; a stream has none.
+pub fn on_metadata(videos: &[(TrackId, VideoInfo)], audio: Option<&AudioInfo>, file: Option<&FileFacts>) -> Vec<u8> {
+    let mut properties = file.map(FileFacts::properties).unwrap_or_default();
+    let (first, others): (Vec<_>, Vec<_>) = videos.iter().partition(|(track, _)| *track == FIRST_TRACK);
+    properties.extend(first.iter().flat_map(|(_, video)| picture(video)));
+    if !others.is_empty() {
+        let others = others.iter().map(|(track, video)| (*track, picture(video))).collect();
+        properties.push(("videoTrackIdInfoMap", Value::Numbered(others)));
     }
     if let Some(audio) = audio {
-        number("audiocodecid", Some(AAC_CODEC_ID));
-        number("audiosamplerate", audio.sample_rate.map(f64::from));
-        number("audiosamplesize", Some(AUDIO_SAMPLE_SIZE));
+        add(&mut properties, "audiocodecid", Some(AAC_CODEC_ID));
+        add(&mut properties, "audiosamplerate", audio.sample_rate.map(f64::from));
+        add(&mut properties, "audiosamplesize", Some(AUDIO_SAMPLE_SIZE));
         let stereo = audio.channels.map(|channels| channels > 1);
         properties.extend(stereo.map(|stereo| ("stereo", Value::Boolean(stereo))));
     }
@@ -79,9 +91,10 @@ mod tests {
         let audio = AudioInfo { sample_rate: Some(48_000), channels: Some(2) };
         // Behind the name: marker 08, then the count.
         let count = |body: Vec<u8>| u32::from_be_bytes(*body[14..].first_chunk().unwrap());
-        assert_eq!(count(on_metadata(Some(&full), Some(&audio))), 9);
-        assert_eq!(count(on_metadata(Some(&full), None)), 5);
-        assert_eq!(count(on_metadata(Some(&bare), None)), 2);
-        assert_eq!(count(on_metadata(None, Some(&audio))), 5);
+        assert_eq!(count(on_metadata(&[(0, full)], Some(&audio), None)), 9);
+        assert_eq!(count(on_metadata(&[(0, full)], None, None)), 5);
+        assert_eq!(count(on_metadata(&[(0, bare)], None, None)), 2);
+        assert_eq!(count(on_metadata(&[], Some(&audio), None)), 5);
+        assert_eq!(count(on_metadata(&[(0, full), (1, bare), (2, full)], None, None)), 6, "tracks are nested");
     }
 }

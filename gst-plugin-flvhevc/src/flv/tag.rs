@@ -1,5 +1,7 @@
 //! File header and tag framing (FLV E.2, E.3, E.4.1).
 
+use super::video::MAX_PREFIX_SIZE;
+
 /// Largest body that the 24-bit DataSize of a tag can state.
 pub const MAX_BODY_SIZE: usize = 0xFF_FFFF;
 pub const TAG_HEADER_SIZE: usize = 11;
@@ -18,8 +20,11 @@ pub struct BodyTooLarge {
     pub size: usize,
 }
 
+/// File header and PreviousTagSize0.
+pub const FILE_HEADER_SIZE: usize = 9 + PREVIOUS_TAG_SIZE;
+
 /// The 9 bytes of the file header and PreviousTagSize0.
-pub fn file_header(has_audio: bool, has_video: bool) -> [u8; 13] {
+pub fn file_header(has_audio: bool, has_video: bool) -> [u8; FILE_HEADER_SIZE] {
     let flags = u8::from(has_audio) << 2 | u8::from(has_video);
     [b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]
 }
@@ -51,19 +56,16 @@ pub fn whole_tag(tag_type: TagType, timestamp: u32, body: &[u8]) -> Result<Vec<u
 /// Header bytes of a media tag: the tag's own and those that the codec puts in front of the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagHead {
-    bytes: [u8; TAG_HEADER_SIZE + Self::MAX_PREFIX_SIZE],
+    bytes: [u8; TAG_HEADER_SIZE + MAX_PREFIX_SIZE],
     size: usize,
 }
 
 impl TagHead {
-    /// FourCC packet with a composition time, the longest prefix.
-    pub const MAX_PREFIX_SIZE: usize = 8;
-
-    /// The header of a tag that holds `prefix`, at most [`Self::MAX_PREFIX_SIZE`] bytes, and `payload_size` bytes.
+    /// The header of a tag that holds `prefix`, at most [`MAX_PREFIX_SIZE`] bytes, and `payload_size` bytes.
     pub fn new(tag_type: TagType, timestamp: u32, prefix: &[u8], payload_size: usize) -> Result<Self, BodyTooLarge> {
         let header = tag_header(tag_type, prefix.len() + payload_size, timestamp)?;
         let size = TAG_HEADER_SIZE + prefix.len();
-        let mut bytes = [0; TAG_HEADER_SIZE + Self::MAX_PREFIX_SIZE];
+        let mut bytes = [0; TAG_HEADER_SIZE + MAX_PREFIX_SIZE];
         bytes[..TAG_HEADER_SIZE].copy_from_slice(&header);
         bytes[TAG_HEADER_SIZE..size].copy_from_slice(prefix);
         Ok(Self { bytes, size })

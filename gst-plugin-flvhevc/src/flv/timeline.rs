@@ -16,6 +16,8 @@ pub struct Slot {
     position: i64,
     base: Option<i64>,
     pub composition: i32,
+    /// What is left of the presentation time below a millisecond, in nanoseconds.
+    pub nanoseconds: u32,
     /// The unit came later than its turn and was moved up to the latest timestamp.
     pub raised: bool,
 }
@@ -24,6 +26,11 @@ impl Slot {
     /// Wraps after 49.7 days, as the field does.
     pub fn timestamp(&self) -> u32 {
         self.position as u32
+    }
+
+    /// Presentation time in milliseconds since the first tag.
+    pub fn presentation(&self) -> i64 {
+        self.position + i64::from(self.composition)
     }
 }
 
@@ -43,7 +50,7 @@ impl Timeline {
     /// The place that a unit with these times would get. [`Self::take`] then makes it the latest.
     pub fn slot(&self, times: Times) -> Result<Slot, CompositionOutOfRange> {
         let Some(dts) = times.dts.or(times.pts).map(floor_ms) else {
-            return Ok(Slot { position: self.last, base: self.base, composition: 0, raised: false });
+            return Ok(Slot { position: self.last, base: self.base, composition: 0, nanoseconds: 0, raised: false });
         };
         let base = self.base.unwrap_or(dts - self.last);
         let wanted = dts - base;
@@ -53,7 +60,16 @@ impl Timeline {
         if !COMPOSITION_RANGE.contains(&composition) {
             return Err(CompositionOutOfRange(composition));
         }
-        Ok(Slot { position, base: Some(base), composition: composition as i32, raised: position > wanted })
+        let raised = position > wanted;
+        // What has no presentation time of its own is presented when it is decoded.
+        let presented = times.pts.or(times.dts.filter(|_| !raised)).unwrap_or(0);
+        let nanoseconds = presented.rem_euclid(1_000_000) as u32;
+        Ok(Slot { position, base: Some(base), composition: composition as i32, nanoseconds, raised })
+    }
+
+    /// The latest timestamp.
+    pub fn latest(&self) -> u32 {
+        self.last as u32
     }
 
     pub fn take(&mut self, slot: &Slot) {
@@ -176,5 +192,18 @@ mod tests {
         assert!(timeline.slot(times(0x80_0000 * MS, 0)).is_ok());
         assert_eq!(timeline.slot(times(0, 0x80_0000 * MS)), Err(CompositionOutOfRange(0x80_0000)));
         assert!(timeline.slot(times(i64::MIN, i64::MAX)).is_err());
+    }
+
+    #[test]
+    fn nanoseconds_are_what_milliseconds_leave_of_the_presentation() {
+        let mut timeline = Timeline::default();
+        timeline.place(times(0, 0));
+        let nanoseconds = |timeline: &Timeline, times| timeline.slot(times).unwrap().nanoseconds;
+        assert_eq!(nanoseconds(&timeline, times(33_333_333, 66_666_667)), 666_667);
+        assert_eq!(nanoseconds(&timeline, Times { dts: Some(33_333_333), pts: None }), 333_333);
+        assert_eq!(nanoseconds(&timeline, times(0, -1)), 999_999);
+        assert_eq!(nanoseconds(&timeline, Times::default()), 0);
+        timeline.place(times(100 * MS, 100 * MS));
+        assert_eq!(nanoseconds(&timeline, Times { dts: Some(33_333_333), pts: None }), 0, "it was moved up");
     }
 }

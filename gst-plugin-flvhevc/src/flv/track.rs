@@ -62,6 +62,12 @@ impl<C: Config> Track<C> {
         self.has_news = false;
     }
 
+    /// Readers have been told that it ended: they know nothing of it any more.
+    pub fn end(&mut self) {
+        self.announced = None;
+        self.has_news = self.current.is_some();
+    }
+
     pub fn current(&self) -> Option<&C> {
         self.current.as_ref()
     }

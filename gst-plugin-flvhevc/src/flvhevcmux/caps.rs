@@ -6,11 +6,11 @@ use crate::flv::{
     metadata::{AudioInfo, VideoInfo},
     tag,
     track::{AudioConfig, VideoConfig},
-    video::VideoFormat,
+    video::{FIRST_TRACK, MAX_PREFIX_SIZE, TrackId, VideoFormat},
 };
 
 /// Codecs' own header bytes stand in front of it in the tag's body.
-const MAX_CODEC_DATA: usize = tag::MAX_BODY_SIZE - tag::TagHead::MAX_PREFIX_SIZE;
+const MAX_CODEC_DATA: usize = tag::MAX_BODY_SIZE - MAX_PREFIX_SIZE;
 
 pub const H264: &str = "video/x-h264";
 pub const H265: &str = "video/x-h265";
@@ -36,16 +36,18 @@ pub fn stream_template() -> gst::Caps {
     gst::Caps::new_empty_simple("video/x-flv")
 }
 
-/// Reads caps of the `video` pad. The error tells what to do.
-pub fn video_config(caps: &gst::CapsRef, packaging: HevcPackaging) -> Result<VideoConfig, String> {
+/// Reads caps of a video pad. The error tells what to do.
+pub fn video_config(caps: &gst::CapsRef, track: TrackId, packaging: HevcPackaging) -> Result<VideoConfig, String> {
+    if track != FIRST_TRACK && packaging == HevcPackaging::Domestic {
+        return Err("codec-id 12 has one video track: set hevc-packaging=enhanced, or give the pad back".to_owned());
+    }
     let structure = caps.structure(0).ok_or("caps are empty")?;
     let (format, stream_format, parser) = match structure.name().as_str() {
-        H264 => (VideoFormat::Avc, "avc", "h264parse"),
+        H264 if track == FIRST_TRACK => (VideoFormat::Avc, "avc", "h264parse"),
+        H264 => (VideoFormat::EnhancedAvc, "avc", "h264parse"),
         H265 => (packaging.format(), "hvc1", "h265parse"),
         other => {
-            return Err(format!(
-                "the video pad takes {H264} and {H265}, not {other}: insert an encoder and its parser"
-            ));
+            return Err(format!("a video pad takes {H264} and {H265}, not {other}: insert an encoder and its parser"));
         }
     };
     for (field, wanted) in [("stream-format", stream_format), ("alignment", "au")] {

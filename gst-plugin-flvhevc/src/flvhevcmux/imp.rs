@@ -3,14 +3,17 @@
 use super::{
     buffers::{clock_time, decode_time, is_gap},
     caps,
-    settings::{HevcPackaging, Settings},
-    sinks::{Kind, Sinks},
+    settings::Settings,
+    sinks::{AUDIO, Kind, Sinks, VIDEO, VIDEO_TRACKS},
     stats::Stats,
 };
-use crate::flv::session::Session;
+use crate::flv::{file_facts::FileFacts, session::Session, video::TrackId};
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
-use std::sync::{LazyLock, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{LazyLock, Mutex},
+};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("flvhevcmux", gst::DebugColorFlags::empty(), Some("FLV muxer with H.265"))
@@ -20,13 +23,24 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Default)]
 pub(super) struct State {
     pub session: Session,
+    pub file: FileFacts,
     pub stats: Stats,
     /// Caps were refused: nothing can be muxed any more.
     refused: bool,
-    /// Frames were lost since the last video tag.
-    pub lost_video: bool,
+    /// Tracks of which frames were lost since their last tag.
+    pub lost_video: BTreeSet<TrackId>,
     pub warned_untimed: bool,
+    /// Running time of the last tag.
     pub last_dts: gst::ClockTime,
+}
+
+impl State {
+    /// Running time begins at 0, at a start and after a flush. The stream's own timestamps go on where they are: a server sees
+    /// one stream.
+    fn start_time_over(&mut self) {
+        self.last_dts = gst::ClockTime::ZERO;
+        self.session.start_time_over();
+    }
 }
 
 /// `settings` and `state` are leaves: none is held while another is taken or while GStreamer is called with something that
@@ -37,7 +51,7 @@ pub struct FlvHevcMux {
     /// without the lock that taking it holds, which frees the buffer twice. Comes before all locks of the base class.
     release: Mutex<()>,
     pub(super) sinks: Mutex<Sinks>,
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     pub(super) state: Mutex<State>,
 }
 
@@ -57,6 +71,24 @@ impl ObjectImpl for FlvHevcMux {
                     .blurb("How H.265 is packaged in FLV")
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecBoolean::builder("streamable")
+                    .nick("Streamable")
+                    .blurb("Write a stream; false completes a file at its end: duration, size and keyframes in onMetaData")
+                    .default_value(Settings::default().streamable)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoolean::builder("skip-backwards-streams")
+                    .nick("Skip backwards streams")
+                    .blurb("Drop frames that come after their turn, in place of moving them up to the latest timestamp")
+                    .default_value(Settings::default().skip_backwards_streams)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("nanosecond-timestamps")
+                    .nick("Nanosecond timestamps")
+                    .blurb("Tell presentation times to the nanosecond (Enhanced RTMP v2, ModEx), to servers that ask for it")
+                    .default_value(Settings::default().nanosecond_timestamps)
+                    .mutable_playing()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("Counters since the element was started")
@@ -68,12 +100,13 @@ impl ObjectImpl for FlvHevcMux {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = self.settings.lock().unwrap();
+        let flag = || value.get().expect("type checked upstream");
         match pspec.name() {
-            "hevc-packaging" => {
-                let packaging: HevcPackaging = value.get().expect("type checked upstream");
-                gst::debug!(CAT, imp = self, "hevc-packaging is now {packaging:?}");
-                self.settings.lock().unwrap().hevc_packaging = packaging;
-            }
+            "hevc-packaging" => settings.hevc_packaging = value.get().expect("type checked upstream"),
+            "streamable" => settings.streamable = flag(),
+            "skip-backwards-streams" => settings.skip_backwards_streams = flag(),
+            "nanosecond-timestamps" => settings.nanosecond_timestamps = flag(),
             name => unreachable!("no writable property {name}"),
         }
     }
@@ -81,6 +114,9 @@ impl ObjectImpl for FlvHevcMux {
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
             "hevc-packaging" => self.settings.lock().unwrap().hevc_packaging.to_value(),
+            "streamable" => self.settings.lock().unwrap().streamable.to_value(),
+            "skip-backwards-streams" => self.settings.lock().unwrap().skip_backwards_streams.to_value(),
+            "nanosecond-timestamps" => self.settings.lock().unwrap().nanosecond_timestamps.to_value(),
             "stats" => self.state.lock().unwrap().stats.to_structure().to_value(),
             name => unreachable!("no readable property {name}"),
         }
@@ -114,12 +150,12 @@ impl ElementImpl for FlvHevcMux {
                 gst::PadTemplate::with_gtype(name, direction, presence, &caps, gst_base::AggregatorPad::static_type())
                     .expect("the arguments are constant and sound")
             };
-            let sink =
-                |kind: Kind, caps| template(kind.name(), gst::PadDirection::Sink, gst::PadPresence::Request, caps);
+            let sink = |name, caps| template(name, gst::PadDirection::Sink, gst::PadPresence::Request, caps);
             vec![
                 template("src", gst::PadDirection::Src, gst::PadPresence::Always, caps::stream_template()),
-                sink(Kind::Video, caps::video_template()),
-                sink(Kind::Audio, caps::audio_template()),
+                sink(VIDEO, caps::video_template()),
+                sink(VIDEO_TRACKS, caps::video_template()),
+                sink(AUDIO, caps::audio_template()),
             ]
         });
         &TEMPLATES
@@ -129,13 +165,13 @@ impl ElementImpl for FlvHevcMux {
         let kind = Kind::of(pad);
         {
             let _no_taking = self.release.lock().unwrap();
-            let released = self.sinks.lock().unwrap().pad(kind).take();
+            let released = self.sinks.lock().unwrap().remove(kind);
             self.parent_release_pad(pad);
             drop(released);
         }
         let mut state = self.state.lock().unwrap();
         match kind {
-            Kind::Video => state.session.remove_video(),
+            Kind::Video(track) => state.session.remove_video(track),
             Kind::Audio => state.session.remove_audio(),
         }
     }
@@ -143,7 +179,9 @@ impl ElementImpl for FlvHevcMux {
 
 impl AggregatorImpl for FlvHevcMux {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        *self.state.lock().unwrap() = State::default();
+        let mut state = self.state.lock().unwrap();
+        *state = State::default();
+        state.start_time_over();
         Ok(())
     }
 
@@ -153,27 +191,28 @@ impl AggregatorImpl for FlvHevcMux {
         Ok(())
     }
 
-    fn flush(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.state.lock().unwrap().session.resume();
-        Ok(gst::FlowSuccess::Ok)
-    }
-
     fn create_new_pad(
         &self,
         template: &gst::PadTemplate,
-        _name: Option<&str>,
+        name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst_base::AggregatorPad> {
-        let name = template.name_template();
-        let kind = if name == Kind::Video.name() { Kind::Video } else { Kind::Audio };
         let mut sinks = self.sinks.lock().unwrap();
-        let place = sinks.pad(kind);
-        if place.is_some() {
-            gst::warning!(CAT, imp = self, "FLV has one {name} stream: pad exists");
+        let kind = match (template.name_template(), name) {
+            (VIDEO_TRACKS, None | Some(VIDEO_TRACKS)) => sinks.free_track().map(Kind::Video),
+            (VIDEO_TRACKS, Some(name)) => Kind::named(name),
+            (name, _) => Kind::named(name),
+        };
+        let Some(kind) = kind else {
+            gst::warning!(CAT, imp = self, "video tracks beside the first are video_1 to video_255");
+            return None;
+        };
+        if sinks.pad(kind).is_some() {
+            gst::warning!(CAT, imp = self, "there is one {kind} stream: the pad exists");
             return None;
         }
-        let pad = gst::PadBuilder::<gst_base::AggregatorPad>::from_template(template).name(name).build();
-        *place = Some(pad.clone());
+        let pad = gst::PadBuilder::<gst_base::AggregatorPad>::from_template(template).name(kind.to_string()).build();
+        sinks.add(kind, pad.clone());
         Some(pad)
     }
 
@@ -187,7 +226,7 @@ impl AggregatorImpl for FlvHevcMux {
             // Caps of the right media type are let in, so that a wrong stream-format gets an error with advice and not just "not-negotiated".
             gst::QueryViewMut::AcceptCaps(query) => {
                 let media_types: &[_] = match Kind::of(pad) {
-                    Kind::Video => &[caps::H264, caps::H265],
+                    Kind::Video(_) => &[caps::H264, caps::H265],
                     Kind::Audio => &[caps::AAC],
                 };
                 let structure = query.caps().structure(0);
@@ -231,8 +270,15 @@ impl AggregatorImpl for FlvHevcMux {
                     return false;
                 }
             }
-            gst::EventView::FlushStop(_) if Kind::of(pad) == Kind::Video => {
-                self.state.lock().unwrap().session.interrupt_video();
+            // Nothing is muxed between the flush of the first pad and that of the last.
+            gst::EventView::FlushStop(flush) => {
+                let mut state = self.state.lock().unwrap();
+                if let Kind::Video(track) = Kind::of(pad) {
+                    state.session.interrupt_video(track);
+                }
+                if flush.resets_time() {
+                    state.start_time_over();
+                }
             }
             _ => (),
         }
@@ -273,6 +319,7 @@ impl AggregatorImpl for FlvHevcMux {
                 }
             },
             Err(ended) if ended => {
+                self.push_end()?;
                 self.report_end();
                 Err(gst::FlowError::Eos)
             }
@@ -285,11 +332,11 @@ impl FlvHevcMux {
     fn configure(&self, pad: &gst_base::AggregatorPad, caps: &gst::CapsRef) -> Result<(), String> {
         gst::info!(CAT, obj = pad, "caps are {caps:?}");
         let interleave_time = match Kind::of(pad) {
-            Kind::Video => {
+            Kind::Video(track) => {
                 let packaging = self.settings.lock().unwrap().hevc_packaging;
-                let config = caps::video_config(caps, packaging)?;
+                let config = caps::video_config(caps, track, packaging)?;
                 let session = &mut self.state.lock().unwrap().session;
-                session.configure_video(config).map_err(|change| change.to_string())?;
+                session.configure_video(track, config).map_err(|change| change.to_string())?;
                 session.interleave_time()
             }
             Kind::Audio => {

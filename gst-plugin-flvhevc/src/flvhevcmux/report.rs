@@ -14,10 +14,12 @@ impl FlvHevcMux {
     pub(super) fn report_drop(&self, queued: &Queued, dropped: &Dropped) {
         let (count, stats) = {
             let mut state = self.state.lock().unwrap();
-            state.lost_video |= queued.kind == Kind::Video;
+            if let Kind::Video(track) = queued.kind {
+                state.lost_video.insert(track);
+            }
             (state.stats.count_drop(dropped), state.stats)
         };
-        let pad = queued.kind.name();
+        let pad = queued.kind;
         gst::debug!(CAT, imp = self, "{pad} pad: dropped: {dropped}");
         if *dropped == Dropped::BeforeKeyframe {
             return;
@@ -44,8 +46,18 @@ impl FlvHevcMux {
             self,
             gst::StreamError::Mux,
             [
-                "{} pad: buffer without PTS, its timestamp is guessed: insert a parser or let the source stamp its buffers",
-                kind.name()
+                "{kind} pad: buffer without PTS, its timestamp is guessed: insert a parser or let the source stamp its buffers"
+            ]
+        );
+    }
+
+    /// The file cannot be completed.
+    pub(super) fn warn_unseekable(&self) {
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Mux,
+            [
+                "streamable is false and the sink cannot seek: onMetaData has no duration, size and keyframes; take filesink, or leave streamable true"
             ]
         );
     }

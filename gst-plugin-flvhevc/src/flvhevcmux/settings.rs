@@ -1,6 +1,6 @@
 //! The element's properties.
 
-use crate::flv::video::VideoFormat;
+use crate::flv::{session::Options, video::VideoFormat};
 use gst::glib;
 
 /// How H.265 is packaged. H.264 is codec-id 7 in both.
@@ -23,7 +23,31 @@ impl HevcPackaging {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub hevc_packaging: HevcPackaging,
+    pub streamable: bool,
+    pub skip_backwards_streams: bool,
+    pub nanosecond_timestamps: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            hevc_packaging: HevcPackaging::default(),
+            streamable: true,
+            skip_backwards_streams: false,
+            nanosecond_timestamps: false,
+        }
+    }
+}
+
+impl Settings {
+    pub fn options(&self) -> Options {
+        Options {
+            skips_backwards: self.skip_backwards_streams,
+            tells_nanoseconds: self.nanosecond_timestamps,
+            keeps_room: !self.streamable,
+        }
+    }
 }

@@ -38,9 +38,23 @@ fn run(arguments: &[&str]) -> String {
 
 /// Frames of the first stream of a kind (`v` or `a`), as they stand in the file.
 pub fn read(file: &Path, kind: &str) -> Vec<Read> {
+    read_stream(file, &format!("{kind}:0"))
+}
+
+/// The same of a stream by its place, such as `v:1`.
+pub fn read_stream(file: &Path, stream: &str) -> Vec<Read> {
     let file = file.to_str().unwrap();
-    let map = format!("0:{kind}:0");
-    let list = run(&["-copyts", "-i", file, "-map", &map, "-c", "copy", "-f", "framecrc", "-"]);
+    let map = format!("0:{stream}");
+    frames(&run(&["-copyts", "-i", file, "-map", &map, "-c", "copy", "-f", "framecrc", "-"]))
+}
+
+/// Frames of the first video stream from a time in seconds on.
+pub fn read_from(file: &Path, time: &str) -> Vec<Read> {
+    let file = file.to_str().unwrap();
+    frames(&run(&["-ss", time, "-copyts", "-i", file, "-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]))
+}
+
+fn frames(list: &str) -> Vec<Read> {
     list.lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| {
@@ -58,8 +72,13 @@ pub fn read(file: &Path, kind: &str) -> Vec<Read> {
 
 /// Decodes the whole file; any complaint is a failure. Returns the number of pictures.
 pub fn decode(file: &Path) -> usize {
+    decode_stream(file, "v:0")
+}
+
+/// The same of a stream by its place, such as `v:1`.
+pub fn decode_stream(file: &Path, stream: &str) -> usize {
     let file = file.to_str().unwrap();
-    let list = run(&["-i", file, "-map", "0:v:0", "-f", "framecrc", "-"]);
+    let list = run(&["-i", file, "-map", &format!("0:{stream}"), "-f", "framecrc", "-"]);
     list.lines().filter(|line| !line.starts_with('#')).count()
 }
 

@@ -19,6 +19,7 @@ impl std::fmt::Debug for Tag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     Avc,
+    Avc1,
     Hvc1,
     Domestic,
 }
@@ -27,13 +28,17 @@ pub enum Codec {
 pub enum Packet {
     VideoHeader {
         codec: Codec,
+        track: u8,
         record: Vec<u8>,
     },
     Video {
         codec: Codec,
+        track: u8,
         key: bool,
         /// Composition time, where the packet has the field.
         cts: Option<i32>,
+        /// What a ModEx adds to the presentation time; 0 without one.
+        nanoseconds: u32,
         data: Vec<u8>,
     },
     AudioHeader(Vec<u8>),
@@ -41,8 +46,10 @@ pub enum Packet {
     Metadata(BTreeMap<String, Amf>),
     /// `colorInfo` of a metadata packet.
     Color(Amf),
-    /// End of sequence, which our muxer does not write.
-    End,
+    End {
+        codec: Codec,
+        track: u8,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -136,9 +143,33 @@ fn video(mut body: &[u8]) -> Packet {
     let frame_type = first >> 4 & 7;
     assert!([1, 2].contains(&frame_type), "frame type {frame_type}");
     let key = frame_type == 1;
+    let (mut track, mut nanoseconds) = (0, 0);
     let (codec, packet_type) = if first & 0x80 != 0 {
-        assert_eq!(split(&mut body, 4), b"hvc1", "FourCC");
-        (Codec::Hvc1, first & 0xF)
+        let mut packet_type = first & 0xF;
+        if packet_type == 7 {
+            assert_eq!(number(&mut body, 1) + 1, 3, "ModEx data of the size of a nanosecond offset");
+            nanoseconds = number(&mut body, 3) as u32;
+            assert!((1..1_000_000).contains(&nanoseconds), "{nanoseconds} ns: none is no reason for a ModEx");
+            let next = number(&mut body, 1) as u8;
+            assert_eq!(next >> 4, 0, "ModEx type");
+            packet_type = next & 0xF;
+        }
+        let multitrack = packet_type == 6;
+        if multitrack {
+            let next = number(&mut body, 1) as u8;
+            assert_eq!(next >> 4, 0, "one track");
+            packet_type = next & 0xF;
+        }
+        let codec = match split(&mut body, 4) {
+            b"hvc1" => Codec::Hvc1,
+            b"avc1" => Codec::Avc1,
+            other => panic!("FourCC {other:02X?}"),
+        };
+        if multitrack {
+            track = number(&mut body, 1) as u8;
+            assert_ne!(track, 0, "the first track has plain packets");
+        }
+        (codec, packet_type)
     } else {
         let codec = match first & 0xF {
             7 => Codec::Avc,
@@ -148,8 +179,8 @@ fn video(mut body: &[u8]) -> Packet {
         (codec, number(&mut body, 1) as u8)
     };
     match (codec, packet_type) {
-        (Codec::Hvc1, 2) if body.is_empty() => return Packet::End,
-        (Codec::Avc, 2) if body == [0; 3] => return Packet::End,
+        (Codec::Hvc1 | Codec::Avc1, 2) if body.is_empty() => return Packet::End { codec, track },
+        (Codec::Avc | Codec::Domestic, 2) if body == [0; 3] => return Packet::End { codec, track },
         _ => (),
     }
     let mut cts = || {
@@ -157,16 +188,16 @@ fn video(mut body: &[u8]) -> Packet {
         (value ^ 0x80_0000) - 0x80_0000
     };
     let cts = match (codec, packet_type) {
-        (Codec::Hvc1, 0 | 3) => None,
+        (Codec::Hvc1 | Codec::Avc1, 0 | 3) => None,
         (_, 0 | 1) => Some(cts()),
         _ => panic!("packet type {packet_type} of {codec:?}"),
     };
     if packet_type == 0 {
         assert!(key, "a sequence header has the frame type of a keyframe");
         assert_eq!(cts.unwrap_or(0), 0);
-        return Packet::VideoHeader { codec, record: body.to_vec() };
+        return Packet::VideoHeader { codec, track, record: body.to_vec() };
     }
-    if codec == Codec::Hvc1 {
+    if matches!(codec, Codec::Hvc1 | Codec::Avc1) {
         assert_ne!(cts, Some(0), "a packet without the field would have done");
     }
     let mut units = body;
@@ -175,7 +206,7 @@ fn video(mut body: &[u8]) -> Packet {
         assert!(size > 1);
         split(&mut units, size as usize);
     }
-    Packet::Video { codec, key, cts, data: body.to_vec() }
+    Packet::Video { codec, track, key, cts, nanoseconds, data: body.to_vec() }
 }
 
 fn text(data: &mut &[u8]) -> String {

@@ -2,7 +2,10 @@
 
 mod caps;
 mod color;
+mod end;
 mod ffmpeg;
+mod file;
+mod flush;
 mod flv;
 mod headers;
 mod input;
@@ -13,6 +16,7 @@ mod packaging;
 mod peers;
 mod pipeline;
 mod timestamps;
+mod tracks;
 
 /// GStreamer with the plugin, once per process.
 fn init() {

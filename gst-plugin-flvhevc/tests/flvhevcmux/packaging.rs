@@ -27,17 +27,17 @@ fn check_video(recording: &Recording, codec: Codec, codec_id: f64) {
     assert_eq!(metadata(recording), expected);
 
     let tags = recording.tags();
-    let Packet::VideoHeader { codec: found, record } = tags[1].packet() else {
+    let Packet::VideoHeader { codec: found, track: 0, record } = tags[1].packet() else {
         panic!("no sequence header");
     };
     assert_eq!(found, codec);
     assert_eq!(record[0], 1);
 
-    assert_eq!(tags.len(), recording.video.len() + 2);
+    assert_eq!(tags.len(), recording.video.len() + 3);
     let floor = |ns: i64| ns.div_euclid(1_000_000);
     let base = floor(recording.video[0].dts);
     for (tag, sent) in tags[2..].iter().zip(&recording.video) {
-        let Packet::Video { codec: found, key, cts, data } = tag.packet() else {
+        let Packet::Video { codec: found, track: 0, key, cts, nanoseconds: 0, data } = tag.packet() else {
             panic!("{tag:?} in place of a frame");
         };
         assert_eq!(found, codec);
@@ -48,11 +48,17 @@ fn check_video(recording: &Recording, codec: Codec, codec_id: f64) {
         assert_eq!(i64::from(cts.unwrap_or(0)), expected_cts);
     }
 
+    let last = &tags[tags.len() - 1];
+    assert_eq!(last.packet(), Packet::End { codec, track: 0 });
+    assert_eq!(last.timestamp, tags[tags.len() - 2].timestamp);
+    let last = &recording.buffers[recording.buffers.len() - 1];
+    assert!(last.flags().contains(gst::BufferFlags::DELTA_UNIT) && !last.flags().contains(gst::BufferFlags::HEADER));
+
     // The first buffers are the headers, and caps hold the same.
     assert_eq!(recording.caps.len(), 1);
     let headers = stream_headers(&recording.caps[0]);
     assert_eq!(headers.len(), 3);
-    for (position, buffer) in recording.buffers.iter().enumerate() {
+    for (position, buffer) in recording.buffers[..recording.buffers.len() - 1].iter().enumerate() {
         let flags = buffer.flags();
         assert_eq!(flags.contains(gst::BufferFlags::HEADER), position < 3);
         if let Some(header) = headers.get(position) {
@@ -94,7 +100,7 @@ fn h264_is_codec_7_in_both_packagings() {
 fn enhanced_h265_is_hvc1() {
     let recording = mux_video(X265, "enhanced");
     check_video(&recording, Codec::Hvc1, 1_752_589_105.0);
-    assert_eq!(recording.buffers.len(), 3 + 25);
+    assert_eq!(recording.buffers.len(), 3 + 25 + 1);
     assert!(composition_times(&recording).iter().all(Option::is_none));
 }
 
@@ -102,7 +108,7 @@ fn enhanced_h265_is_hvc1() {
 fn domestic_h265_is_codec_12() {
     let recording = mux_video(X265, "domestic");
     check_video(&recording, Codec::Domestic, 12.0);
-    assert_eq!(recording.buffers.len(), 3 + 25);
+    assert_eq!(recording.buffers.len(), 3 + 25 + 1);
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn sound_and_picture_interleave_by_decode_time() {
         panic!("no audio header");
     };
     assert_eq!(config[..2], [0x11, 0x90], "AAC-LC, 48 kHz, stereo");
-    assert_eq!(tags.len(), 3 + recording.video.len() + recording.audio.len());
+    assert_eq!(tags.len(), 3 + recording.video.len() + recording.audio.len() + 1);
     for pair in tags.windows(2) {
         assert!(pair[0].timestamp <= pair[1].timestamp);
     }

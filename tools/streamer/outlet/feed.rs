@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gst::prelude::*;
+
 use super::{
     Meter,
     backlog::{Backlog, Taken, Weight},
@@ -32,6 +34,8 @@ pub struct Unit {
 pub struct Feed {
     meter: Arc<Meter>,
     ask_for_keyframe: AskForKeyframe,
+    /// What goes to the same output beside this, in its time.
+    companion: Option<Arc<Feed>>,
     line: Mutex<Option<Line>>,
 }
 
@@ -42,6 +46,10 @@ struct Line {
     behind_since: Option<Instant>,
     /// Running time of the first access unit: what is sent begins at 0.
     start: Option<i64>,
+    /// What came before the start of the feed that it follows is left out.
+    follows: bool,
+    /// Something was sent.
+    begun: bool,
     /// Decoding time of the last one: a new encoder's B-frames would have it begin before the end of the old one's.
     last: gst::ClockTime,
 }
@@ -55,7 +63,17 @@ impl std::fmt::Debug for Feed {
 impl Feed {
     /// A feed to nowhere: what it is offered is dropped until there is a pipeline.
     pub fn new(ask_for_keyframe: AskForKeyframe) -> Arc<Self> {
-        Arc::new(Self { meter: Arc::default(), ask_for_keyframe, line: Mutex::new(None) })
+        Self::with_companion(ask_for_keyframe, None)
+    }
+
+    /// The same, with `companion` beside it: that follows its time and never holds it up.
+    pub fn with_companion(ask_for_keyframe: AskForKeyframe, companion: Option<Arc<Self>>) -> Arc<Self> {
+        Arc::new(Self { meter: Arc::default(), ask_for_keyframe, companion, line: Mutex::new(None) })
+    }
+
+    /// What goes beside it.
+    pub fn companion(&self) -> Option<&Arc<Self>> {
+        self.companion.as_ref()
     }
 
     /// What went through.
@@ -85,14 +103,23 @@ impl Feed {
         Ok(source)
     }
 
-    /// From now on access units go to `source`, from the next keyframe on.
-    pub fn attach(&self, source: &gst_app::AppSrc) {
+    /// From now on access units go to `source`, from the next keyframe on, and those of the companion to `beside`.
+    pub fn attach(&self, source: &gst_app::AppSrc, beside: Option<&gst_app::AppSrc>) {
+        if let (Some(companion), Some(beside)) = (&self.companion, beside) {
+            companion.begin(beside, true);
+        }
+        self.begin(source, false);
+    }
+
+    fn begin(&self, source: &gst_app::AppSrc, follows: bool) {
         self.meter.begin();
         *self.line() = Some(Line {
             source: source.clone(),
             backlog: Backlog::default(),
             behind_since: None,
             start: None,
+            follows,
+            begun: false,
             last: gst::ClockTime::ZERO,
         });
         (self.ask_for_keyframe)();
@@ -101,6 +128,29 @@ impl Feed {
     /// From now on access units go nowhere.
     pub fn detach(&self) {
         *self.line() = None;
+        if let Some(companion) = &self.companion {
+            companion.detach();
+        }
+    }
+
+    /// The feed that it is a companion of has sent the access unit of `time`; its first was that of `start`. The muxer waits for
+    /// what stands beside it: a gap tells that there is nothing before `time` to come.
+    fn follow(&self, start: i64, time: gst::ClockTime) {
+        let mut guard = self.line();
+        let Some(line) = guard.as_mut() else {
+            return;
+        };
+        let begins = line.start.replace(start).is_none();
+        line.last = line.last.max(time);
+        // The output knows nothing of what has not begun, and does not wait for it.
+        if line.begun {
+            // Refused by a pipeline that is being torn down.
+            let _ = line.source.send_event(gst::event::Gap::builder(time).build());
+        }
+        drop(guard);
+        if begins {
+            (self.ask_for_keyframe)();
+        }
     }
 
     /// Since when the output has taken nothing, when that cost it pictures.
@@ -118,15 +168,28 @@ impl Feed {
         let Some(weight) = weight(&unit) else {
             return;
         };
+        if line.is_too_early(&unit) {
+            return;
+        }
         if let Some(unit) = line.backlog.offer(weight, unit) {
-            line.push(&unit, &self.meter);
+            self.push(line, &unit);
         } else if line.backlog.is_behind() && line.behind_since.is_none() {
             line.behind_since = Some(Instant::now());
         }
     }
 
+    fn push(&self, line: &mut Line, unit: &Unit) {
+        let pushed = line.push(unit, &self.meter);
+        if let (Some(companion), Some((start, time))) = (&self.companion, pushed) {
+            companion.follow(start, time);
+        }
+    }
+
     /// Ends the stream behind what is queued.
     pub fn finish(&self) {
+        if let Some(companion) = &self.companion {
+            companion.finish();
+        }
         if let Some(line) = self.line().as_mut()
             && line.backlog.end()
         {
@@ -142,7 +205,7 @@ impl Feed {
         };
         line.behind_since = None;
         match line.backlog.take() {
-            Taken::Unit(unit) => line.push(&unit, &self.meter),
+            Taken::Unit(unit) => self.push(line, &unit),
             Taken::Later => {}
             Taken::LaterFromKeyframe => {
                 drop(guard);
@@ -158,10 +221,14 @@ impl Feed {
 }
 
 impl Line {
-    fn push(&mut self, unit: &Unit, meter: &Meter) {
-        let (Some(buffer), Some(time)) = (unit.sample.buffer(), decoding_time(&unit.sample)) else {
-            return;
-        };
+    /// Whether it is from before the start of the feed that this one follows.
+    fn is_too_early(&self, unit: &Unit) -> bool {
+        self.follows && self.start.is_none_or(|start| decoding_time(&unit.sample).is_none_or(|time| time < start))
+    }
+
+    /// Returns the start of what is sent, and the place of this behind it.
+    fn push(&mut self, unit: &Unit, meter: &Meter) -> Option<(i64, gst::ClockTime)> {
+        let (buffer, time) = (unit.sample.buffer()?, decoding_time(&unit.sample)?);
         let shift = |time: Option<gst::ClockTime>, start| {
             let time = running_time(&unit.sample, time?)?;
             Some(gst::ClockTime::from_nseconds(u64::try_from(time - start).unwrap_or(0)))
@@ -180,7 +247,9 @@ impl Line {
             meter.depart(unit.captured);
             // Refused by a pipeline that is broken or being torn down: its messages say so.
             let _ = self.source.push_sample(&sample.build());
+            self.begun = true;
         }
+        Some((start, dts.or(pts)?))
     }
 
     fn end(&self) {

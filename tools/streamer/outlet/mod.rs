@@ -58,23 +58,30 @@ pub struct Outlets {
 }
 
 impl Outlets {
-    /// Makes the outputs for a stream of this codec; nothing is sent yet. They are fed by `fan_out`.
+    /// Makes the outputs for a stream of this codec; nothing is sent yet. They are fed by `fan_out`, and by `depth` where they
+    /// want it.
     ///
     /// # Errors
     /// [`Failure::Usage`] for a URL that `rtmp2sink` does not take, [`Failure::Configuration`] for a session description
     /// that cannot be written, [`Failure::Pipeline`] for an element that is missing.
-    pub fn new(codec: Codec, plan: &Stream, fan_out: &FanOut) -> Result<Self, Failure> {
+    pub fn new(codec: Codec, plan: &Stream, fan_out: &FanOut, depth: Option<&FanOut>) -> Result<Self, Failure> {
+        let mut depth_feeds = Vec::new();
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
         for (index, rtp) in plan.rtp.iter().enumerate() {
             let feed = Feed::new(fan_out.ask_for_keyframe());
             outlets.push((numbered("rtp", index), Box::new(rtp::Sender::new(codec, rtp, feed)?)));
         }
         for (index, rtmp) in plan.rtmp.iter().enumerate() {
-            let feed = Feed::new(fan_out.ask_for_keyframe());
+            let depth_feed = depth.filter(|_| rtmp.depth).map(|depth| Feed::new(depth.ask_for_keyframe()));
+            depth_feeds.extend(depth_feed.clone());
+            let feed = Feed::with_companion(fan_out.ask_for_keyframe(), depth_feed);
             outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
         }
         let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();
         fan_out.serve(feeds);
+        if let Some(depth) = depth {
+            depth.serve(depth_feeds);
+        }
         Ok(Self { outlets, finishing: false })
     }
 

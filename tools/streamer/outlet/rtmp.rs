@@ -1,6 +1,7 @@
 //! RTMP publishing to one server, for as long as the run lasts: a connection that fails is followed by another.
 
 mod connection;
+mod silence;
 mod tls;
 
 use std::{
@@ -112,7 +113,7 @@ impl Publisher {
             };
             self.connects += 1;
             self.say("publishing");
-            self.feed.attach(connection.line.source());
+            self.feed.attach(connection.line.source(), connection.beside.as_ref());
             self.state = State::Publishing { connection, since: Instant::now(), stalled: false };
         } else if since.elapsed() > CONNECT_MAX {
             return self.fail(&format!("no answer within {} s", CONNECT_MAX.as_secs()));

@@ -91,7 +91,7 @@ impl Outlet for Sender {
             return Ok(());
         };
         line.start().map_err(|failure| Failure::Pipeline(format!("{}: {failure}", self.title())))?;
-        self.feed.attach(line.source());
+        self.feed.attach(line.source(), None);
         Ok(())
     }
 

@@ -1,14 +1,17 @@
 //! Script tags: `onMetaData` and its `videocodecid`.
 
-use super::amf0::{Reader, Value};
+use std::collections::BTreeSet;
+
+use super::amf0::{Entry, Reader, Value};
 use super::fault::Fault;
 use super::stream_check::{Mode, Warnings};
 
 /// The FourCC `hvc1`, written with its bytes in the wrong order, as GStreamer 1.28's `eflvmux` does.
 const HVC1_SWAPPED: f64 = 828_601_960.0;
 
-/// Checks a script tag. True when it is an `onMetaData` that names the mode's codec.
-pub fn check(body: &[u8], mode: Mode, warnings: &mut Warnings) -> Result<bool, Fault> {
+/// Checks a script tag. True when it is an `onMetaData` that names the mode's codec; `tracks` takes the further tracks that
+/// it names.
+pub fn check(body: &[u8], mode: Mode, tracks: &mut BTreeSet<u8>, warnings: &mut Warnings) -> Result<bool, Fault> {
     let mut reader = Reader::new(body, 0);
     if reader.string("a script tag's name")? != "onMetaData" {
         return Ok(false);
@@ -28,6 +31,9 @@ pub fn check(body: &[u8], mode: Mode, warnings: &mut Warnings) -> Result<bool, F
     }
     if !reader.at_end() {
         warnings.add("metadata-tail", "bytes behind the end of onMetaData's value");
+    }
+    if let Some(map) = value.entry("videoTrackIdInfoMap") {
+        further_tracks(map, tracks)?;
     }
     let Some(entry) = value.entry("videocodecid") else {
         return Ok(false);
@@ -49,6 +55,32 @@ pub fn check(body: &[u8], mode: Mode, warnings: &mut Warnings) -> Result<bool, F
             format!("videocodecid is {number}{}, where {mode} wants {}", meaning(number), mode.metadata_codec()),
         ))
     }
+}
+
+/// Tracks beside the first, by their numbers (E-RTMP, "Multitrack metadata").
+fn further_tracks(map: &Entry, tracks: &mut BTreeSet<u8>) -> Result<(), Fault> {
+    let Some(entries) = map.value.entries() else {
+        return Err(Fault::new(
+            map.offset,
+            format!("videoTrackIdInfoMap has to be an object, it is {}", map.value.kind()),
+        ));
+    };
+    for entry in entries {
+        match entry.key.parse() {
+            Ok(track @ 1..) if entry.value.entries().is_some() => tracks.insert(track),
+            _ => {
+                return Err(Fault::new(
+                    entry.offset,
+                    format!(
+                        "videoTrackIdInfoMap has objects by the numbers 1 to 255, here {} is {}",
+                        entry.key,
+                        entry.value.kind()
+                    ),
+                ));
+            }
+        };
+    }
+    Ok(())
 }
 
 /// What other publishers mean by a number that is wrong here.

@@ -12,5 +12,6 @@ pub mod file;
 mod hevc_config;
 mod metadata;
 mod nal;
+mod sound;
 pub mod stream_check;
 mod video_header;

@@ -1,5 +1,6 @@
 //! A published stream, tag by tag: what the tags have to be one after the other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -10,7 +11,8 @@ use super::fault::Fault;
 use super::hevc_config;
 use super::metadata;
 use super::nal::{self, HevcNal, avc, hevc};
-use super::video_header::{self, FrameType, Packet};
+use super::sound::Sound;
+use super::video_header::{self, Codec, FrameType, Packet, VideoHeader};
 
 /// How the publisher is to package its video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,6 +139,10 @@ pub struct Counts {
     pub frames: u64,
     pub keyframes: u64,
     pub ends: u64,
+    /// Coded frames of each track beside the first.
+    pub track_frames: BTreeMap<u8, u64>,
+    /// Frames whose presentation time has an offset in nanoseconds.
+    pub nanosecond_offsets: u64,
     pub video_bytes: u64,
     pub first_timestamp: Option<u32>,
     pub last_timestamp: Option<u32>,
@@ -151,15 +157,30 @@ struct Config {
     complete: bool,
 }
 
+/// What is known of a video track.
+struct Track {
+    config: Option<Config>,
+    /// The configuration changed, or nothing was decoded yet: only a key frame can follow.
+    needs_key: bool,
+    ended: bool,
+    codec: Option<Codec>,
+}
+
+impl Default for Track {
+    fn default() -> Self {
+        Self { config: None, needs_key: true, ended: false, codec: None }
+    }
+}
+
 pub struct StreamCheck {
     mode: Mode,
     counts: Counts,
     warnings: Warnings,
     codec_announced: bool,
-    config: Option<Config>,
-    /// The configuration changed, or nothing was decoded yet: only a key frame can follow.
-    needs_key: bool,
-    ended: bool,
+    /// Further tracks that an onMetaData named.
+    tracks_announced: BTreeSet<u8>,
+    tracks: BTreeMap<u8, Track>,
+    sound: Sound,
 }
 
 impl StreamCheck {
@@ -169,10 +190,14 @@ impl StreamCheck {
             counts: Counts::default(),
             warnings: Warnings::default(),
             codec_announced: false,
-            config: None,
-            needs_key: true,
-            ended: false,
+            tracks_announced: BTreeSet::new(),
+            tracks: BTreeMap::new(),
+            sound: Sound::default(),
         }
+    }
+
+    pub fn sound(&self) -> &Sound {
+        &self.sound
     }
 
     pub fn counts(&self) -> &Counts {
@@ -198,7 +223,7 @@ impl StreamCheck {
         let judged = match tag.kind {
             TagKind::Audio => {
                 self.counts.audio_tags += 1;
-                Ok(Content::Other)
+                self.sound.tag(tag.body, tag.timestamp, &mut self.warnings).map(|()| Content::Other)
             }
             TagKind::Script => {
                 self.counts.script_tags += 1;
@@ -222,7 +247,7 @@ impl StreamCheck {
     }
 
     fn script(&mut self, body: &[u8]) -> Result<Content, Fault> {
-        self.codec_announced |= metadata::check(body, self.mode, &mut self.warnings)?;
+        self.codec_announced |= metadata::check(body, self.mode, &mut self.tracks_announced, &mut self.warnings)?;
         Ok(Content::Other)
     }
 
@@ -231,12 +256,17 @@ impl StreamCheck {
         let header = video_header::parse(body, self.mode, &mut self.warnings)?;
         self.counts.video_bytes += body.len() as u64;
         self.timestamp(tag.timestamp)?;
-        match header.packet {
-            Packet::SequenceHeader => self.sequence_header(body, header.data),
-            Packet::Frame { frame_type, composition_ms } => self.frame(body, header.data, frame_type, composition_ms),
+        let content = match header.packet {
+            Packet::SequenceHeader => self.sequence_header(body, &header),
+            Packet::Frame { frame_type, composition_ms } => {
+                let content = self.frame(body, &header, frame_type, composition_ms)?;
+                self.sound.picture(tag.timestamp);
+                self.counts.nanosecond_offsets += u64::from(header.nanoseconds.is_some());
+                Ok(content)
+            }
             Packet::EndOfSequence => {
                 self.counts.ends += 1;
-                self.ended = true;
+                self.tracks.entry(header.track).or_default().ended = true;
                 Ok(Content::Other)
             }
             Packet::Metadata => {
@@ -244,7 +274,9 @@ impl StreamCheck {
                 Ok(Content::Other)
             }
             Packet::Command => Ok(Content::Other),
-        }
+        };
+        // The elementary stream is that of the first track.
+        if header.track == 0 { content } else { content.map(|_| Content::Other) }
     }
 
     /// Timestamps are decoding times, modulo 2^32 (FLV E.4.1).
@@ -264,46 +296,53 @@ impl StreamCheck {
         Ok(())
     }
 
-    fn sequence_header(&mut self, body: &[u8], data: usize) -> Result<Content, Fault> {
+    fn sequence_header(&mut self, body: &[u8], header: &VideoHeader) -> Result<Content, Fault> {
+        let data = header.data;
+        let track = self.tracks.entry(header.track).or_default();
         if data == body.len() {
-            if self.config.is_none() {
+            if track.config.is_none() {
                 self.warnings.add("empty-sequence-header", "an empty sequence header before the real one");
                 return Ok(Content::Other);
             }
             return Err(Fault::new(data, "a sequence header without its record"));
         }
-        let (length_size, nals, complete) = match self.mode {
-            Mode::H264 => {
+        if track.codec.replace(header.codec).is_some_and(|codec| codec != header.codec) {
+            return Err(Fault::new(0, format!("track {} has changed its codec", header.track)));
+        }
+        let (length_size, nals, complete) = match header.codec {
+            Codec::H264 => {
                 let config = avc_config::parse(body, data, &mut self.warnings)?;
                 (config.length_size, config.nals, true)
             }
-            Mode::H265Enhanced | Mode::H265Domestic => {
+            Codec::H265 => {
                 let config = hevc_config::parse(body, data, &mut self.warnings)?;
                 (config.length_size, config.nals, config.complete)
             }
         };
         self.counts.sequence_headers += 1;
         let record = &body[data..];
-        if self.config.as_ref().is_none_or(|config| config.record != record) {
-            self.needs_key = true;
-            self.config = Some(Config { length_size, record: record.to_vec(), complete });
+        if track.config.as_ref().is_none_or(|config| config.record != record) {
+            track.needs_key = true;
+            track.config = Some(Config { length_size, record: record.to_vec(), complete });
         }
-        self.needs_key |= self.ended;
-        self.ended = false;
+        track.needs_key |= track.ended;
+        track.ended = false;
         Ok(Content::ParameterSets(nals))
     }
 
     fn frame(
         &mut self,
         body: &[u8],
-        data: usize,
+        header: &VideoHeader,
         frame_type: FrameType,
         composition_ms: i32,
     ) -> Result<Content, Fault> {
-        let Some(config) = &self.config else {
+        let number = header.track;
+        let track = self.tracks.entry(number).or_default();
+        let Some(config) = &track.config else {
             return Err(Fault::new(0, "a coded frame before the sequence header"));
         };
-        if self.ended {
+        if track.ended {
             return Err(Fault::new(0, "a coded frame after the end of sequence, without a new sequence header"));
         }
         if !self.codec_announced {
@@ -312,35 +351,42 @@ impl StreamCheck {
                 "a coded frame before any onMetaData with a videocodecid: servers choose the codec by it",
             ));
         }
-        let nals = nal::split(body, data, config.length_size)?;
+        if number != 0 && !self.tracks_announced.contains(&number) {
+            self.warnings.add("track-not-announced", "a track that is not in onMetaData's videoTrackIdInfoMap");
+        }
+        if track.codec != Some(header.codec) {
+            return Err(Fault::new(0, "a coded frame of another codec than its sequence header"));
+        }
+        let nals = nal::split(body, header.data, config.length_size)?;
         for nal in &nals {
             nal::check_no_start_code(body, nal)?;
         }
-        let is_key = match self.mode {
-            Mode::H264 => avc_is_key(body, &nals, frame_type, &mut self.warnings)?,
-            Mode::H265Enhanced | Mode::H265Domestic => {
-                let complete = config.complete;
-                hevc_is_key(body, &nals, frame_type, complete, &mut self.warnings)?
-            }
+        let is_key = match header.codec {
+            Codec::H264 => avc_is_key(body, &nals, frame_type, &mut self.warnings)?,
+            Codec::H265 => hevc_is_key(body, &nals, frame_type, config.complete, &mut self.warnings)?,
         };
-        if self.needs_key && !is_key {
-            let text = if self.counts.frames == 0 {
+        let frames =
+            if number == 0 { &mut self.counts.frames } else { self.counts.track_frames.entry(number).or_default() };
+        if track.needs_key && !is_key {
+            let text = if *frames == 0 {
                 "the first frame has to be a key frame: a decoder cannot begin with this one"
             } else {
                 "an inter frame follows a changed sequence header: a key frame has to come first"
             };
             return Err(Fault::new(0, text));
         }
-        self.needs_key = false;
+        track.needs_key = false;
+        *frames += 1;
         let counts = &mut self.counts;
-        if counts.frames == 0 {
-            counts.min_composition_ms = composition_ms;
-            counts.max_composition_ms = composition_ms;
+        if number == 0 {
+            if counts.frames == 1 {
+                counts.min_composition_ms = composition_ms;
+                counts.max_composition_ms = composition_ms;
+            }
+            counts.min_composition_ms = counts.min_composition_ms.min(composition_ms);
+            counts.max_composition_ms = counts.max_composition_ms.max(composition_ms);
+            counts.keyframes += u64::from(is_key);
         }
-        counts.min_composition_ms = counts.min_composition_ms.min(composition_ms);
-        counts.max_composition_ms = counts.max_composition_ms.max(composition_ms);
-        counts.frames += 1;
-        counts.keyframes += u64::from(is_key);
         Ok(Content::Frame(nals))
     }
 }

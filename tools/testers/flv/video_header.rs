@@ -3,8 +3,14 @@
 use super::fault::{Cursor, Fault};
 use super::stream_check::{Mode, Warnings};
 
-/// FourCC of H.265 (E-RTMP, "Defining additional video codecs").
+/// Codecs with a FourCC (E-RTMP, "Defining additional video codecs").
 const HVC1: &[u8; 4] = b"hvc1";
+const AVC1: &[u8; 4] = b"avc1";
+
+/// PacketType of E-RTMP.
+const METADATA: u8 = 4;
+const MULTITRACK: u8 = 6;
+const MOD_EX: u8 = 7;
 
 /// Composition times beyond this are taken for a unit or sign mistake; readers drop them.
 const MAX_COMPOSITION_MS: i32 = 15 * 60 * 1000;
@@ -31,8 +37,20 @@ pub enum Packet {
     Command,
 }
 
+/// How NAL units and configuration records are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    H264,
+    H265,
+}
+
 #[derive(Debug)]
 pub struct VideoHeader {
+    /// 0 is what a reader sees that knows no tracks.
+    pub track: u8,
+    pub codec: Codec,
+    /// What a ModEx adds to the presentation time.
+    pub nanoseconds: Option<u32>,
     pub packet: Packet,
     /// Where the packet's data begins in the body.
     pub data: usize,
@@ -44,6 +62,7 @@ pub fn parse(body: &[u8], mode: Mode, warnings: &mut Warnings) -> Result<VideoHe
     let is_enhanced = first & 0x80 != 0;
     match (mode, is_enhanced) {
         (Mode::H265Enhanced, true) => enhanced(cursor, first, warnings),
+        (Mode::H264, true) if is_multitrack(body) => enhanced(cursor, first, warnings),
         (Mode::H265Enhanced, false) => Err(Fault::wrong_packaging(
             0,
             format!(
@@ -78,7 +97,13 @@ fn legacy(mut cursor: Cursor<'_>, first: u8, mode: Mode, warnings: &mut Warnings
                 "avc-end-of-sequence",
                 "the end of sequence is in the H.264 form, as patched old FFmpegs write it",
             );
-            return Ok(VideoHeader { packet: Packet::EndOfSequence, data: 5 });
+            return Ok(VideoHeader {
+                track: 0,
+                codec: Codec::H265,
+                nanoseconds: None,
+                packet: Packet::EndOfSequence,
+                data: 5,
+            });
         }
         return Err(Fault::wrong_packaging(
             0,
@@ -86,9 +111,10 @@ fn legacy(mut cursor: Cursor<'_>, first: u8, mode: Mode, warnings: &mut Warnings
         ));
     }
     let frame_type = first >> 4;
+    let read_as = if mode == Mode::H264 { Codec::H264 } else { Codec::H265 };
     if frame_type == 5 {
         cursor.u8("a video command")?;
-        return command(&cursor, warnings);
+        return command(&cursor, read_as, warnings);
     }
     let packet_type = cursor.u8("the packet type")?;
     let composition_ms = signed_24(cursor.u24("the composition time")?);
@@ -116,43 +142,95 @@ fn legacy(mut cursor: Cursor<'_>, first: u8, mode: Mode, warnings: &mut Warnings
             ));
         }
     };
-    Ok(VideoHeader { packet, data })
+    Ok(VideoHeader { track: 0, codec: read_as, nanoseconds: None, packet, data })
 }
 
-/// E-RTMP, "ExVideoTagHeader".
-fn enhanced(mut cursor: Cursor<'_>, first: u8, warnings: &mut Warnings) -> Result<VideoHeader, Fault> {
-    const METADATA: u8 = 4;
-    const MOD_EX: u8 = 7;
-    let frame_type = first >> 4 & 7;
-    let mut packet_type = first & 0x0f;
+/// Whether a packet is of a track that has a number. Whoever reads no further than the packet type cannot know.
+fn is_multitrack(body: &[u8]) -> bool {
+    let mut cursor = Cursor::new(body, 0);
+    let Ok(first) = cursor.u8("a video tag") else {
+        return false;
+    };
+    matches!(mod_ex(&mut cursor, first & 0x0f), Ok((MULTITRACK, _, _)))
+}
+
+/// Reads the prefixes in front of a packet (E-RTMP, "ModEx"): what type the packet has, where that stands, and the offset in
+/// nanoseconds.
+fn mod_ex(cursor: &mut Cursor<'_>, first_type: u8) -> Result<(u8, usize, Option<u32>), Fault> {
+    const TIMESTAMP_OFFSET_NANO: u8 = 0;
+    const NANO_MAX: u32 = 999_999;
+    let mut packet_type = first_type;
     let mut packet_type_offset = 0;
+    let mut nanoseconds = None;
     while packet_type == MOD_EX {
-        warnings.add("mod-ex", "a ModEx prefix: few servers and players understand it");
         let mut size = usize::from(cursor.u8("the ModEx data size")?) + 1;
         if size == 256 {
             size = usize::from(cursor.u16("the ModEx data size")?) + 1;
         }
-        cursor.bytes(size, "the ModEx data")?;
+        let data_offset = cursor.position();
+        let data = cursor.bytes(size, "the ModEx data")?;
         packet_type_offset = cursor.position();
-        packet_type = cursor.u8("the packet type behind ModEx")? & 0x0f;
+        let next = cursor.u8("the packet type behind ModEx")?;
+        packet_type = next & 0x0f;
+        if next >> 4 == TIMESTAMP_OFFSET_NANO {
+            let Some(offset) = data.first_chunk::<3>() else {
+                return Err(Fault::new(data_offset, format!("an offset in nanoseconds has 3 bytes, here are {size}")));
+            };
+            let offset = offset.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
+            if offset > NANO_MAX {
+                return Err(Fault::new(data_offset, format!("an offset of {offset} ns: {NANO_MAX} is the most")));
+            }
+            nanoseconds = Some(offset);
+        }
+    }
+    Ok((packet_type, packet_type_offset, nanoseconds))
+}
+
+/// E-RTMP, "ExVideoTagHeader".
+fn enhanced(mut cursor: Cursor<'_>, first: u8, warnings: &mut Warnings) -> Result<VideoHeader, Fault> {
+    let frame_type = first >> 4 & 7;
+    let (mut packet_type, mut packet_type_offset, nanoseconds) = mod_ex(&mut cursor, first & 0x0f)?;
+    if first & 0x0f == MOD_EX {
+        warnings.add("mod-ex", "a ModEx prefix: few servers and players understand it");
     }
     if frame_type == 5 && packet_type != METADATA {
         cursor.u8("a video command")?;
-        return command(&cursor, warnings);
+        return command(&cursor, Codec::H265, warnings);
     }
-    if packet_type == 6 {
-        return Err(Fault::wrong_packaging(
-            packet_type_offset,
-            "a multitrack packet (type 6), where one plain hvc1 track is wanted",
-        ));
+    let multitrack = packet_type == MULTITRACK;
+    if multitrack {
+        packet_type_offset = cursor.position();
+        let next = cursor.u8("the multitrack type")?;
+        if next >> 4 != 0 {
+            return Err(Fault::new(
+                packet_type_offset,
+                format!("multitrack type {}: publishers write one track a packet (0)", next >> 4),
+            ));
+        }
+        packet_type = next & 0x0f;
     }
     let fourcc_offset = cursor.position();
     let fourcc = cursor.bytes(4, "the FourCC")?;
-    if fourcc != HVC1 {
-        return Err(Fault::wrong_packaging(
-            fourcc_offset,
-            format!("FourCC {}, where hvc1 is wanted", printable(fourcc)),
-        ));
+    let codec = match fourcc {
+        fourcc if fourcc == HVC1 => Codec::H265,
+        fourcc if fourcc == AVC1 && multitrack => Codec::H264,
+        _ => {
+            return Err(Fault::wrong_packaging(
+                fourcc_offset,
+                format!("FourCC {}, where hvc1 is wanted", printable(fourcc)),
+            ));
+        }
+    };
+    let mut track = 0;
+    if multitrack {
+        let at = cursor.position();
+        track = cursor.u8("the track's number")?;
+        if track == 0 {
+            return Err(Fault::wrong_packaging(
+                at,
+                "track 0 in a multitrack packet (type 6), which readers without tracks do not understand",
+            ));
+        }
     }
     let packet = match packet_type {
         0 => {
@@ -177,20 +255,20 @@ fn enhanced(mut cursor: Cursor<'_>, first: u8, warnings: &mut Warnings) -> Resul
             return Err(Fault::new(
                 packet_type_offset,
                 format!(
-                    "packet type {other}: hvc1 has 0 (sequence start), 1 and 3 (coded frames), 2 (end) and 4 (metadata)"
+                    "packet type {other}: hvc1 and avc1 have 0 (sequence start), 1 and 3 (coded frames), 2 (end) and 4 (metadata)"
                 ),
             ));
         }
     };
-    Ok(VideoHeader { packet, data: cursor.position() })
+    Ok(VideoHeader { track, codec, nanoseconds, packet, data: cursor.position() })
 }
 
-fn command(cursor: &Cursor<'_>, warnings: &mut Warnings) -> Result<VideoHeader, Fault> {
+fn command(cursor: &Cursor<'_>, codec: Codec, warnings: &mut Warnings) -> Result<VideoHeader, Fault> {
     if cursor.remaining() > 0 {
         return Err(Fault::new(cursor.position(), "a video command is one byte long"));
     }
     warnings.add("command", "a command frame: a publisher has no use for it");
-    Ok(VideoHeader { packet: Packet::Command, data: cursor.position() })
+    Ok(VideoHeader { track: 0, codec, nanoseconds: None, packet: Packet::Command, data: cursor.position() })
 }
 
 fn end_has_no_data(cursor: &Cursor<'_>) -> Result<(), Fault> {

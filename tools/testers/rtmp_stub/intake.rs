@@ -82,9 +82,14 @@ impl Intake {
         report.push("keyframes", counts.keyframes);
         report.push("sequence_headers", counts.sequence_headers);
         report.push("ends_of_sequence", counts.ends);
+        report.push("further_tracks", counts.track_frames.len());
+        report.push("further_track_frames", counts.track_frames.values().sum::<u64>());
+        report.push("nanosecond_offsets", counts.nanosecond_offsets);
         report.push("tags", counts.tags);
         report.push("video_tags", counts.video_tags);
         report.push("audio_tags", counts.audio_tags);
+        report.push("audio_frames", self.check.sound().frames());
+        report.push("max_sound_gap_ms", self.check.sound().max_gap_ms());
         report.push("script_tags", counts.script_tags);
         report.push("video_bytes", counts.video_bytes);
         report.push("first_timestamp_ms", counts.first_timestamp);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
+use super::silence;
 use crate::{
     common::{elements, failure::Failure},
     streamer::{
-        options::{Codec, RtmpMode},
+        options::{Codec, RtmpAudio, RtmpMode},
         outlet::{feed::Feed, line::Line, meter::Part},
         plan::Rtmp,
     },
@@ -23,6 +24,8 @@ const CHUNK_SIZE: u32 = 60_000;
 #[derive(Debug)]
 pub struct Connection {
     pub line: Line,
+    /// The head of what goes beside the picture.
+    pub beside: Option<gst_app::AppSrc>,
     sink: gst::Element,
 }
 
@@ -33,7 +36,7 @@ impl Connection {
     /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
     pub fn new(codec: Codec, plan: &Rtmp, feed: &Arc<Feed>) -> Result<Self, Failure> {
         let source = feed.source()?;
-        let muxer = muxer(codec, plan.mode)?;
+        let muxer = muxer(codec, plan.mode, plan.depth)?;
         let sink = elements::make("rtmp2sink")?;
         // Setting the property would fall back to a built-in URL where this one is not understood.
         sink.dynamic_cast_ref::<gst::URIHandler>()
@@ -51,8 +54,16 @@ impl Connection {
         let cannot = || Failure::Pipeline("the RTMP output cannot be assembled".to_owned());
         let video = muxer.request_pad_simple("video").ok_or_else(cannot)?;
         elements::pad(source.upcast_ref(), "src").link(&video).map_err(|_| cannot())?;
+        let beside = feed.companion().map(Feed::source).transpose()?;
+        if let Some(beside) = &beside {
+            elements::add_chain(&pipeline, &[beside.upcast_ref()])?;
+            join_when_it_begins(beside, &muxer);
+        }
+        if plan.audio == RtmpAudio::Silence {
+            silence::add(&pipeline, &muxer, &video)?;
+        }
         feed.meter().watch(&sink, part_of_unit);
-        Ok(Self { line: Line::new(pipeline, source), sink })
+        Ok(Self { line: Line::new(pipeline, source), beside, sink })
     }
 
     /// Whether the server has agreed to take the stream: `rtmp2sink` counts bytes from then on.
@@ -62,8 +73,25 @@ impl Connection {
     }
 }
 
-fn muxer(codec: Codec, mode: Option<RtmpMode>) -> Result<gst::Element, Failure> {
+/// Gives `muxer` a further track as soon as there is something for it: the picture waits for no track that never comes.
+fn join_when_it_begins(source: &gst_app::AppSrc, muxer: &gst::Element) {
+    let muxer = muxer.downgrade();
+    elements::pad(source.upcast_ref(), "src").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Caps)
+            && !pad.is_linked()
+            && let Some(track) = muxer.upgrade().and_then(|muxer| muxer.request_pad_simple("video_1"))
+        {
+            // Both are new, and made for each other.
+            let _ = pad.link(&track);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn muxer(codec: Codec, mode: Option<RtmpMode>, has_tracks: bool) -> Result<gst::Element, Failure> {
     match codec {
+        // flvmux has no tracks.
+        Codec::H264 if has_tracks => elements::make("flvhevcmux"),
         Codec::H264 => {
             let muxer = elements::make("flvmux")?;
             muxer.set_property("streamable", true);
@@ -91,7 +119,7 @@ fn part_of_unit(tag: &gst::BufferRef) -> Part {
     }
     let [first, second] = [head[TAG_HEADER], head[TAG_HEADER + 1]];
     let holds_unit = if first & 0x80 != 0 {
-        // PacketTypeCodedFrames and PacketTypeCodedFramesX.
+        // PacketTypeCodedFrames and PacketTypeCodedFramesX. Further tracks have packets of another type, and are not metered.
         matches!(first & 0x0f, 1 | 3)
     } else {
         // One or more NAL units.
