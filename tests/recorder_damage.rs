@@ -31,7 +31,12 @@ fn noise(seed: usize) -> impl Iterator<Item = u8> {
 /// What is left of an access unit; the nth kind of damage.
 fn damaged(unit: &Unit, kind: usize) -> Vec<u8> {
     let mut data = unit.data.clone();
-    match kind % 6 {
+    match kind % 9 {
+        // Two access units in one.
+        6 => data.extend_from_slice(&unit.data),
+        // A NAL unit that begins with each of its bytes, and one of every type.
+        7 => data = data.iter().take(300).flat_map(|byte| [0, 0, 1, *byte]).collect(),
+        8 => data.splice(0..0, [0, 0, 0, 1, 0x1F]).for_each(drop),
         // No NAL unit begins.
         0 => data.iter_mut().zip(noise(kind)).for_each(|(byte, noise)| *byte = noise | 2),
         // Parameter sets and slice headers.
@@ -72,9 +77,9 @@ fn damaged_access_units_are_left_out_and_the_recordings_go_on() {
     assert!(stderr.lines().count() < 100, "{stderr}");
     let summary = json(&stdout);
     let recordings = &summary["recordings"];
-    eprintln!("{summary}\n{stderr}");
     for recording in recordings.as_array().unwrap() {
         assert_eq!(recording["state"], "finished", "{stderr}");
+        assert!(recording["damaged"].as_u64().unwrap() > 0, "{recording}");
         // More than the sound seconds.
         assert!(recording["video"].as_u64().unwrap() > 200, "{recording}");
     }

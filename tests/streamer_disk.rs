@@ -9,7 +9,6 @@ mod stalled_disk;
 
 use std::{
     fs,
-    io::Read as _,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -91,7 +90,7 @@ fn a_second_signal_leaves_files_that_the_disk_does_not_write() {
 
 #[test]
 fn a_disk_that_goes_on_gets_both_files() {
-    let Recorded { disk, mut streamer, files, .. } = recorded("fsync");
+    let Recorded { names: _names, disk, mut streamer, files } = recorded("fsync");
     let mut stderr = streamer.stderr();
     streamer.signal("-TERM");
     read_until(&mut stderr, "waiting for the disk");

@@ -85,6 +85,8 @@ struct Book {
     status: Status,
     /// What the files hold for sure, of what is counted: access units, depth pictures and packets.
     held: [u64; 3],
+    /// Access units of the files before the one at work.
+    earlier: u64,
     /// What the file at work is called while it is not whole.
     unfinished: PathBuf,
 }
@@ -112,7 +114,7 @@ impl Account {
     pub fn begin(path: PathBuf) -> Self {
         let unfinished = path.clone();
         let status = Status { state: State::Recording, path: Some(path), ..Status::default() };
-        Self { book: Mutex::new(Book { status, held: [0; 3], unfinished }), over: Condvar::new() }
+        Self { book: Mutex::new(Book { status, held: [0; 3], earlier: 0, unfinished }), over: Condvar::new() }
     }
 
     /// Another file is at work.
@@ -120,6 +122,7 @@ impl Account {
         let mut book = self.lock();
         book.status.path = Some(new.path());
         book.unfinished = new.unfinished_path();
+        book.earlier = book.held[0];
     }
 
     /// What was counted so far is in the files.
@@ -131,7 +134,7 @@ impl Account {
     /// The file at work holds so many access units, and what is not in it is lost.
     pub fn hold_video(&self, units: u64) {
         let mut book = self.lock();
-        book.held[0] += units;
+        book.held[0] = book.earlier + units;
         book.cut();
     }
 

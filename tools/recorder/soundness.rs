@@ -2,7 +2,7 @@
 
 use super::annex_b;
 
-/// Whether it is what its caps say: NAL units whose lengths add up, with the parameter sets that a file begins with.
+/// Whether it is what its caps say, with a time: NAL units whose lengths add up, and the parameter sets that a file begins with.
 pub fn is_sound(sample: &gst::SampleRef) -> bool {
     let Some((caps, structure)) = sample.caps().and_then(|caps| Some((caps, caps.structure(0)?))) else {
         return false;
@@ -11,7 +11,9 @@ pub fn is_sound(sample: &gst::SampleRef) -> bool {
         return false;
     };
     let has_size = ["width", "height"].into_iter().all(|side| structure.get::<i32>(side).is_ok_and(|side| side > 0));
-    let Some(unit) = sample.buffer().and_then(|unit| unit.map_readable().ok()).filter(|unit| !unit.is_empty()) else {
+    // Parsers leave the time out of what they find behind damage.
+    let timed = sample.buffer().filter(|unit| unit.pts().is_some());
+    let Some(unit) = timed.and_then(|unit| unit.map_readable().ok()).filter(|unit| !unit.is_empty()) else {
         return false;
     };
     let is_whole = is_stream || annex_b::nal_units(&unit).all(|nal| nal.is_some_and(|nal| !nal.is_empty()));
@@ -24,7 +26,10 @@ mod tests {
 
     fn sound(caps: &str, unit: &[u8]) -> bool {
         gst::init().unwrap();
-        let buffer = gst::Buffer::from_slice(unit.to_vec());
+        let mut buffer = gst::Buffer::from_slice(unit.to_vec());
+        let untimed = gst::Sample::builder().buffer(&buffer).caps(&caps.parse().unwrap()).build();
+        assert!(!is_sound(&untimed));
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
         let sample = gst::Sample::builder().buffer(&buffer).caps(&caps.parse().unwrap()).build();
         is_sound(&sample)
     }

@@ -185,9 +185,9 @@ impl Stage {
         })
     }
 
-    /// Whether it got no picture of its kind through: it is an encoder, and has given nothing.
-    pub fn has_refused(&self) -> bool {
-        matches!(self.maker, Maker::Encoder(_)) && self.given() == 0
+    /// Whether it has an encoder.
+    pub fn encodes(&self) -> bool {
+        matches!(self.maker, Maker::Encoder(_))
     }
 
     /// Whether a hardware encoder is at work, which software can replace.

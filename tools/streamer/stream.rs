@@ -315,10 +315,18 @@ impl<'a> Streamer<'a> {
             name if why.starts_with(name) => why.to_owned(),
             name => format!("{name}: {why}"),
         };
+        if !stage.encodes() {
+            // A unit that its parser does not get over. The next one gets a parser of its own.
+            tell(&format!("warning: encoder: {failure}; going on behind it"));
+            self.retire_stage();
+            self.place.handoff.detach();
+            self.place.handoff.drop_one();
+            return Ok(());
+        }
         let (codec, media) = (*codec, stage.media());
         let (is_hardware, is_auto) = (stage.is_hardware(), self.plan.encoding.device == EncoderDevice::Auto);
         // Another one of the same kind got through.
-        let refuses = stage.has_refused() && (!is_hardware || self.given_before > 0);
+        let refuses = stage.given() == 0 && (!is_hardware || self.given_before > 0);
         match (is_hardware, is_auto) {
             (true, true) => {
                 self.retire_stage();

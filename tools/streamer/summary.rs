@@ -42,7 +42,7 @@ pub struct Stream {
     pub invalid: u64,
     /// Access units that were of no use, for one before them was lost.
     pub undecodable: u64,
-    /// Frames that no encoder took, for their size or form.
+    /// Frames that no encoder took, for their size or form, and access units that were not understood.
     pub unencodable: u64,
     /// Element name of the encoder; `passthrough` when the producer encodes, `none` before anything did.
     pub encoder: &'static str,
