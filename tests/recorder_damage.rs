@@ -60,7 +60,11 @@ fn damaged_access_units_are_left_out_and_the_recordings_go_on() {
     let mut producer = RudeProducer::start(&names.shm, &names.path("sync"), 60);
     let mut streamer = names.streamer();
     streamer.args(["--input-video-source", "encoded", "--json", "--ingest-idle-timeout-ms", "5000"]);
-    streamer.args(["--rtp", "--rtp-endpoint", &receiver.endpoint(), "--mcap"]).arg(&files[0]).arg("--mp4").arg(&files[1]);
+    streamer
+        .args(["--rtp", "--rtp-endpoint", &receiver.endpoint(), "--mcap"])
+        .arg(&files[0])
+        .arg("--mp4")
+        .arg(&files[1]);
     let streamer = support::Running::start(&mut streamer);
     // A sound second, ten in which half of the groups hold damage, and a sound one.
     for group in 0..72 {

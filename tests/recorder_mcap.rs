@@ -33,7 +33,7 @@ fn video_and_depth_of_each_frame_are_recorded() {
     assert_eq!(
         summary(&stdout),
         json!({"format": "mcap", "path": file, "files": 1, "video": 25, "depth": 25, "body": 0,
-               "dropped": [0, 0, 0], "state": "finished"})
+               "dropped": [0, 0, 0], "damaged": 0, "state": "finished"})
     );
 
     let read = read_mcap(&file);

@@ -20,7 +20,8 @@ fn run(script: &Path, argument: &str) -> Output {
     let tools = elsewhere.path().join("bin");
     fs::create_dir(&tools).unwrap();
     for tool in ["bash", "basename", "dirname", "sed"] {
-        let found = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(tool)).into_iter().find(|path| path.exists());
+        let found =
+            ["/usr/bin", "/bin"].map(|place| Path::new(place).join(tool)).into_iter().find(|path| path.exists());
         std::os::unix::fs::symlink(found.unwrap(), tools.join(tool)).unwrap();
     }
     let mut command = Command::new("/bin/bash");
@@ -35,7 +36,8 @@ fn scripts_say_what_they_do() {
         let begins = text.lines().nth(1).unwrap().trim_start_matches("# ");
         for flag in ["--help", "-h"] {
             let output = run(&script, flag);
-            let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+            let [stdout, stderr] =
+                [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
             assert_eq!((output.status.code(), &*stderr), (Some(0), ""), "{}", script.display());
             assert!(stdout.starts_with(begins) && !stdout.contains("set -e"), "{}: {stdout}", script.display());
         }

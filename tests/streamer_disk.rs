@@ -31,7 +31,12 @@ fn recorded(what: &str) -> Recorded {
     let files = ["day/a.mcap", "day/a.mp4"].map(|name| names.path(name));
     let disk = StalledDisk::new(names.path("day").parent().unwrap());
     let mut command = names.simulator();
-    command.args(ENDLESS).args(["--codec", "h264", "--gop", "10", "--json", "--mcap"]).arg(&files[0]).arg("--mp4").arg(&files[1]);
+    command
+        .args(ENDLESS)
+        .args(["--codec", "h264", "--gop", "10", "--json", "--mcap"])
+        .arg(&files[0])
+        .arg("--mp4")
+        .arg(&files[1]);
     disk.hold(&mut command, what);
     let streamer = Running::start(&mut command);
     for file in &files {
@@ -64,7 +69,11 @@ fn a_second_signal_leaves_what_is_there(what: &str) {
     assert!(took < Duration::from_secs(10), "{took:?}");
     for (recording, file) in summary["recordings"].as_array().unwrap().iter().zip(&files) {
         let unfinished = file.with_added_extension("partial");
-        assert_eq!((&recording["state"], &recording["path"]), (&"failed".into(), &unfinished.to_str().unwrap().into()), "{said}");
+        assert_eq!(
+            (&recording["state"], &recording["path"]),
+            (&"failed".into(), &unfinished.to_str().unwrap().into()),
+            "{said}"
+        );
         assert!(unfinished.exists() && !file.exists());
     }
     // What is told is in the files.

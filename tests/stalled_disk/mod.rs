@@ -12,7 +12,8 @@ impl StalledDisk {
     pub fn new(directory: &Path) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stalled_disk/shim.c");
         let library = directory.join("stalled_disk.so");
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+        let built =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
         assert!(built.unwrap().success());
         Self { library, flag: directory.join("stalled") }
     }

@@ -18,7 +18,10 @@ pub fn shown(typed: &str) -> String {
         None if scheme.is_empty() && path.is_empty() && !authority.is_empty() => MASK.to_owned(),
         None => authority.to_owned(),
     };
-    let path = match path.strip_prefix('/').map(|path| path.split_once('/').filter(|(first, _)| !first.contains(['?', '#', '@']))) {
+    let path = match path
+        .strip_prefix('/')
+        .map(|path| path.split_once('/').filter(|(first, _)| !first.contains(['?', '#', '@'])))
+    {
         None => path.chars().next().map(|begin| format!("{begin}{MASK}")).unwrap_or_default(),
         Some(Some((first, behind))) => format!("/{first}/{}", if behind.is_empty() { "" } else { MASK }),
         Some(None) => format!("/{}", if path.len() > 1 { MASK } else { "" }),

@@ -102,7 +102,9 @@ impl Book {
         let held = self.held;
         let [video, depth, body] = self.counts().map(|count| *count);
         let Losses { video: lost, depth: depth_lost, body: body_lost, .. } = &mut self.status.losses;
-        for (lost, (counted, held)) in [lost, depth_lost, body_lost].into_iter().zip([video, depth, body].into_iter().zip(held)) {
+        for (lost, (counted, held)) in
+            [lost, depth_lost, body_lost].into_iter().zip([video, depth, body].into_iter().zip(held))
+        {
             *lost += counted.saturating_sub(held);
         }
         self.counts().into_iter().zip(held).for_each(|(count, held)| *count = held);

@@ -286,8 +286,7 @@ mod tests {
         let factory = "hangingencoder";
         gst::Element::register(None, factory, gst::Rank::NONE, HangingEncoder::static_type()).unwrap();
         let tried = elements::try_out(gst::ElementFactory::find(factory).unwrap());
-        let encoding =
-            Encoding { codec: Codec::H264, encoder_device: Device::Auto, preset: Preset::Fast, quality: 20 };
+        let encoding = Encoding { codec: Codec::H264, encoder_device: Device::Auto, preset: Preset::Fast, quality: 20 };
         let info = VideoInfo::builder(gst_video::VideoFormat::I420, 64, 64).build().unwrap();
         let choice = Choice { factory, hardware: true };
         let sink = elements::make("fakesink").unwrap();

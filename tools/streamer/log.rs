@@ -28,9 +28,12 @@ pub fn tell_again(kind: &str, line: &str) {
     let times = LOG.lock().unwrap_or_else(PoisonError::into_inner).count(kind, Instant::now());
     if let Some(times) = times {
         // In one piece, for GStreamer writes there too; a closed stderr is no reason to stop streaming.
-        let text = format!("cvmmap_streamer: {}{times}\n", printable::line(line));
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = std::io::stderr().write_all(text(line, times).as_bytes());
     }
+}
+
+fn text(line: &str, times: Times) -> String {
+    format!("cvmmap_streamer: {}{times}\n", printable::line(line))
 }
 
 /// How often a line came.
@@ -105,6 +108,12 @@ mod tests {
         assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map(Times::Of));
         assert_eq!(log.count("b", now), Some(Times::Of(1)));
         assert_eq!([Times::Of(1), Times::Of(8)].map(|times| times.to_string()), ["", " (8 times)"]);
+    }
+
+    #[test]
+    fn a_line_gives_a_terminal_no_orders() {
+        let told = text("refused: \x1b[2J\u{202e}x\ny", Times::Of(2));
+        assert_eq!(told, "cvmmap_streamer: refused: \\u{1b}[2J\\u{202e}x\\u{a}y (2 times)\n");
     }
 
     #[test]

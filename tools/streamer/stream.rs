@@ -64,11 +64,7 @@ impl<'a> Streamer<'a> {
     ///
     /// # Errors
     /// When something is missing or refuses its settings.
-    pub fn new(
-        plan: &'a Stream,
-        recorders: &Arc<Recorders>,
-        choice: Option<encoder::Choice>,
-    ) -> Result<Self, Failure> {
+    pub fn new(plan: &'a Stream, recorders: &Arc<Recorders>, choice: Option<encoder::Choice>) -> Result<Self, Failure> {
         let place = Place {
             handoff: Arc::<Handoff>::default(),
             fan_out: FanOut::new(Arc::clone(recorders)),
