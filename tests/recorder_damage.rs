@@ -1,4 +1,4 @@
-//! Access units that are damaged, from a producer that shares no code with ours: recordings go on without them.
+//! Access units that are damaged, and times that go back, from a producer that shares no code with ours: recordings go on.
 
 #[path = "recorder_support/mod.rs"]
 mod recorder_support;
@@ -92,4 +92,26 @@ fn damaged_access_units_are_left_out_and_the_recordings_go_on() {
     let mp4s = names_in(files[1].parent().unwrap()).into_iter().filter(|name| name.ends_with(".mp4"));
     let frames = mp4s.map(|name| decoded_frames(&names.path(&name)).0).sum::<u64>();
     assert!(frames > 200, "{frames}");
+}
+
+#[test]
+fn a_source_that_loops_goes_on_in_another_file() {
+    let names = Names::new();
+    let units = encode(Codec::H264, SIZE, 30, GOP as u32);
+    let mut producer = RudeProducer::start(&names.shm, &names.path("sync"), 30);
+    let file = names.path("a.mcap");
+    let mut streamer = names.streamer();
+    streamer.args(["--input-video-source", "encoded", "--json", "--ingest-idle-timeout-ms", "5000"]);
+    streamer.args(["--mcap-rotate", "1s", "--mcap"]).arg(&file);
+    let streamer = support::Running::start(&mut streamer);
+    // Four seconds, of which the clock shows one third each time.
+    for (frame, unit) in units.iter().cycle().take(120).enumerate() {
+        producer.show_unit_at((frame % GOP) as f64 / 30.0, &unit.data, unit.keyframe);
+    }
+    producer.leave();
+    let (code, stdout, stderr) = streamer.wait();
+    assert_eq!(code, Some(0), "{stderr}");
+    let files = names_in(file.parent().unwrap()).into_iter().filter(|name| name.ends_with(".mcap")).count();
+    assert!(files >= 2, "{files} {stdout}");
+    assert_eq!(json(&stdout)["recordings"][0]["files"], files);
 }

@@ -31,8 +31,12 @@ impl RudeProducer {
 
     /// A small picture with H.264 beside it.
     pub fn show_unit(&mut self, unit: &[u8], keyframe: bool) {
-        let hex = unit.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        self.tell(&json!({ "size": [32, 18], "unit": hex, "codec": 1, "keyframe": keyframe }));
+        self.tell(&json!({ "size": [32, 18], "unit": hex(unit), "codec": 1, "keyframe": keyframe }));
+    }
+
+    /// The same, captured so many seconds after the start.
+    pub fn show_unit_at(&mut self, seconds: f64, unit: &[u8], keyframe: bool) {
+        self.tell(&json!({ "size": [32, 18], "unit": hex(unit), "codec": 1, "keyframe": keyframe, "at": seconds }));
     }
 
     fn tell(&mut self, order: &serde_json::Value) {
@@ -44,6 +48,10 @@ impl RudeProducer {
         drop(self.0.stdin.take());
         assert!(self.0.wait().unwrap().success());
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Drop for RudeProducer {

@@ -4,6 +4,7 @@
 
 Each line on stdin is a frame, or orders for the next ones:
     {"size": [W, H], "unit": "HEX", "codec": 1, "keyframe": true}   picture of W x H grey pixels, with an access unit or not
+    {"at": SECONDS, ...}                                             the same, captured so long after the start
     {"wait": true}                                                   waits for the first subscriber
 """
 
@@ -104,7 +105,7 @@ def main():
     segment = os.open("/dev/shm/" + name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         threading.Thread(target=listen, args=(path,), daemon=True).start()
-        due = time.time()
+        begun = due = time.time()
         number = 0
         for line in sys.stdin:
             order = json.loads(line)
@@ -115,7 +116,8 @@ def main():
                 continue
             time.sleep(max(0, due - time.time()))
             due = max(due, time.time())
-            publish(segment, number, int(due * 1e9), order, label)
+            now = begun + order["at"] if "at" in order else due
+            publish(segment, number, int(now * 1e9), order, label)
             number += 1
             due += 1 / float(fps)
     finally:
