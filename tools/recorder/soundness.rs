@@ -29,7 +29,7 @@ mod tests {
         let mut buffer = gst::Buffer::from_slice(unit.to_vec());
         let untimed = gst::Sample::builder().buffer(&buffer).caps(&caps.parse().unwrap()).build();
         assert!(!is_sound(&untimed));
-        buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        buffer.make_mut().set_pts(gst::ClockTime::ZERO);
         let sample = gst::Sample::builder().buffer(&buffer).caps(&caps.parse().unwrap()).build();
         is_sound(&sample)
     }
