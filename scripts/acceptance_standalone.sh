@@ -7,6 +7,8 @@
 #   PROFILE        cargo profile to build and run (default release)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+take_nothing "$@"
 . scripts/lib/pipeline.sh
 
 evidence=${EVIDENCE_DIR:-.sisyphus/evidence}

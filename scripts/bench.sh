@@ -10,12 +10,17 @@
 # The figures also go to target/bench/, as JSON. The machine should have nothing else to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+answer_help "$@"
 
+for argument in "${@:2}"; do
+  case $argument in --quick | --only | [!-]*) ;; *) refuse "unknown argument '$argument'" ;; esac
+done
 case "${1-}" in
   ingest | passthrough) scripts/setup.sh ;;
   muxer) scripts/setup.sh --bench ;;
   latency | recordings) scripts/setup.sh --tests ;;
-  *) echo "bench: say what to measure: scripts/bench.sh ingest, muxer, passthrough, latency or recordings [--quick]" >&2; exit 1 ;;
+  *) refuse "say what to measure: ingest, muxer, passthrough, latency or recordings" ;;
 esac
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer --bin cvmmap_bench --bin cvmmap_streamer \

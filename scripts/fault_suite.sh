@@ -8,6 +8,11 @@
 #   PROFILE        cargo profile to build and run (default release)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+answer_help "$@"
+for argument; do
+  case $argument in --mode | --only | --list | [!-]*) ;; *) refuse "unknown argument '$argument'" ;; esac
+done
 . scripts/lib/pipeline.sh
 
 build_programs --package cvmmap-faults --bin fault_suite

@@ -10,19 +10,20 @@
 #   PROFILE            cargo profile to build and run (default release)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+answer_help "$@"
 
 all=(ffmpeg-9 node-media-server-4 node-media-server-2 nginx-rtmp ffmpeg-5 gstreamer-1.28 pyav mpegts.js-firefox)
 forms=(h264 enhanced domestic)
 wanted=() with_gstreamer=false
-fail_usage() { echo "interop: $1" >&2; exit 1; }
 while [ $# -gt 0 ]; do
   case $1 in
     --only)
-      [[ " ${all[*]} " == *" ${2-} "* ]] || fail_usage "--only takes one of: ${all[*]}"
+      [[ " ${all[*]} " == *" ${2-} "* ]] || refuse "--only takes one of: ${all[*]}"
       wanted+=("$2"); shift ;;
     --list) printf '%s\n' "${all[@]}"; exit ;;
     --with-gstreamer) with_gstreamer=true ;;
-    *) fail_usage "unknown argument '$1': see the head of $0" ;;
+    *) refuse "unknown argument '$1'" ;;
   esac
   shift
 done

@@ -3,6 +3,8 @@
 # and RTMP, both are received and compared with what was sent. Installs and builds what is missing first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+take_nothing "$@"
 
 scripts/setup.sh
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building, running, testing (with --tests) and counting instructions (with --bench) need on Debian or
 # Ubuntu. Does nothing when all is there.
+#
+#   scripts/setup.sh [--tests | --bench]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+answer_help "$@"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -13,6 +17,7 @@ packages=(
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav glib-networking
 )
 tests=false
+[ $# -le 1 ] || refuse "unknown argument '$2'"
 case "${1-}" in
   "") ;;
   --tests) tests=true; packages+=(
@@ -21,7 +26,7 @@ case "${1-}" in
     libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
   ) ;;
   --bench) packages+=(valgrind) ;;
-  *) say "unknown argument '$1' (known are --tests and --bench)"; exit 1 ;;
+  *) refuse "unknown argument '$1'" ;;
 esac
 
 missing=()

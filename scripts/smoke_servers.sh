@@ -10,28 +10,29 @@
 #   PROFILE          cargo profile to build and run (default release)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+answer_help "$@"
 
 names=() urls=() https=() forms=()
-fail_usage() { echo "smoke_servers: $1" >&2; exit 1; }
 add_server() { names+=("$1"); urls+=("${2%/}"); https+=("$3"); }
 [ -z "${SRS_URL-}" ] || add_server srs "$SRS_URL" "${SRS_HTTP_FLV-}"
 [ -z "${ZLM_URL-}" ] || add_server zlmediakit "$ZLM_URL" "${ZLM_HTTP_FLV-}"
 while [ $# -gt 0 ]; do
   case $1 in
-    --server) [ -n "${2-}" ] || fail_usage "--server needs a URL"; add_server server "$2" ""; shift ;;
+    --server) [ -n "${2-}" ] || refuse "--server needs a URL"; add_server server "$2" ""; shift ;;
     --http-flv)
-      [[ ${2-} == *%s* && ${#https[@]} -gt 0 ]] || fail_usage "--http-flv needs a URL with %s, after its --server"
+      [[ ${2-} == *%s* && ${#https[@]} -gt 0 ]] || refuse "--http-flv needs a URL with %s, after its --server"
       https[-1]=$2; shift ;;
     --form)
-      case ${2-} in h264 | enhanced | domestic) forms+=("$2") ;; *) fail_usage "--form is h264, enhanced or domestic" ;; esac
+      case ${2-} in h264 | enhanced | domestic) forms+=("$2") ;; *) refuse "--form is h264, enhanced or domestic" ;; esac
       shift ;;
-    *) fail_usage "unknown argument '$1': see the head of $0" ;;
+    *) refuse "unknown argument '$1'" ;;
   esac
   shift
 done
 [ "${#forms[@]}" -gt 0 ] || forms=(h264 enhanced domestic)
 for url in "${urls[@]}"; do
-  [[ $url =~ ^rtmps?://[^/]+/[^?]+$ ]] || fail_usage "a server is named rtmp://HOST[:PORT]/APP"
+  [[ $url =~ ^rtmps?://[^/]+/[^?]+$ ]] || refuse "a server is named rtmp://HOST[:PORT]/APP"
 done
 if [ "${#urls[@]}" -eq 0 ]; then
   echo "skipped: no server is given; name one with --server rtmp://HOST/APP, SRS_URL or ZLM_URL"

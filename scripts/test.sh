@@ -2,6 +2,8 @@
 # Everything that has to pass: format, lints, unit, element and end-to-end tests, and the acceptance rows.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+take_nothing "$@"
 
 scripts/setup.sh --tests
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"

@@ -6,8 +6,9 @@
 #   SUITE   Debian release to take it from (default forky)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/lib/arguments.sh
+take_nothing "$@"
 
-[ $# -eq 0 ] || { echo "test_newer_gstreamer: takes no arguments; set ROOT and SUITE" >&2; exit 1; }
 root=${ROOT:-target/newer-gstreamer}
 suite=${SUITE:-forky}
 scripts/setup.sh --tests

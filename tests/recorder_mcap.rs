@@ -33,7 +33,7 @@ fn video_and_depth_of_each_frame_are_recorded() {
     assert_eq!(
         summary(&stdout),
         json!({"format": "mcap", "path": file, "files": 1, "video": 25, "depth": 25, "body": 0,
-               "dropped": [0, 0, 0], "state": "finished"})
+               "dropped": [0, 0, 0], "damaged": 0, "state": "finished"})
     );
 
     let read = read_mcap(&file);
@@ -207,7 +207,9 @@ fn no_file_is_replaced_and_no_path_is_guessed() {
         assert!(stderr.contains(says), "{path}: {stderr}");
     };
     refused("--mcap", "a.mcap", 2, "exists and is not replaced");
-    refused("--mp4", "a.mcap", 2, "exists and is not replaced");
+    fs::write(names.path("a.mp4"), "precious").unwrap();
+    refused("--mp4", "a.mp4", 2, "exists and is not replaced");
+    fs::remove_file(names.path("a.mp4")).unwrap();
     refused("--mcap", "nowhere/a.mcap", 2, "No such file or directory");
     refused("--mcap", "nowhere/", 2, "names no file");
     assert_eq!(fs::read(names.path("a.mcap")).unwrap(), b"precious");
@@ -265,5 +267,10 @@ fn a_full_disk_ends_the_recording_and_not_the_stream() {
     let file = names.path("a.mcap.partial");
     let frames = read_mcap(&file)["video"].as_array().unwrap().len() as u64;
     assert_eq!(decoded_frames(&video(&file)), (frames, String::new()));
-    assert!(frames > 0 && decoded_frames(&names.path("a.mp4.partial")).0 > 0);
+    let (fragments, complaints) = decoded_frames(&names.path("a.mp4.partial"));
+    assert!(frames > 0 && fragments > 0 && complaints.is_empty(), "{complaints}");
+    // What is told is in the files, and what is not is told to be lost.
+    let recordings = &streamer_support::json(&stdout)["recordings"];
+    assert_eq!([&recordings[0]["video"], &recordings[1]["video"]], [&json!(frames), &json!(fragments)]);
+    assert!(recordings[0]["dropped"][0].as_u64().unwrap() > 0 && recordings[1]["dropped"][0].as_u64().unwrap() > 0);
 }

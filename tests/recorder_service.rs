@@ -166,18 +166,18 @@ fn refusals_say_why_and_write_nothing() {
     let outside = scene.folder.path().join("outside");
     fs::create_dir(&outside).unwrap();
     symlink(&outside, root.join("link")).unwrap();
-    fs::write(root.join("kept.mcap"), "kept").unwrap();
+    fs::write(root.join("kept.video"), "kept").unwrap();
     fs::write(root.join("file"), "").unwrap();
-    let absolute = outside.join("a.mcap");
+    let absolute = outside.join("a.video");
     for (path, code, why) in [
         ("", ErrorCode::InvalidPayload, "names no file"),
-        ("../a.mcap", ErrorCode::InvalidPayload, "not below"),
-        ("link/a.mcap", ErrorCode::InvalidPayload, "not below"),
-        ("day/../../a.mcap", ErrorCode::InvalidPayload, "not below"),
+        ("../a.video", ErrorCode::InvalidPayload, "not below"),
+        ("link/a.video", ErrorCode::InvalidPayload, "not below"),
+        ("day/../../a.video", ErrorCode::InvalidPayload, "not below"),
         (absolute.to_str().unwrap(), ErrorCode::InvalidPayload, "not below"),
-        ("kept.mcap", ErrorCode::InvalidPayload, "is not replaced"),
-        ("file/a.mcap", ErrorCode::Error, "file"),
-        ("nowhere/a.mcap", ErrorCode::Error, "No such"),
+        ("kept.video", ErrorCode::InvalidPayload, "is not replaced"),
+        ("file/a.video", ErrorCode::Error, "file"),
+        ("nowhere/a.video", ErrorCode::Error, "No such"),
     ] {
         for format in ["mcap", "mp4"] {
             let refused = scene.start_at(format, path);
@@ -186,6 +186,13 @@ fn refusals_say_why_and_write_nothing() {
             assert!(!refused.is_recording, "{format} {path}");
         }
     }
+    for (format, path) in [("mcap", "b.mp4"), ("mp4", "b.mcap"), ("mcap", "day/b.MP4")] {
+        let refused = scene.start_at(format, path);
+        assert_eq!(refused.error(), ErrorCode::InvalidPayload, "{format} {path}");
+        assert!(refused.error_message.contains("another format"), "{format} {path}: {}", refused.error_message);
+    }
+    let (code, _, stderr) = scene.ctl(&["record", "start", &scene.uri, "--output", "b.mp4"]);
+    assert!(code == Some(1) && stderr.contains("add --format mp4"), "{stderr}");
     let svo = RecordingStartRequest {
         output_path: "a.mcap".to_owned(),
         svo_options: Some(SvoRecordingOptions::default()),
@@ -205,9 +212,9 @@ fn refusals_say_why_and_write_nothing() {
     assert_eq!(garbage.error(), ErrorCode::InvalidPayload);
     assert_eq!(scene.ctl(&["record", "stop", &scene.uri]).0, Some(2));
 
-    assert_eq!(names_in(&root), ["day", "file", "kept.mcap", "link"]);
+    assert_eq!(names_in(&root), ["day", "file", "kept.video", "link"]);
     assert_eq!(names_in(&outside), [] as [&str; 0]);
-    assert_eq!(fs::read_to_string(root.join("kept.mcap")).unwrap(), "kept");
+    assert_eq!(fs::read_to_string(root.join("kept.video")).unwrap(), "kept");
 
     assert_eq!(scene.start_at("mcap", root.join("inside.mcap").to_str().unwrap()).error(), ErrorCode::Ok);
     let busy = scene.start_at("mcap", "other.mcap");

@@ -4,6 +4,7 @@
 #[path = "streamer_support/mod.rs"]
 mod support;
 
+mod rude_producer;
 mod stand_in_encoders;
 
 use std::{
@@ -16,6 +17,7 @@ use cvmmap_tools::{
     common::failure::exit_with,
     streamer::{options::Options, run},
 };
+use rude_producer::RudeProducer;
 use support::{ENDLESS, Names, RtmpServer, RtpReceiver, Running, json, read_until, wait_for};
 
 /// Between the arguments of the launcher, in the environment.
@@ -96,11 +98,13 @@ fn software_takes_over(codec: &str, stand_in: &str, rate: [&str; 2], how: &str) 
 
 const FAST: [&str; 2] = ["--dummy-frames=200", "--dummy-fps=100"];
 const SLOW: [&str; 2] = ["--dummy-frames=45", "--dummy-fps=15"];
+/// Longer than a first access unit is waited for.
+const LONG: [&str; 2] = ["--dummy-frames=90", "--dummy-fps=15"];
 
 #[test]
 fn an_encoder_that_gives_nothing() {
     software_takes_over("h264", "nvh264enc=swallows", FAST, "gives nothing for 6");
-    software_takes_over("h265", "nvh265enc=swallows", SLOW, "gives nothing for ");
+    software_takes_over("h265", "nvh265enc=swallows", LONG, "gives nothing for ");
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn an_encoder_that_stops_in_the_middle_of_a_run() {
 
 #[test]
 fn an_encoder_that_blocks() {
-    software_takes_over("h264", "nvh264enc=blocks", SLOW, "hangs at its first frame");
+    software_takes_over("h264", "nvh264enc=blocks", LONG, "hangs at its first frame");
     software_takes_over("h265", "nvh265enc=blocks@20", SLOW, "hangs after 19 frames");
 }
 
@@ -119,6 +123,57 @@ fn an_encoder_that_blocks() {
 fn an_encoder_that_breaks() {
     software_takes_over("h264", "nvh264enc=fails", FAST, "no session left");
     software_takes_over("h265", "nvh265enc=fails@30", FAST, "no session left");
+}
+
+#[test]
+fn an_encoder_that_hangs_when_it_is_opened_again() {
+    // It is tried out, and hangs when it is to be used.
+    software_takes_over("h264", "nvh264enc=hangs@2", LONG, "hangs while it opens");
+}
+
+#[test]
+fn a_signal_is_heard_while_an_encoder_opens() {
+    // While it is tried out, and while it is to be used.
+    for stand_in in ["nvh264enc=hangs", "nvh264enc=hangs@2"] {
+        let names = Names::new();
+        let receiver = RtpReceiver::start("h264");
+        let endpoint = receiver.endpoint();
+        let arguments = [&DUMMY[..], &ENDLESS, &["--codec=h264", "--rtp-endpoint", &endpoint]];
+        let mut launch = launch(stand_in, &names, &arguments.concat());
+        read_until(&mut launch.stderr, "hangs at opening");
+        launch.process.signal("-INT");
+        let (status, summary, said) = launch.end();
+        assert_eq!((status, said.contains("x264enc")), (0, false), "{said}");
+        assert_eq!(summary["encoded"], 0);
+        assert!(!names.segment().exists());
+    }
+}
+
+#[test]
+fn an_encoder_may_take_its_time_for_the_first_frame() {
+    let names = Names::new();
+    let receiver = RtpReceiver::start("h264");
+    let endpoint = receiver.endpoint();
+    let arguments = [&DUMMY[..], &LONG, &["--codec=h264", "--rtp-endpoint", &endpoint]].concat();
+    let (status, summary, said) = launch("nvh264enc=slow", &names, &arguments).end();
+    assert_eq!((status, &summary["encoder"]), (0, &"nvh264enc".into()), "{said}");
+    assert!(said.contains("StartsSlowly at frame 1"), "{said}");
+}
+
+#[test]
+fn a_picture_that_nobody_takes_is_not_the_hardwares_fault() {
+    let names = Names::new();
+    let receiver = RtpReceiver::start("h264");
+    let endpoint = receiver.endpoint();
+    let mut producer = RudeProducer::start(&names.shm, &names.path("sync"), 30);
+    producer.show(320, 180, 30);
+    producer.show(16400, 16, 10);
+    producer.show(480, 270, 60);
+    let arguments = ["--codec=h264", "--json", "--rtp", "--rtp-endpoint", &endpoint, "--ingest-idle-timeout-ms=3000"];
+    let (status, summary, said) = launch("nvh264enc=works", &names, &arguments).end();
+    assert_eq!((status, &summary["encoder"]), (0, &"nvh264enc".into()), "{said}");
+    assert!(summary["unencodable"].as_u64().unwrap() > 0, "{summary}");
+    assert_eq!(receiver.pictures().iter().map(|(size, _)| *size).collect::<Vec<_>>(), [(320, 180), (480, 270)]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod support;
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    process::{Command, Stdio},
     sync::mpsc,
     thread,
 };
@@ -74,6 +75,68 @@ fn sigint_ends_it_in_order() {
 #[test]
 fn sigterm_ends_it_in_order() {
     a_signal_ends_it_in_order("-TERM");
+}
+
+#[test]
+fn sighup_ends_it_in_order() {
+    a_signal_ends_it_in_order("-HUP");
+}
+
+#[test]
+fn nohup_outlives_its_terminal() {
+    let names = Names::new();
+    let receiver = RtpReceiver::start("h264");
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_cvmmap_streamer")).args(names.simulator().get_args());
+    command.args(ENDLESS).args(H264).args(["--rtp", "--rtp-endpoint", &receiver.endpoint()]);
+    let streamer = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    receiver.wait_total(1);
+    streamer.signal("-HUP");
+    receiver.wait_total(receiver.total() + 20);
+    streamer.signal("-TERM");
+    let (status, _, stderr) = streamer.wait();
+    assert_eq!(status, Some(0), "{stderr}");
+}
+
+#[test]
+fn a_producer_that_came_and_went_ends_the_run_well() {
+    let names = Names::new();
+    let receiver = RtpReceiver::start("h264");
+    let simulator = Running::start(names.simulator().args(ENDLESS));
+    wait_for("segment", || names.segment().exists());
+    let streamer = Running::start(names.streamer().args(H264).args([
+        "--json",
+        "--rtp",
+        "--rtp-endpoint",
+        &receiver.endpoint(),
+        "--ingest-idle-timeout-ms",
+        "5000",
+    ]));
+    receiver.wait_total(1);
+    simulator.signal("-TERM");
+    assert_eq!(simulator.wait().0, Some(0));
+    let (status, stdout, stderr) = streamer.wait();
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(json(&stdout)["frames_in"].as_u64().unwrap() > 0, "{stdout}");
+}
+
+#[test]
+fn what_others_name_gives_a_terminal_no_orders() {
+    let names = Names::new();
+    let file = names.path("a\u{202e}pcam\x1b[31m\u{9b}2J");
+    for flags in [&["--json"][..], &[]] {
+        let mut simulator = names.simulator();
+        let (status, stdout, stderr) =
+            finish(simulator.args(["--dummy-frames", "30"]).args(H264).args(flags).arg("--mcap").arg(&file));
+        assert_eq!(status, Some(0), "{stderr}");
+        let is_order = |letter: char| letter == '\u{202e}' || letter.is_control() && letter != '\n';
+        assert!(!stdout.contains(is_order) && !stderr.contains(is_order), "{stdout:?} {stderr:?}");
+        match flags {
+            [] => assert!(stdout.contains(r"a\u{202e}pcam\u{1b}[31m\u{9b}2J"), "{stdout}"),
+            _ => assert_eq!(json(&stdout)["recordings"][0]["path"], file.to_str().unwrap()),
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
 }
 
 #[test]

@@ -256,12 +256,13 @@ fn limits_end_the_run() {
 }
 
 #[test]
-fn an_idle_producer_ends_the_run() {
+fn a_producer_that_never_comes_ends_the_run_with_a_timeout() {
     let names = Names::new();
     let mut streamer = names.streamer();
     streamer.args(["--codec", "h264", "--rtp", "--rtp-endpoint", "127.0.0.1:9", "--ingest-idle-timeout-ms", "50"]);
     let (status, stdout, stderr) = finish(&mut streamer);
-    assert_eq!(status, Some(0), "{stderr}");
+    assert_eq!(status, Some(124), "{stderr}");
+    assert!(stderr.contains("no frame came within 50 ms"), "{stderr}");
     assert!(stdout.contains("frames_in=0") && stdout.contains("rtp: sent=0 dropped=0"), "{stdout}");
 }
 

@@ -123,15 +123,44 @@ fn addresses_that_are_malformed() {
     for endpoint in ["239.1.2.3:5004", "0.0.0.0:5004", "255.255.255.255:5004", "[ff02::1]:5004"] {
         refused(1, &[INPUT, H264, &["--rtp", "--rtp-endpoint", endpoint]], &["--rtp-endpoint", "unicast"]);
     }
-    for url in ["http://h/live/sekret", "rtmp://h/sekret", "rtmp://h:x/live/sekret", "rtmp://:sekret@h/live/x"] {
-        refused(1, &[INPUT, H264, &["--rtmp", "--rtmp-url", url]], &["--rtmp-url", "rtmp://"]);
+    for (url, shown) in [
+        ("http://h/live/sekret", "'http://h/live/***'"),
+        ("rtmp://h/sekret", "'rtmp://h/***'"),
+        ("rtmp://h:x/live/sekret", "'rtmp://h:x/live/***'"),
+        ("rtmp://:sekret@h/live/x", "'rtmp://***@h/live/***'"),
+    ] {
+        refused(1, &[INPUT, H264, &["--rtmp", "--rtmp-url", url]], &["--rtmp-url", "rtmp://", shown]);
     }
-    for url in ["http://h", "nats://", "nats://h:0", "nats://u:sekret@"] {
-        refused(1, &[INPUT, H264, RTP, &["--nats-url", url]], &["--nats-url"]);
+    for (url, shown) in [
+        ("http://h", "'http://h'"),
+        ("nats://", "'nats://'"),
+        ("nats://h:0", "'nats://h:0'"),
+        ("nats://u:sekret@", "'nats://***@'"),
+    ] {
+        refused(1, &[INPUT, H264, RTP, &["--nats-url", url]], &["--nats-url", shown]);
     }
     // A label of more than 63 characters is no host name: no name server is asked.
     let host = "h".repeat(64);
     refused(2, &[INPUT, H264, &["--rtp", "--rtp-endpoint", &format!("{host}:5004")]], &[&host, "resolved"]);
+}
+
+#[test]
+fn recordings_whose_names_say_another_format() {
+    refused(1, &[INPUT, H264, &["--mp4", "a.mcap"]], &["--mp4 would write MP4 into a.mcap", "take --mcap"]);
+    refused(1, &[INPUT, H264, &["--mcap", "day/A.MP4"]], &["--mcap would write MCAP into day/A.MP4", "take --mp4"]);
+}
+
+#[test]
+fn codecs_have_two_names() {
+    for name in ["avc", "hevc"] {
+        // It gets as far as the label.
+        refused(2, &[DUMMY, &["--codec", name, "--dummy-encoded", name, "--dummy-label", ""]], &["--dummy-label"]);
+    }
+}
+
+#[test]
+fn what_was_typed_gives_a_terminal_no_orders() {
+    refused(1, &[INPUT, H264, RTP, &["--input-video-source", "\x1b[2J\u{202e}x"]], &[r"\u{202e}x"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! typed, around a software encoder that stops working when it is told to.
 //!
 //! `STAND_INS` lists those that are installed, as `FACTORY=BEHAVIOUR[@FRAME]` separated by commas; the behaviour sets in
-//! at that frame. What is asked of a stand-in is told on stderr.
+//! at that frame, or that opening of the device. What is asked of a stand-in is told on stderr.
 
 use std::{
     sync::{
@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -34,6 +35,8 @@ enum Behaviour {
     Fails,
     /// Never answers when its device is opened.
     HangsInOpen,
+    /// Takes two seconds for a frame.
+    StartsSlowly,
 }
 
 fn script_of(factory: &str) -> Option<Script> {
@@ -48,6 +51,7 @@ fn script_of(factory: &str) -> Option<Script> {
         "blocks" => Behaviour::Blocks,
         "fails" => Behaviour::Fails,
         "hangs" => Behaviour::HangsInOpen,
+        "slow" => Behaviour::StartsSlowly,
         _ => panic!("STAND_INS: {behaviour}"),
     };
     Some(Script { behaviour, from: from.parse().unwrap() })
@@ -66,6 +70,11 @@ fn act(factory: &'static str, pad: &gst::Pad, seen: &AtomicU64) -> gst::PadProbe
     match script.behaviour {
         Behaviour::Works | Behaviour::DoesNotOpen | Behaviour::HangsInOpen => gst::PadProbeReturn::Ok,
         Behaviour::Swallows => gst::PadProbeReturn::Drop,
+        Behaviour::StartsSlowly if frame == script.from => {
+            thread::sleep(Duration::from_secs(2));
+            gst::PadProbeReturn::Ok
+        }
+        Behaviour::StartsSlowly => gst::PadProbeReturn::Ok,
         Behaviour::Blocks => loop {
             thread::park();
         },
@@ -187,12 +196,18 @@ macro_rules! encoder {
                     &self,
                     transition: gst::StateChange,
                 ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+                    static OPENINGS: AtomicU64 = AtomicU64::new(0);
                     let opens = transition == gst::StateChange::NullToReady;
-                    match script_of($factory).unwrap().behaviour {
+                    let opening = OPENINGS.fetch_add(opens.into(), Ordering::Relaxed) + 1;
+                    let script = script_of($factory).unwrap();
+                    match script.behaviour {
                         Behaviour::DoesNotOpen if opens => Err(gst::StateChangeError),
-                        Behaviour::HangsInOpen if opens => loop {
-                            thread::park();
-                        },
+                        Behaviour::HangsInOpen if opens && opening >= script.from => {
+                            told($factory, format!("hangs at opening {opening}"));
+                            loop {
+                                thread::park();
+                            }
+                        }
                         _ => self.parent_change_state(transition),
                     }
                 }

@@ -2,7 +2,10 @@
 
 use gst::prelude::*;
 
-use super::failure::Failure;
+use super::{
+    aside::{Aside, OPEN_MAX},
+    failure::Failure,
+};
 
 /// Makes an element.
 ///
@@ -20,6 +23,18 @@ pub fn filter(caps: gst::Caps) -> Result<gst::Element, Failure> {
     let filter = make("capsfilter")?;
     filter.set_property("caps", caps);
     Ok(filter)
+}
+
+/// Looks whether an element of this kind opens its device.
+pub fn try_out(factory: gst::ElementFactory) -> Aside<bool> {
+    Aside::begin(OPEN_MAX, move || {
+        factory.create().build().is_ok_and(|element| {
+            let opened = element.set_state(gst::State::Ready);
+            // An element in NULL has let go of its device.
+            let _ = element.set_state(gst::State::Null);
+            opened.is_ok()
+        })
+    })
 }
 
 /// Makes an element of GStreamer's app plugin, `appsrc` or `appsink`.

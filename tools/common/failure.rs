@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use super::printable;
+
 /// A failure, with the sentence that is told on stderr.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -65,7 +67,7 @@ pub fn exit_with(program: &str, outcome: Result<(), Failure>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // A closed stderr is no reason for another exit code.
-            let _ = writeln!(io::stderr(), "{program}: {failure}");
+            let _ = writeln!(io::stderr(), "{program}: {}", printable::line(&failure.to_string()));
             ExitCode::from(failure.exit_code())
         }
     }

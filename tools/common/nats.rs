@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use clap::Args;
 use cvmmap::nats::{Client, Credentials, DEFAULT_URL, Options, OptionsError, Secret, TlsFiles};
 
-use super::failure::Failure;
+use super::{failure::Failure, typed_url};
 
 /// A NATS server and what to show it. What is not given comes from the variables of the `nats` command line.
 #[derive(Clone, Debug, Default, Args)]
@@ -80,8 +80,10 @@ impl NatsArgs {
         let files =
             TlsFiles { ca: self.nats_ca.clone(), certificate: self.nats_cert.clone(), key: self.nats_key.clone() };
         let options = Options::new(&url, credentials, files, |name| env::var(name).ok()).map_err(|error| {
-            // The text itself may hold a password: it is not repeated.
-            let flag = if error == OptionsError::Url { "--nats-url: " } else { "" };
+            let flag = match &error {
+                OptionsError::Url => format!("--nats-url '{}': ", typed_url::shown(&url)),
+                _ => String::new(),
+            };
             Failure::Usage(format!("{flag}{error}"))
         })?;
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| SecretText(path.to_string_lossy().into_owned()));

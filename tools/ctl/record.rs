@@ -1,5 +1,7 @@
 //! `record`: the streamer's recorder, or under its older subjects a producer's.
 
+use std::path::Path;
+
 use cvmmap::nats::{
     Client, ControlError, RequestError, Subjects, prost,
     proto::{
@@ -13,7 +15,10 @@ use super::{
     args::{Format, Options, Record, Recorder, Start},
     failure, output,
 };
-use crate::common::{failure::Failure, report};
+use crate::{
+    common::{failure::Failure, report},
+    recorder,
+};
 
 #[derive(Serialize)]
 struct Status {
@@ -71,6 +76,17 @@ fn start_request(start: &Start) -> Result<RecordingStartRequest, Failure> {
     if given && start.recorder.format != Format::Mcap {
         return Err(Failure::Usage("topics, compression and frame id are for --format mcap alone".to_owned()));
     }
+    let (format, other) = match start.recorder.format {
+        Format::Mcap => (recorder::Format::Mcap, "mp4"),
+        Format::Mp4 => (recorder::Format::Mp4, "mcap"),
+    };
+    if format.contradicts(Path::new(&start.output)) {
+        return Err(Failure::Usage(format!(
+            "--output {} would hold {}; add --format {other}, to stop and status too, or take another name",
+            start.output,
+            format.name().to_uppercase()
+        )));
+    }
     Ok(RecordingStartRequest {
         output_path: start.output.clone(),
         svo_options: None,
@@ -110,8 +126,8 @@ fn tell(
         last_frame_ok: told.last_frame_ok,
         frames_ingested: told.frames_ingested,
         frames_encoded: told.frames_encoded,
-        active_path: told.active_path.chars().filter(|c| !c.is_control()).collect(),
-        error_message: told.error_message.chars().filter(|c| !c.is_control()).collect(),
+        active_path: told.active_path,
+        error_message: told.error_message,
     };
     report::print(&status, options.json, || {
         let state = match (status.is_recording, status.is_paused, status.can_record) {

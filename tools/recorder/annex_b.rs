@@ -37,17 +37,27 @@ pub fn is_keyframe(codec: Codec, unit: &[u8]) -> bool {
 }
 
 /// An access unit of NAL units with lengths before them, as a byte stream. `None` when the lengths do not add up.
-pub fn from_lengths(mut unit: &[u8]) -> Option<Vec<u8>> {
+pub fn from_lengths(unit: &[u8]) -> Option<Vec<u8>> {
     // Lengths and start codes are of one size.
     let mut stream = Vec::with_capacity(unit.len());
-    while !unit.is_empty() {
-        let (length, rest) = unit.split_first_chunk::<LENGTH_SIZE>()?;
-        let (nal, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    for nal in nal_units(unit) {
         stream.extend_from_slice(&START_CODE);
-        stream.extend_from_slice(nal);
-        unit = rest;
+        stream.extend_from_slice(nal?);
     }
     Some(stream)
+}
+
+/// NAL units with lengths before them; the last is `None` when its length does not add up.
+pub fn nal_units(unit: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut rest = Some(unit).filter(|unit| !unit.is_empty());
+    std::iter::from_fn(move || {
+        let next = rest.take()?.split_first_chunk::<LENGTH_SIZE>().and_then(|(length, behind)| {
+            let (nal, behind) = behind.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            rest = Some(behind).filter(|behind| !behind.is_empty());
+            Some(nal)
+        });
+        Some(next)
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    Place, Recorders, Root,
+    Format, Place, Recorders, Root,
     depth::DepthCoding,
     mcap::{Compression, Rotate, Settings, Topics},
 };
@@ -83,6 +83,17 @@ impl Recordings {
             return Err(Failure::Usage(
                 "--mcap cannot hold B-frames, which its readers do not know; leave out --b-frames".to_owned(),
             ));
+        }
+        for (flag, other, format, path) in
+            [("--mcap", "--mp4", Format::Mcap, &args.mcap), ("--mp4", "--mcap", Format::Mp4, &args.mp4)]
+        {
+            if let Some(path) = path.as_ref().filter(|path| format.contradicts(path)) {
+                return Err(Failure::Usage(format!(
+                    "{flag} would write {} into {}; take {other}, or another name",
+                    format.name().to_uppercase(),
+                    path.display()
+                )));
+            }
         }
         if args.mcap.is_some() && args.mcap == args.mp4 {
             return Err(Failure::Usage("--mcap and --mp4 name the same file".to_owned()));

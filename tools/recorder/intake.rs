@@ -46,15 +46,29 @@ pub enum Answer {
     Closed,
 }
 
-/// What did not get through.
+/// What was not recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Access units, depth with them.
+    /// Access units that were damaged.
+    pub damaged: u64,
+    /// Other access units, depth with them.
     pub video: u64,
     /// Depth pictures of access units that did.
     pub depth: u64,
     /// Body-tracking packets.
     pub body: u64,
+}
+
+impl Losses {
+    /// Both.
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            damaged: self.damaged + more.damaged,
+            video: self.video + more.video,
+            depth: self.depth + more.depth,
+            body: self.body + more.body,
+        }
+    }
 }
 
 /// The queue.
@@ -124,12 +138,12 @@ impl Intake {
     }
 
     /// An access unit that cannot be recorded: what follows it needs it.
-    pub fn lose(&self) -> Answer {
+    pub fn skip(&self) -> Answer {
         let mut state = self.lock();
         if state.ended {
             return Answer::Closed;
         }
-        state.losses.video += 1;
+        state.losses.damaged += 1;
         if state.phase != Phase::Beginning {
             state.phase = Phase::Behind;
         }
@@ -262,13 +276,13 @@ mod tests {
     #[test]
     fn what_follows_a_lost_access_unit_waits_for_a_keyframe() {
         let intake = Intake::default();
-        intake.lose();
+        intake.skip();
         assert_eq!(intake.offer(moment(true, 1)), Answer::Fine);
-        intake.lose();
+        intake.skip();
         assert_eq!(intake.offer(moment(false, 2)), Answer::WantsKeyframe);
         assert_eq!(intake.offer(moment(true, 3)), Answer::Fine);
         assert_eq!([(); 3].map(|()| taken_bytes(&intake)), [Some(1), Some(3), None]);
-        assert_eq!(intake.losses(), Losses { video: 3, ..Losses::default() });
+        assert_eq!(intake.losses(), Losses { damaged: 2, video: 1, ..Losses::default() });
     }
 
     #[test]

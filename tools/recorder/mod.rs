@@ -7,6 +7,7 @@ pub mod args;
 pub mod depth;
 mod depths;
 mod error;
+mod fragments;
 mod intake;
 pub mod mcap;
 mod moment;
@@ -14,14 +15,15 @@ mod mp4;
 mod place;
 mod recording;
 pub mod rvl;
+mod soundness;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gst::{glib, prelude::*};
@@ -62,6 +64,15 @@ impl Format {
         match self {
             Self::Mcap => "mcap",
             Self::Mp4 => "mp4",
+        }
+    }
+
+    /// Whether the ending of a file's name says another format.
+    pub fn contradicts(self, path: &Path) -> bool {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        match self {
+            Self::Mcap => matches!(&*ending, "mp4" | "m4v" | "mov"),
+            Self::Mp4 => ending == "mcap",
         }
     }
 }
@@ -140,12 +151,13 @@ impl Recorders {
             return;
         }
         let time = sample.buffer().and_then(capture_time);
-        let moment =
-            time.map(|time| Moment { sample: sample.clone(), timestamp_ns: time, depth: self.depths.take(time) });
+        let depth = time.and_then(|time| self.depths.take(time));
+        let sound = time.filter(|_| soundness::is_sound(sample));
+        let moment = sound.map(|timestamp_ns| Moment { sample: sample.clone(), timestamp_ns, depth });
         let running = Format::ALL.into_iter().filter_map(|format| self.recording(format));
         let answers = running.map(|recording| {
             let Some(moment) = moment.clone() else {
-                return recording.intake().lose();
+                return recording.intake().skip();
             };
             let depth = moment.depth.filter(|_| recording.takes_depth());
             recording.intake().offer(Moment { depth, ..moment })
@@ -218,13 +230,27 @@ impl Recorders {
         Some(recording.status())
     }
 
-    /// Ends every recording, and waits for the files to be whole, `patience` at most for each. What became of them.
-    pub fn finish(&self, patience: Duration) -> Vec<(Format, Status)> {
-        let running = Format::ALL.into_iter().filter_map(|format| Some((format, self.recording(format)?)));
-        let running = running.collect::<Vec<_>>();
-        running.iter().for_each(|(_, recording)| recording.intake().end());
-        running.iter().for_each(|(_, recording)| recording.stop(patience));
-        running.iter().map(|(format, recording)| (*format, recording.status())).collect()
+    /// Ends every recording, and waits for the files to be whole, side by side, `patience` at most.
+    pub fn finish(&self, patience: Duration) {
+        let recordings = Format::ALL.into_iter().filter_map(|format| self.recording(format)).collect::<Vec<_>>();
+        recordings.iter().for_each(|recording| recording.intake().end());
+        let until = Instant::now() + patience;
+        recordings.iter().for_each(|recording| recording.stop(until.saturating_duration_since(Instant::now())));
+    }
+
+    /// Waits no longer for files that are still not whole.
+    pub fn abandon(&self) {
+        for format in Format::ALL {
+            if let Some(recording) = self.recording(format) {
+                recording.abandon(format);
+            }
+        }
+    }
+
+    /// What became of every recording.
+    pub fn statuses(&self) -> Vec<(Format, Status)> {
+        let recording = |format| Some((format, self.recording(format)?.status()));
+        Format::ALL.into_iter().filter_map(recording).collect()
     }
 
     /// How far the recording of a format is.

@@ -7,6 +7,7 @@ use gst::prelude::*;
 use super::{
     RecordError,
     account::Account,
+    fragments,
     moment::Moment,
     place::{NewFile, Place},
     recording::Sink,
@@ -33,6 +34,8 @@ pub struct Mp4Sink {
     /// Number of the file, from the second on.
     number: u32,
     file: Option<Open>,
+    /// A file that could not be given its name.
+    left: Option<PathBuf>,
     account: Arc<Account>,
 }
 
@@ -42,8 +45,17 @@ struct Open {
     // Before `new`: the pipeline writes to its descriptor.
     line: Line,
     new: NewFile,
-    /// Caps of its access units, and the running time of the first.
-    begun: Option<(gst::Caps, i64)>,
+    begun: Option<Begun>,
+}
+
+/// What the file at work holds.
+#[derive(Debug)]
+struct Begun {
+    caps: gst::Caps,
+    /// Running time of the first access unit.
+    start: i64,
+    /// Decoding time of the last one: a new encoder's B-frames would have it begin before the end of the old one's.
+    last: gst::ClockTime,
 }
 
 impl Mp4Sink {
@@ -54,7 +66,7 @@ impl Mp4Sink {
     pub fn begin(place: Place) -> Result<(Box<dyn Sink>, Arc<Account>), RecordError> {
         let account = Arc::new(Account::begin(place.path()));
         let new = place.create()?;
-        let mut sink = Self { place, number: 1, file: None, account: Arc::clone(&account) };
+        let mut sink = Self { place, number: 1, file: None, left: None, account: Arc::clone(&account) };
         sink.open(new)?;
         Ok((Box::new(sink), account))
     }
@@ -63,7 +75,7 @@ impl Mp4Sink {
         let path = new.path();
         match Line::start(&new) {
             Ok(line) => {
-                self.account.note(|status| status.path = Some(path));
+                self.account.open(&new);
                 self.file = Some(Open { line, new, begun: None });
                 Ok(())
             }
@@ -88,7 +100,11 @@ impl Mp4Sink {
             return Err(error);
         }
         drop(open.line);
-        open.new.keep()?;
+        self.account.hold();
+        if let Err(error) = open.new.keep() {
+            self.left = Some(self.account.leave());
+            return Err(error);
+        }
         self.account.note(|status| status.files += 1);
         Ok(())
     }
@@ -99,7 +115,7 @@ impl Sink for Mp4Sink {
         let caps = moment.sample.caps_owned();
         let begun = self.file.as_ref().and_then(|open| open.begun.as_ref());
         // An MP4 track has one picture size and one set of parameters.
-        if begun.is_some_and(|(begun, _)| Some(begun) != caps.as_ref()) {
+        if begun.is_some_and(|begun| Some(&begun.caps) != caps.as_ref()) {
             self.close()?;
             let (number, new) = self.place.create_next(self.number)?;
             self.number = number;
@@ -108,9 +124,9 @@ impl Sink for Mp4Sink {
         let (Some(open), Some(caps)) = (&mut self.file, caps) else {
             return Ok(());
         };
-        let time = decoding_time(&moment.sample).unwrap_or_default();
-        let (_, start) = *open.begun.get_or_insert((caps, time));
-        open.line.push(moment, start);
+        let start = decoding_time(&moment.sample).unwrap_or_default();
+        let begun = open.begun.get_or_insert(Begun { caps, start, last: gst::ClockTime::ZERO });
+        open.line.push(moment, begun);
         self.account.note(|status| status.video += 1);
         open.line.make_room(&open.new)
     }
@@ -128,15 +144,22 @@ impl Sink for Mp4Sink {
     }
 
     fn salvage(&mut self) -> Option<PathBuf> {
-        let open = self.file.take()?;
+        let Some(open) = self.file.take() else {
+            return self.left.take();
+        };
         drop(open.line);
         if open.begun.is_none() {
             open.new.discard();
             return None;
         }
-        let path = open.new.unfinished_path();
-        self.account.note(|status| status.path = Some(path.clone()));
-        Some(path)
+        // A file that cannot be read back may hold nothing.
+        let whole = fragments::look_through(open.new.file()).unwrap_or_default();
+        if whole.length > 0 {
+            // Half a fragment is of no use to a player.
+            let _ = open.new.file().set_len(whole.length);
+        }
+        self.account.hold_video(whole.units);
+        Some(self.account.leave())
     }
 }
 
@@ -174,16 +197,17 @@ impl Line {
         Ok(line)
     }
 
-    /// Writes an access unit, with timestamps that begin at `start`.
-    fn push(&self, moment: &Moment, start: i64) {
+    /// Writes an access unit, with timestamps that begin at the file's start and never go back.
+    fn push(&self, moment: &Moment, begun: &mut Begun) {
         let (Some(buffer), Some(caps)) = (moment.sample.buffer(), moment.sample.caps_owned()) else {
             return;
         };
         let shift = |time: Option<gst::ClockTime>| {
             let time = running_time(&moment.sample, time?)?;
-            Some(gst::ClockTime::from_nseconds(u64::try_from(time - start).unwrap_or(0)))
+            Some(gst::ClockTime::from_nseconds(u64::try_from(time - begun.start).unwrap_or(0)).max(begun.last))
         };
         let (pts, dts) = (shift(buffer.pts()), shift(buffer.dts()));
+        begun.last = dts.unwrap_or(begun.last);
         let mut buffer = buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(pts);

@@ -1,6 +1,7 @@
 //! One recording at work: a thread that takes from the queue and writes.
 
 use std::{
+    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
@@ -9,8 +10,9 @@ use std::{
 };
 
 use super::{
-    RecordError, Tell,
+    Format, RecordError, Tell,
     account::{Account, State, Status},
+    fragments,
     intake::{Intake, Item, Taken},
     moment::Moment,
 };
@@ -65,7 +67,8 @@ impl Recording {
 
     /// How far it is.
     pub fn status(&self) -> Status {
-        Status { losses: self.intake.losses(), ..self.account.status() }
+        let status = self.account.status();
+        Status { losses: self.intake.losses().plus(status.losses), ..status }
     }
 
     /// Whether it has not stopped by itself.
@@ -82,6 +85,25 @@ impl Recording {
     pub fn stop(&self, patience: Duration) {
         self.intake.end();
         self.account.wait(patience);
+    }
+
+    /// Waits no longer for a file that is still not whole.
+    pub fn abandon(&self, format: Format) {
+        let status = self.account.status();
+        if status.state != State::Recording {
+            return;
+        }
+        let path = status.path.unwrap_or_default();
+        let left = self.account.leave();
+        match format {
+            Format::Mcap => self.account.cut(),
+            Format::Mp4 => {
+                let held = File::open(&left).and_then(|file| fragments::look_through(&file)).unwrap_or_default();
+                self.account.hold_video(held.units);
+            }
+        }
+        let why = format!("the disk did not take the rest in time; {} has what came before", left.display());
+        self.account.end(&Err(RecordError::Failed { path, why }));
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use gst::prelude::*;
 
 use super::{line::Trouble, progress::say};
-use crate::common::{elements, failure::Failure, x265};
+use crate::common::{aside::OPEN_MAX, elements, failure::Failure, x265};
 
 /// A player can jump to every second.
 const KEYFRAME_SECONDS: u64 = 1;
@@ -13,7 +13,9 @@ const LOOKAHEAD: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
+    #[value(alias = "avc")]
     H264,
+    #[value(alias = "hevc")]
     H265,
 }
 
@@ -218,10 +220,6 @@ impl Encoding {
 
 /// Whether an encoder is there and its device opens.
 fn opens(factory: &str) -> bool {
-    gst::ElementFactory::make(factory).build().is_ok_and(|encoder| {
-        let opened = encoder.set_state(gst::State::Ready);
-        // An element in NULL has let go of its device.
-        let _ = encoder.set_state(gst::State::Null);
-        opened.is_ok()
-    })
+    gst::ElementFactory::find(factory)
+        .is_some_and(|factory| elements::try_out(factory).wait(OPEN_MAX) == Some(Ok(true)))
 }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: heard by a thread, asked for by whoever waits.
+//! Signals that end a program: heard by a thread, asked for by whoever waits.
 
 use std::{
     sync::atomic::{AtomicI32, AtomicUsize, Ordering},
@@ -9,10 +9,8 @@ use std::{
 use gst::glib;
 
 use super::progress::TELL;
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, signals};
 
-/// SIGINT and SIGTERM. Source: signal(7).
-const SIGNALS: [i32; 2] = [2, 15];
 /// Whoever waits asks this often.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -32,7 +30,7 @@ pub fn listen_twice() {
 
 fn hear(most: usize) {
     let context = glib::MainContext::new();
-    for signal in SIGNALS {
+    for signal in signals::ending() {
         let hear = move || {
             HEARD.store(signal, Ordering::Relaxed);
             if TIMES.fetch_add(1, Ordering::Relaxed) >= most {

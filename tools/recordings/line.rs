@@ -16,7 +16,11 @@ use super::{
     interrupt,
     target::{disk_full, is_full},
 };
-use crate::common::{elements, failure::Failure};
+use crate::common::{
+    aside::{Aside, Hangs, OPEN_MAX},
+    elements,
+    failure::Failure,
+};
 
 /// Pictures that wait for the encoder. It has a queue of its own besides.
 const WAITING: u64 = 4;
@@ -99,11 +103,20 @@ impl Line {
             encoded.store(true, Ordering::Relaxed);
             gst::PadProbeReturn::Remove
         });
-        if self.pipeline.set_state(gst::State::Playing).is_err() {
-            self.check()?;
-            return Err(Failure::Pipeline("the pipeline does not start".to_owned()).into());
+        // A driver that is broken may not answer when its device is opened.
+        let pipeline = self.pipeline.clone();
+        let opening = Aside::begin(OPEN_MAX, move || pipeline.set_state(gst::State::Playing).is_ok());
+        loop {
+            match opening.wait(interrupt::TICK) {
+                None => interrupt::check()?,
+                Some(Ok(true)) => return Ok(()),
+                Some(Ok(false)) => {
+                    self.check()?;
+                    return Err(Failure::Pipeline("the pipeline does not start".to_owned()).into());
+                }
+                Some(Err(Hangs)) => return Err(Trouble::Encoder("it hangs while it opens".to_owned())),
+            }
         }
-        Ok(())
     }
 
     /// Encodes a picture that is shown from `time` on. Waits while the encoder has enough to do.
@@ -184,7 +197,12 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        let pipeline = self.pipeline.clone();
+        // One that hangs goes with the process.
+        let stopping = Aside::begin(OPEN_MAX, move || {
+            let _ = pipeline.set_state(gst::State::Null);
+        });
+        stopping.wait(OPEN_MAX);
     }
 }
 
@@ -194,4 +212,86 @@ fn caps(info: &VideoInfo, interval: u64) -> gst::Caps {
     let mut caps = info.to_caps().expect("the picture's form is known");
     caps.make_mut().set("framerate", gst::Fraction::new(millihertz, 1000));
     caps
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use gst::{glib, subclass::prelude::*};
+
+    use super::*;
+    use crate::recordings::encoder::{Codec, Device, Preset};
+
+    /// An encoder whose driver never answers.
+    #[derive(Default)]
+    pub struct Hanging;
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Hanging {
+        const NAME: &'static str = "HangingEncoder";
+        type Type = HangingEncoder;
+        type ParentType = gst::Element;
+    }
+
+    impl ObjectImpl for Hanging {
+        fn constructed(&self) {
+            self.parent_constructed();
+            for template in Self::pad_templates() {
+                self.obj().add_pad(&gst::Pad::from_template(template)).unwrap();
+            }
+        }
+    }
+
+    impl GstObjectImpl for Hanging {}
+
+    impl ElementImpl for Hanging {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new("Hanging encoder", "Codec/Encoder/Video", "Hangs", "none")
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<[gst::PadTemplate; 2]> = LazyLock::new(|| {
+                let template = |name, direction, caps: &str| {
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps.parse().unwrap()).unwrap()
+                };
+                [
+                    template("sink", gst::PadDirection::Sink, "video/x-raw"),
+                    template("src", gst::PadDirection::Src, "video/x-h264"),
+                ]
+            });
+            &*TEMPLATES
+        }
+
+        fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+            loop {
+                if transition != gst::StateChange::NullToReady {
+                    return self.parent_change_state(transition);
+                }
+                std::thread::park();
+            }
+        }
+    }
+
+    glib::wrapper! {
+        pub struct HangingEncoder(ObjectSubclass<Hanging>) @extends gst::Element, gst::Object;
+    }
+
+    #[test]
+    fn an_encoder_that_hangs_while_it_opens_is_given_up() {
+        gst::init().unwrap();
+        let factory = "hangingencoder";
+        gst::Element::register(None, factory, gst::Rank::NONE, HangingEncoder::static_type()).unwrap();
+        let tried = elements::try_out(gst::ElementFactory::find(factory).unwrap());
+        let encoding = Encoding { codec: Codec::H264, encoder_device: Device::Auto, preset: Preset::Fast, quality: 20 };
+        let info = VideoInfo::builder(gst_video::VideoFormat::I420, 64, 64).build().unwrap();
+        let choice = Choice { factory, hardware: true };
+        let sink = elements::make("fakesink").unwrap();
+        let opened = Line::new((&encoding, choice, Purpose::File), &info, 33_000_000, &[&sink], Path::new("."));
+        assert!(matches!(opened, Err(Trouble::Encoder(why)) if why.contains("hangs while it opens")));
+        assert_eq!(tried.wait(OPEN_MAX), Some(Err(Hangs)));
+    }
 }

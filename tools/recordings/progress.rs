@@ -9,6 +9,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
+use crate::common::printable;
+
 /// A log gets a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// A program that reads along gets one this often.
@@ -104,5 +106,5 @@ impl Drop for Progress {
 /// One line for the person at the terminal.
 pub fn say(program: &str, line: &str) {
     // A closed stderr is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "{program}: {line}");
+    let _ = writeln!(std::io::stderr(), "{program}: {}", printable::line(line));
 }

@@ -182,7 +182,12 @@ impl Walk {
 
     /// Takes the next record of the file. False at its end.
     fn read_on(&mut self) -> io::Result<bool> {
+        // Of a file that grows, what was there in the beginning is read.
         let remaining = self.length.saturating_sub(self.position);
+        if remaining < FRAME as u64 {
+            self.damage.cut = true;
+            return Ok(false);
+        }
         let mut head = [0; FRAME + CHUNK_HEADER_MAX];
         let got = read_up_to(&self.file, &mut head, self.position)?;
         let Some((opcode, length)) = frame(&head[..got]) else {
@@ -363,4 +368,23 @@ fn read_exactly(file: &File, position: u64, length: usize) -> io::Result<Vec<u8>
     let got = read_up_to(file, &mut bytes, position)?;
     bytes.truncate(got);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_is_read_as_far_as_it_was() {
+        let chunk = [&[op::CHUNK][..], &40_u64.to_le_bytes(), &[0; 40]].concat();
+        for was_there in 1..chunk.len() {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&[&MAGIC[..], &chunk[..was_there]].concat()).unwrap();
+            let mut walk = Walk::new(file.try_clone().unwrap()).unwrap();
+            file.write_all(&[&chunk[was_there..], &chunk, &chunk].concat()).unwrap();
+            assert!(walk.next().unwrap().is_none());
+        }
+    }
 }

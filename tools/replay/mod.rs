@@ -18,10 +18,7 @@ use self::{
     link::{Link, Order},
     player::{Player, Settings, Summary},
 };
-use crate::common::{cli, failure::Failure, nats::Server};
-
-/// SIGINT and SIGTERM. Source: signal(7).
-const SIGNALS: [i32; 2] = [2, 15];
+use crate::common::{cli, failure::Failure, nats::Server, printable, signals};
 
 /// The program.
 ///
@@ -42,7 +39,7 @@ pub fn run() -> Result<(), Failure> {
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
     let (orders, given) = mpsc::channel();
     let main_loop = glib::MainLoop::new(None, false);
-    for signal in SIGNALS {
+    for signal in signals::ending() {
         let orders = orders.clone();
         glib_unix::unix_signal_add_local(signal, move || {
             // A player that has ended needs no telling.
@@ -88,7 +85,7 @@ fn speaker(server: &Server, settings: &Settings, orders: mpsc::Sender<Order>) ->
 /// One line for the person at the terminal.
 fn tell(line: &str) {
     // A closed stderr is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "mcap_replay: {line}");
+    let _ = writeln!(std::io::stderr(), "mcap_replay: {}", printable::line(line));
 }
 
 fn print(summary: &Summary, json: bool) {

@@ -1,26 +1,6 @@
 //! What an element complains of, in one line that a user understands.
 
-use std::collections::HashSet;
-
 use gst::prelude::*;
-
-use super::run::tell;
-
-/// Different warnings that are told; a stream in trouble must not fill a disk.
-const WARNINGS_MAX: usize = 20;
-
-/// Tells each warning once.
-#[derive(Debug, Default)]
-pub struct Warnings(HashSet<String>);
-
-impl Warnings {
-    /// Tells `line`, unless it was told before or too much was.
-    pub fn tell(&mut self, line: &str) {
-        if self.0.len() < WARNINGS_MAX && self.0.insert(line.to_owned()) {
-            tell(&format!("warning: {line}"));
-        }
-    }
-}
 
 /// `error`, with the detail that the element gave.
 pub fn sentence(error: &gst::glib::Error, debug: Option<&str>) -> String {
@@ -57,6 +37,19 @@ fn tls_advice(number: &str) -> Option<&'static str> {
         "3" => Some("the server does not speak TLS on this port; rtmps:// goes to 443 when the URL names none"),
         _ => None,
     }
+}
+
+/// What an RTMP server's refusal may come from, in what the sink says of it.
+pub fn advised(why: &str) -> String {
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    let advice = if says(&["BadName", "'publish' cmd failed", "stream already exists", "publish denied"]) {
+        "is something published under that name already?"
+    } else if says(&["Short read", "does not speak RTMP"]) {
+        "is that an RTMP server's port?"
+    } else {
+        return why.to_owned();
+    };
+    format!("{why}; {advice}")
 }
 
 /// One line, without a full stop.

@@ -3,13 +3,15 @@
 mod candidates;
 mod probe;
 
+use std::time::Duration;
+
 use gst::prelude::*;
 
 use super::{
     options::{Codec, EncoderDevice},
     plan::Encoding,
 };
-use crate::common::{elements, failure::Failure, x265};
+use crate::common::{aside::OPEN_MAX, elements, failure::Failure, x265};
 use candidates::{CANDIDATES, Candidate, Kind};
 use probe::Obstacle;
 
@@ -25,6 +27,9 @@ const KBIT_MAX: u32 = 100_000;
 const ASSUMED_FPS: f64 = 30.0;
 /// H.265 codes blocks of this size, and x265 takes no side below it; neither does OpenH264.
 const BLOCK: i32 = 16;
+
+/// All of them have been tried by then.
+pub const PICK_MAX: Duration = OPEN_MAX.saturating_mul(CANDIDATES.len() as u32);
 
 /// An encoder that is there and opens.
 #[derive(Clone, Debug)]

@@ -1,11 +1,20 @@
 //! What the main loop hears: signals, timers, and what pipelines say.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use gst::{glib, prelude::*};
 
-/// SIGINT and SIGTERM. Source: signal(7).
-const SIGNALS: [i32; 2] = [2, 15];
+use crate::common::signals;
+
+/// How often it is looked whether work beside the loop is done.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Something that was heard.
 #[derive(Debug)]
@@ -35,6 +44,8 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Events {
     heard: Heard,
+    /// Signals so far.
+    told_to_end: Rc<Cell<u32>>,
     signals: Vec<glib::SourceId>,
 }
 
@@ -44,16 +55,48 @@ impl Events {
     /// Hears signals from now on.
     pub fn new() -> Self {
         let heard = Heard::default();
-        let signals = SIGNALS
-            .map(|signal| {
-                let heard = Rc::clone(&heard);
-                glib_unix::unix_signal_add_local(signal, move || {
-                    heard.borrow_mut().push_back(Event::Signal);
-                    glib::ControlFlow::Continue
-                })
+        let told_to_end = Rc::<Cell<u32>>::default();
+        let hear = |signal| {
+            let (heard, told_to_end) = (Rc::clone(&heard), Rc::clone(&told_to_end));
+            glib_unix::unix_signal_add_local(signal, move || {
+                told_to_end.set(told_to_end.get().saturating_add(1));
+                heard.borrow_mut().push_back(Event::Signal);
+                glib::ControlFlow::Continue
             })
-            .into();
-        Self { heard, signals }
+        };
+        let signals = signals::ending().into_iter().map(hear).collect();
+        Self { heard, told_to_end, signals }
+    }
+
+    /// Does something that may take long, in a thread of its own, while signals are heard. `patience` is asked how much
+    /// longer it is waited for, after so many signals; `None` when that was not enough. The work is left to itself then.
+    pub fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        patience: impl Fn(u32) -> Duration,
+    ) -> Option<T> {
+        let (tell, told) = mpsc::channel();
+        // Nobody listens to what comes too late.
+        thread::spawn(move || drop(tell.send(work())));
+        let context = glib::MainContext::default();
+        let _looks = Ticks(Some(glib::timeout_add_local(LOOK, || glib::ControlFlow::Continue)));
+        let mut signals = self.told_to_end.get();
+        let mut until = Instant::now() + patience(signals);
+        loop {
+            match told.try_recv() {
+                Ok(done) => return Some(done),
+                Err(mpsc::TryRecvError::Disconnected) => return None,
+                Err(mpsc::TryRecvError::Empty) => {}
+            }
+            if self.told_to_end.get() != signals {
+                signals = self.told_to_end.get();
+                until = Instant::now() + patience(signals);
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+            context.iteration(true);
+        }
     }
 
     /// Waits for the next one.

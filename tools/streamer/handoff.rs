@@ -67,6 +67,9 @@ struct State {
     watch: Watch,
     /// What waits for a taker.
     waits: Option<Media>,
+    /// What no encoder takes: such frames are dropped.
+    refused: Option<Media>,
+    dropped: u64,
     /// Nothing is handed on any more.
     closed: bool,
     timestamps: Rising,
@@ -78,6 +81,8 @@ struct Taker {
     media: Media,
     /// It has asked for a frame, and was given none since.
     hungry: bool,
+    /// Frames that it was given.
+    given: u64,
 }
 
 impl State {
@@ -90,10 +95,43 @@ impl Handoff {
     /// From now on frames go to `source`, the head of a pipeline for such frames.
     pub fn attach(&self, source: &gst_app::AppSrc, media: Media) {
         let mut state = self.lock();
-        state.taker = Some(Taker { source: source.clone(), media, hungry: false });
+        state.taker = Some(Taker { source: source.clone(), media, hungry: false, given: 0 });
         state.waits = None;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// From now on nobody takes frames.
+    pub fn detach(&self) {
+        self.lock().taker = None;
+        self.changed.notify_all();
+    }
+
+    /// From now on such frames are dropped, with those that were given to the last taker in vain.
+    pub fn refuse(&self, media: Media) {
+        let mut state = self.lock();
+        state.dropped += state.taker.take().map_or(0, |taker| taker.given);
+        state.refused = Some(media);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// A frame was dropped before it came here.
+    pub fn drop_one(&self) {
+        self.lock().dropped += 1;
+    }
+
+    /// Frames that were dropped for nothing can be made of them.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    /// Size of the last picture, for a person.
+    pub fn picture(&self) -> String {
+        let state = self.lock();
+        let caps = state.watch.last.as_ref().and_then(|(caps, _)| caps.structure(0));
+        let side = |name| caps.and_then(|caps| caps.get::<i32>(name).ok()).unwrap_or_default();
+        format!("{}x{}", side("width"), side("height"))
     }
 
     /// `source` wants a frame.
@@ -117,6 +155,9 @@ impl Handoff {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let media = self.lock().watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
         let mut state = self.wait(|state| {
+            if state.refused == Some(media) {
+                return true;
+            }
             if state.taker.as_ref().is_none_or(|taker| taker.media != media)
                 && state.waits.replace(media) != Some(media)
             {
@@ -124,11 +165,17 @@ impl Handoff {
             }
             state.ready(media).is_some()
         })?;
+        if state.refused == Some(media) {
+            state.dropped += 1;
+            state.waits = None;
+            return Ok(gst::FlowSuccess::Ok);
+        }
         let timed = state.timestamps.stamp(sample, now());
         let Some(taker) = &mut state.taker else {
             return Err(gst::FlowError::Flushing);
         };
         taker.hungry = false;
+        taker.given += 1;
         // Refused by a pipeline that is broken or being torn down: its messages say so.
         let _ = taker.source.push_sample(&timed);
         drop(state);

@@ -6,6 +6,7 @@ use gst::prelude::*;
 
 use super::{
     handoff::Handoff,
+    log::tell,
     options::VideoSource,
     plan::{Input, Stream},
     planar::Planar,
@@ -106,7 +107,16 @@ impl Ingest {
         let taker = Arc::clone(&handoff);
         let mut planar = Planar::default();
         let take = move |sink: &gst_app::AppSink| {
-            let sample = planar.convert(sink.pull_sample().map_err(|_| gst::FlowError::Eos)?)?;
+            let frame = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let sample = match planar.convert(frame) {
+                Ok(sample) => sample,
+                Err(gst::FlowError::Flushing) => return Err(gst::FlowError::Flushing),
+                Err(_) => {
+                    tell("warning: input: a picture cannot be converted; it is dropped");
+                    taker.drop_one();
+                    return Ok(gst::FlowSuccess::Ok);
+                }
+            };
             let ask = || {
                 let question = gst::Structure::new_empty(FRAMES_WAIT);
                 // Refused only by a pipeline that is being torn down.

@@ -10,6 +10,7 @@ mod events;
 mod handoff;
 mod ingest;
 mod latency;
+mod log;
 pub mod options;
 mod outlet;
 mod padding;

@@ -28,12 +28,13 @@ Examples:
       --zmq-endpoint ipc:///tmp/test_sync.ipc --codec h264 --rtp --rtp-endpoint 127.0.0.1:5004
 
 Exit codes: 0 success, 1 wrong arguments, 2 a configuration that cannot be set up,
-5 the pipeline cannot start or broke (missing encoder), or an RTMP server was never reached.";
+5 the pipeline cannot start or broke (missing encoder), or an RTMP server was never reached,
+124 no frame came within --ingest-idle-timeout-ms.";
 
 /// Publishes the frames of a cv-mmap producer as RTP and RTMP.
 ///
 /// Frames are read from shared memory, encoded once with low-latency settings, and sent to each output asked for. Ends
-/// on SIGINT or SIGTERM, at a limit, or on an error, with a summary on stdout.
+/// on SIGINT, SIGTERM or SIGHUP, at a limit, or on an error, with a summary on stdout.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cvmmap_streamer", version = VERSION, after_help = EXAMPLES)]
 pub struct Options {
@@ -126,7 +127,7 @@ pub struct Options {
     /// Process this many frames, then exit; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]
     pub ingest_max_frames: u64,
-    /// Exit when no frame has come for this long; 0 waits for ever
+    /// Exit when no frame has come for this long: with 0 after a stream, with 124 when none ever came; 0 waits for ever
     #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Limits")]
     pub ingest_idle_timeout_ms: u32,
 
@@ -204,8 +205,10 @@ pub enum VideoSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
     /// H.264 / AVC
+    #[value(alias = "avc")]
     H264,
     /// H.265 / HEVC
+    #[value(alias = "hevc")]
     H265,
 }
 

@@ -15,7 +15,7 @@ use super::{
     rtmp_url::RtmpUrl,
 };
 use crate::{
-    common::{failure::Failure, nats},
+    common::{failure::Failure, nats, typed_url},
     recorder::args::Recordings,
     simulator,
 };
@@ -282,11 +282,15 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     if options.rtmp_url.is_empty() {
         return Err(usage("--rtmp needs --rtmp-url URL"));
     }
-    let urls = options.rtmp_url.iter().map(|text| RtmpUrl::parse(text)).collect::<Option<Vec<_>>>();
-    let Some(urls) = urls else {
-        // The text itself may hold a stream key: it is not repeated.
-        return Err(usage("--rtmp-url must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM, or rtmps://"));
+    let parse = |text: &String| {
+        RtmpUrl::parse(text).ok_or_else(|| {
+            usage(format!(
+                "--rtmp-url '{}' must be rtmp://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM, or rtmps://",
+                typed_url::shown(text)
+            ))
+        })
     };
+    let urls = options.rtmp_url.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     if let Some(url) = twice(&urls) {
         return Err(usage(format!("--rtmp-url {url} is given twice")));
     }

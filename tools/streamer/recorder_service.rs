@@ -140,6 +140,9 @@ impl Recorder {
         if !self.can_record {
             return Err((ErrorCode::Unsupported, "MCAP cannot hold B-frames; start the streamer without".to_owned()));
         }
+        if self.format.contradicts(Path::new(&request.output_path)) {
+            return Err(invalid("the name ends like a file of another format than this recorder writes"));
+        }
         let root = Root::open(&self.recordings.root).map_err(refusal)?;
         let place = root.place(Path::new(&request.output_path)).map_err(refusal)?;
         match self.format {

@@ -5,6 +5,8 @@ use std::fmt;
 use super::endpoint;
 
 const MASK: &str = "***";
+/// Letters of a secret that is no part of a sentence by chance.
+const LONG: usize = 6;
 
 /// `rtmp[s]://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM[?QUERY]`. Displayed with its secrets masked.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,9 +62,11 @@ impl RtmpUrl {
         self.text.starts_with("rtmps:")
     }
 
-    /// `text` with every secret of this URL masked where it stands as a word.
+    /// `text` with every secret of this URL masked: a long one wherever it stands, a short one where it stands as a word.
     pub fn redact(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| mask_word(&text, secret))
+        self.secrets.iter().fold(text.to_owned(), |text, secret| {
+            if secret.chars().count() >= LONG { text.replace(secret, MASK) } else { mask_word(&text, secret) }
+        })
     }
 }
 
@@ -186,6 +190,11 @@ mod tests {
         assert_eq!(
             url.redact("publish 's3cret?sig=abc' as bob with pa$s or pa%24s: abc denied, abcd not"),
             "publish '***?***' as *** with *** or ***: *** denied, abcd not"
+        );
+        let long = RtmpUrl::parse("rtmp://bob:pa%24swords@h/live/s3cret-key").unwrap();
+        assert_eq!(
+            long.redact("xs3cret-keyx s3cret-key_1 \u{e9}s3cret-key0 pa$swords2 apa%24swordsb bobs"),
+            "x***x ***_1 \u{e9}***0 ***2 a***b bobs"
         );
         let short = RtmpUrl::parse("rtmp://h/live/x").unwrap();
         assert_eq!(short.redact("live/x: next exit"), "live/***: next exit");

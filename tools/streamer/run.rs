@@ -1,10 +1,15 @@
 //! A run from the checked plan to the summary.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
+    encoder::{Choice, PICK_MAX},
     events::Events,
-    options::Options,
+    log::tell,
+    options::{EncoderDevice, Options, VideoSource},
     plan::{Plan, Stream},
     recorder_service::RecorderService,
     stream::Streamer,
@@ -13,7 +18,7 @@ use super::{
 };
 use crate::{
     common::{failure::Failure, report},
-    recorder::Recorders,
+    recorder::{Format, Recorders, State, Status},
     simulator::Simulator,
 };
 
@@ -48,8 +53,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     outcome
 }
 
-/// How long files may take to be made whole when the run is over.
+/// How long a disk may take to begin recordings, before the stream does.
+const BEGIN_MAX: Duration = Duration::from_secs(10);
+/// How long files may take to be made whole when the run is over,
 const FINISH_MAX: Duration = Duration::from_secs(30);
+/// of which so much is no news,
+const FINISH_QUIET: Duration = Duration::from_secs(1);
+/// and how long once somebody waits for the end.
+const LEAVE_MAX: Duration = Duration::from_millis(200);
 
 type Account = (Result<(), Failure>, Option<summary::Stream>);
 
@@ -59,11 +70,11 @@ fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> 
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
     let recorders = Recorders::new(tell);
-    let streamed = plan.recordings.start(&recorders).and_then(|()| {
+    let streamed = begin_recordings(events, plan, &recorders).and_then(|()| {
         let _service = RecorderService::start(plan, &recorders)?;
         stream(events, simulator, plan, &recorders)
     });
-    let recordings = recorders.finish(FINISH_MAX);
+    let recordings = finish_recordings(events, &recorders);
     let (outcome, summary) = streamed?;
     let fault = recordings.iter().find_map(|(format, status)| status.fault(*format));
     let recordings = recordings.iter().map(|(format, status)| summary::Recording::new(*format, status)).collect();
@@ -76,13 +87,55 @@ fn stream(
     plan: &Stream,
     recorders: &Arc<Recorders>,
 ) -> Result<Account, Failure> {
-    let mut streamer = Streamer::new(plan, recorders)?;
+    let mut streamer = Streamer::new(plan, recorders, pick_encoder(events, plan)?)?;
     let outcome = Supervisor::new(events, simulator, Some(&mut streamer)).run();
     Ok((outcome, Some(streamer.summary())))
 }
 
-/// One line for the person at the terminal.
-pub(super) fn tell(line: &str) {
-    // In one piece, for GStreamer writes there too; a closed stderr is no reason to stop streaming.
-    let _ = std::io::stderr().write_all(format!("cvmmap_streamer: {line}\n").as_bytes());
+/// Picks the encoder before anything runs, where it is known that one is needed, and where one is named: whoever does wants to
+/// know now that it is not there. After a signal there is none.
+fn pick_encoder(events: &Events, plan: &Stream) -> Result<Option<Choice>, Failure> {
+    let needed = match plan.video_source {
+        VideoSource::Raw => true,
+        VideoSource::Auto => plan.encoding.device != EncoderDevice::Auto,
+        VideoSource::Encoded => false,
+    };
+    let Some(codec) = plan.codec.filter(|_| needed) else {
+        return Ok(None);
+    };
+    let encoding = plan.encoding;
+    let patience = |signals| if signals == 0 { PICK_MAX } else { Duration::ZERO };
+    events.beside(move || Choice::pick(codec, &encoding), patience).transpose()
+}
+
+/// Begins what is recorded from the start.
+fn begin_recordings(events: &Events, plan: &Stream, recorders: &Arc<Recorders>) -> Result<(), Failure> {
+    let (recordings, recorders) = (plan.recordings.clone(), Arc::clone(recorders));
+    let patience = |signals| if signals == 0 { BEGIN_MAX } else { LEAVE_MAX };
+    events.beside(move || recordings.start(&recorders), patience).unwrap_or_else(|| {
+        Err(Failure::Configuration("the disk of the recordings or of --record-root does not answer".to_owned()))
+    })
+}
+
+/// Makes the files whole, however the stream ended. A second signal leaves those that are not.
+fn finish_recordings(events: &Events, recorders: &Arc<Recorders>) -> Vec<(Format, Status)> {
+    let until = Instant::now() + FINISH_MAX;
+    let patience = move |signals| match signals {
+        0 | 1 => until.saturating_duration_since(Instant::now()),
+        _ => LEAVE_MAX,
+    };
+    let finishing = Arc::clone(recorders);
+    let finish = move || {
+        finishing.finish(FINISH_QUIET);
+        let waits = finishing.statuses().into_iter().any(|(_, status)| status.state == State::Recording);
+        if waits {
+            tell("waiting for the disk to take the rest of the recordings; a second signal leaves them unfinished");
+            finishing.finish(FINISH_MAX);
+        }
+    };
+    events.beside(finish, patience);
+    // A look at a file may wait for the disk, too.
+    let leaving = Arc::clone(recorders);
+    events.beside(move || leaving.abandon(), |_| LEAVE_MAX);
+    recorders.statuses()
 }

@@ -23,7 +23,11 @@ use super::{
     timebase::Timebase,
     watchdog::Watchdog,
 };
-use crate::common::{elements, failure::Failure};
+use crate::common::{
+    aside::{Aside, Hangs},
+    elements,
+    failure::Failure,
+};
 
 /// Threads that convert a picture; more have too few rows each.
 const THREADS_MAX: usize = 4;
@@ -49,6 +53,8 @@ pub struct Stage {
     maker: Maker,
     media: Media,
     counts: Arc<Counts>,
+    /// Its elements are being started.
+    opening: Option<Aside<Result<(), Failure>>>,
     watchdog: Watchdog,
 }
 
@@ -138,28 +144,35 @@ impl Stage {
             .chain([&parser, &parsed, end.upcast_ref()])
             .collect::<Vec<_>>();
         elements::add_chain(&pipeline, &chain)?;
-        Ok(Self { line: Line::new(pipeline, source), end, maker, media, counts, watchdog: Watchdog::new(b_frames) })
+        let (line, watchdog) = (Line::new(pipeline, source), Watchdog::new(b_frames));
+        Ok(Self { line, end, maker, media, counts, opening: None, watchdog })
     }
 
-    /// Begins to take frames, and to be listened to.
-    ///
-    /// # Errors
-    /// What an element complains of.
-    pub fn start(&self, place: &Place) -> Result<(), Failure> {
+    /// Begins to take frames, and to be listened to. [`Stage::said`] tells what comes of it.
+    pub fn start(&mut self, place: &Place) {
         place.fan_out.listen_to(&self.end);
         // Before it asks for its first frame.
         place.handoff.attach(self.line.source(), self.media);
-        self.line.start()
+        self.opening = Some(self.line.open());
     }
 
     /// The next thing that its elements say.
-    pub fn said(&self) -> Option<Said> {
-        self.line.said()
+    pub fn said(&mut self) -> Option<Said> {
+        if let Some(said) = self.line.said() {
+            return Some(said);
+        }
+        let opened = self.opening.as_ref()?.look()?;
+        self.opening = None;
+        match opened {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(Said::Broke(failure.to_string())),
+            Err(Hangs) => Some(Said::Broke(format!("{} hangs while it opens", self.name()))),
+        }
     }
 
     /// Why its encoder has to be given up, if it has. To be asked every tick.
     pub fn silence(&mut self, handoff: &Handoff) -> Option<String> {
-        if !self.is_hardware() {
+        if !self.is_hardware() || self.opening.is_some() {
             return None;
         }
         let (given, taken) = (self.given(), self.counts.taken.load(Ordering::Relaxed));
@@ -170,6 +183,11 @@ impl Stage {
             (0, _) => format!("{} gives nothing for {taken} frames", self.name()),
             _ => format!("{} stopped after {given} frames and gives nothing for {swallowed}", self.name()),
         })
+    }
+
+    /// Whether it has an encoder.
+    pub fn encodes(&self) -> bool {
+        matches!(self.maker, Maker::Encoder(_))
     }
 
     /// Whether a hardware encoder is at work, which software can replace.

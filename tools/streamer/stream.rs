@@ -10,15 +10,21 @@ use super::{
     encoder,
     handoff::{Handoff, Media},
     ingest::Ingest,
+    log::tell,
     options::{Codec, EncoderDevice, VideoSource},
     outlet::{FanOut, Outlets, Retired, Said},
-    plan::{self, Stream},
-    run::tell,
+    plan::{self, Encoding, Stream},
     stage::{Place, Stage},
     summary,
     timebase::Timebase,
 };
-use crate::{common::failure::Failure, recorder::Recorders};
+use crate::{
+    common::{
+        aside::{Aside, Hangs},
+        failure::Failure,
+    },
+    recorder::Recorders,
+};
 
 /// After the end of the input, the encoder has this long to give what it holds,
 const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -37,8 +43,16 @@ pub struct Streamer<'a> {
     /// Depth beside the picture.
     depth: Option<DepthTrack>,
     stage: Option<Stage>,
-    /// The encoder that was picked.
+    /// The encoder that was picked,
     choice: Option<encoder::Choice>,
+    /// and the hardware one that software stands in for, until it is known whose fault that was.
+    suspect: Option<encoder::Choice>,
+    /// An encoder is being picked; which can be had shows when they are opened.
+    picking: Option<Aside<Result<encoder::Choice, Failure>>>,
+    /// Why a picture was not encoded.
+    refusal: Option<String>,
+    /// What was last told of a stage.
+    told: Option<String>,
     /// Access units of earlier stages.
     given_before: u64,
     /// There are none before the codec is known.
@@ -49,11 +63,11 @@ pub struct Streamer<'a> {
 }
 
 impl<'a> Streamer<'a> {
-    /// Assembles what is known already; nothing runs yet.
+    /// Assembles what is known already; nothing runs yet. `choice` is the encoder, if it was picked already.
     ///
     /// # Errors
     /// When something is missing or refuses its settings.
-    pub fn new(plan: &'a Stream, recorders: &Arc<Recorders>) -> Result<Self, Failure> {
+    pub fn new(plan: &'a Stream, recorders: &Arc<Recorders>, choice: Option<encoder::Choice>) -> Result<Self, Failure> {
         let place = Place {
             handoff: Arc::<Handoff>::default(),
             fan_out: FanOut::new(Arc::clone(recorders)),
@@ -62,14 +76,6 @@ impl<'a> Streamer<'a> {
         };
         let ingest = Ingest::new(plan, &place.timebase, Arc::clone(&place.handoff))?;
         recorders.watch(ingest.source(), place.fan_out.ask_for_keyframe());
-        let choice = match (plan.video_source, plan.codec) {
-            (VideoSource::Raw, Some(codec)) => Some(encoder::Choice::pick(codec, &plan.encoding)?),
-            // Whoever names a device wants to know now that it is not there.
-            (VideoSource::Auto, Some(codec)) if plan.encoding.device != EncoderDevice::Auto => {
-                Some(encoder::Choice::pick(codec, &plan.encoding)?)
-            }
-            _ => None,
-        };
         let depth = plan.wants_depth().then(|| DepthTrack::new(plan, &place.timebase)).transpose()?;
         // What cannot be made is told now, not when the codec is known.
         let depth_fan_out = depth.as_ref().map(DepthTrack::fan_out);
@@ -83,6 +89,10 @@ impl<'a> Streamer<'a> {
             depth,
             stage: None,
             choice,
+            suspect: None,
+            picking: None,
+            refusal: None,
+            told: None,
             given_before: 0,
             outlets,
             draining: None,
@@ -122,7 +132,10 @@ impl<'a> Streamer<'a> {
     /// # Errors
     /// What ends the run.
     pub fn look(&mut self) -> Result<(), Failure> {
-        if let Some(media) = self.place.handoff.waits() {
+        self.look_after_picking()?;
+        if self.picking.is_none()
+            && let Some(media) = self.place.handoff.waits()
+        {
             self.meet(media)?;
         }
         self.look_after_stage()?;
@@ -160,7 +173,10 @@ impl<'a> Streamer<'a> {
 
     /// Why the run fails because of its outputs, as far as can be told now.
     pub fn fault(&self) -> Option<Failure> {
-        self.outlets.as_ref()?.1.fault()
+        let outlets = self.outlets.as_ref().and_then(|(_, outlets)| outlets.fault());
+        let given = self.given_before + self.stage.as_ref().map_or(0, Stage::given);
+        let nothing = self.refusal.as_ref().filter(|_| given == 0);
+        outlets.or_else(|| nothing.map(|why| Failure::Pipeline(format!("no picture could be encoded: {why}"))))
     }
 
     /// Whether a producer without access units is of no use.
@@ -172,6 +188,17 @@ impl<'a> Streamer<'a> {
     pub fn progress(&self) -> (u64, u64) {
         let frames = self.ingest.frames();
         (frames.received, frames.received.saturating_sub(frames.pushed + frames.dropped))
+    }
+
+    /// What is told when the wait for the first frame is over.
+    pub fn nothing_came(&self) -> String {
+        let frames = self.ingest.frames();
+        let unusable = frames.torn + frames.late + frames.invalid + frames.undecodable;
+        let instead = match unusable {
+            0 => "look whether the producer runs under that name".to_owned(),
+            unusable => format!("{unusable} came that could not be used"),
+        };
+        format!("no frame came within {} ms (--ingest-idle-timeout-ms); {instead}", self.plan.idle_timeout_ms)
     }
 
     /// A body-tracking packet came.
@@ -195,6 +222,7 @@ impl<'a> Streamer<'a> {
             skipped: frames.skipped,
             invalid: frames.invalid,
             undecodable: frames.undecodable,
+            unencodable: self.place.handoff.dropped(),
             encoder: self.stage.as_ref().map_or("none", Stage::name),
             encoded: self.given_before + self.stage.as_ref().map_or(0, Stage::given),
             encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
@@ -218,7 +246,8 @@ impl<'a> Streamer<'a> {
                 if known.is_none() {
                     self.learn(codec)?;
                 }
-                self.turn_to(Stage::passthrough(codec, media, &self.place)?)
+                self.turn_to(Stage::passthrough(codec, media, &self.place)?);
+                Ok(())
             }
         }
     }
@@ -250,7 +279,7 @@ impl<'a> Streamer<'a> {
     }
 
     fn look_after_stage(&mut self) -> Result<(), Failure> {
-        while let Some(said) = self.stage.as_ref().and_then(Stage::said) {
+        while let Some(said) = self.stage.as_mut().and_then(Stage::said) {
             match said {
                 Said::Ended if self.draining.is_some() => self.finish_outlets(),
                 // Nobody waits for what is left in it.
@@ -267,7 +296,23 @@ impl<'a> Streamer<'a> {
         }
     }
 
-    /// Goes on with another encoder, where that is allowed.
+    fn look_after_picking(&mut self) -> Result<(), Failure> {
+        let Some(picked) = self.picking.as_ref().and_then(Aside::look) else {
+            return Ok(());
+        };
+        self.picking = None;
+        let hangs = |Hangs| Err(Failure::Pipeline("encoders hang while they are looked for".to_owned()));
+        self.choice = Some(picked.unwrap_or_else(hangs)?);
+        Ok(())
+    }
+
+    /// Has an encoder picked, while everything else goes on.
+    fn pick(&mut self, pick: impl FnOnce(Encoding) -> Result<encoder::Choice, Failure> + Send + 'static) {
+        let encoding = self.plan.encoding;
+        self.picking = Some(Aside::begin(encoder::PICK_MAX, move || pick(encoding)));
+    }
+
+    /// Goes on with another encoder, or without this picture, where that is allowed.
     fn lose_stage(&mut self, why: &str) -> Result<(), Failure> {
         let (Some(stage), Some((codec, _))) = (&self.stage, &self.outlets) else {
             return Ok(());
@@ -276,45 +321,82 @@ impl<'a> Streamer<'a> {
             name if why.starts_with(name) => why.to_owned(),
             name => format!("{name}: {why}"),
         };
-        if !stage.is_hardware() {
-            return Err(Failure::Pipeline(format!("encoder: {failure}")));
-        }
-        if self.plan.encoding.device != EncoderDevice::Auto {
-            return Err(Failure::Pipeline(format!("{failure}; take --encoder-device auto or software")));
+        if !stage.encodes() {
+            // A unit that its parser does not get over. The next one gets a parser of its own.
+            tell(&format!("warning: encoder: {failure}; going on behind it"));
+            self.retire_stage();
+            self.place.handoff.detach();
+            self.place.handoff.drop_one();
+            return Ok(());
         }
         let (codec, media) = (*codec, stage.media());
-        self.choice = Some(encoder::Choice::software(codec, &self.plan.encoding, &failure)?);
-        self.encode(codec, media)
+        let (is_hardware, is_auto) = (stage.is_hardware(), self.plan.encoding.device == EncoderDevice::Auto);
+        // Another one of the same kind got through.
+        let refuses = stage.given() == 0 && (!is_hardware || self.given_before > 0);
+        match (is_hardware, is_auto) {
+            (true, true) => {
+                self.retire_stage();
+                self.place.handoff.detach();
+                self.suspect = self.choice.take();
+                self.pick(move |encoding| encoder::Choice::software(codec, &encoding, &failure));
+                Ok(())
+            }
+            _ if refuses => {
+                self.retire_stage();
+                self.refuse(media, failure);
+                Ok(())
+            }
+            (true, false) => Err(Failure::Pipeline(format!("{failure}; take --encoder-device auto or software"))),
+            (false, _) => Err(Failure::Pipeline(format!("encoder: {failure}"))),
+        }
+    }
+
+    /// Goes on without pictures of this kind.
+    fn refuse(&mut self, media: Media, why: String) {
+        let picture = self.place.handoff.picture();
+        tell(&format!("warning: encoder: {why}; pictures of {picture} are dropped until another kind comes"));
+        self.place.handoff.refuse(media);
+        self.refusal = Some(format!("{why} ({picture})"));
+        // It was not the hardware's fault.
+        if let Some(hardware) = self.suspect.take() {
+            self.choice = Some(hardware);
+        }
+    }
+
+    fn retire_stage(&mut self) {
+        if let Some(old) = self.stage.take() {
+            let given = old.given();
+            self.given_before += given;
+            if given > 0 && !old.is_hardware() {
+                self.suspect = None;
+            }
+            // It may hang: nobody waits for its end.
+            drop(old.retire());
+        }
     }
 
     /// Has such pictures encoded from now on.
     fn encode(&mut self, codec: Codec, media: Media) -> Result<(), Failure> {
-        let encoding = &self.plan.encoding;
-        let choice = match &self.choice {
-            Some(choice) => choice,
-            None => self.choice.insert(encoder::Choice::pick(codec, encoding)?),
+        let Some(choice) = self.choice.clone() else {
+            self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
+            return Ok(());
         };
-        let stage = Stage::encoder(choice.clone(), codec, encoding, media, &self.place)?;
-        self.turn_to(stage)
+        let stage = Stage::encoder(choice, codec, &self.plan.encoding, media, &self.place)?;
+        self.turn_to(stage);
+        Ok(())
     }
 
     /// Takes access units from another stage from now on.
-    fn turn_to(&mut self, stage: Stage) -> Result<(), Failure> {
-        let started = stage.start(&self.place);
+    fn turn_to(&mut self, mut stage: Stage) {
+        stage.start(&self.place);
         // Another size, or other parameter sets, are no news to a user.
-        if self.stage.as_ref().is_none_or(|last| last.sentence() != stage.sentence()) {
-            tell(&stage.sentence());
+        let sentence = stage.sentence();
+        if self.told.as_ref() != Some(&sentence) {
+            tell(&sentence);
+            self.told = Some(sentence);
         }
-        if let Some(old) = self.stage.replace(stage) {
-            self.given_before += old.given();
-            // It may hang: nobody waits for its end.
-            drop(old.retire());
-        }
-        match started {
-            Ok(()) => Ok(()),
-            Err(Failure::Pipeline(why)) => self.lose_stage(&why),
-            Err(failure) => Err(failure),
-        }
+        self.retire_stage();
+        self.stage = Some(stage);
     }
 
     fn finish_outlets(&mut self) {

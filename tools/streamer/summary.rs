@@ -42,6 +42,8 @@ pub struct Stream {
     pub invalid: u64,
     /// Access units that were of no use, for one before them was lost.
     pub undecodable: u64,
+    /// Frames that no encoder took, for their size or form, and access units that were not understood.
+    pub unencodable: u64,
     /// Element name of the encoder; `passthrough` when the producer encodes, `none` before anything did.
     pub encoder: &'static str,
     /// Access units out of the encoder, or of the producer.
@@ -73,8 +75,10 @@ pub struct Recording {
     pub depth: u64,
     /// Body-tracking packets recorded.
     pub body: u64,
-    /// Access units, depth pictures and packets that were not, for the disk was too slow.
+    /// Access units, depth pictures and packets that were not, for the disk was too slow or full.
     pub dropped: [u64; 3],
+    /// Access units that were not, for they were damaged.
+    pub damaged: u64,
     /// What became of it.
     pub state: &'static str,
 }
@@ -91,6 +95,7 @@ impl Recording {
             depth: *depth,
             body: *body,
             dropped: [losses.video, losses.depth, losses.body],
+            damaged: losses.damaged,
             state: state.name(),
         }
     }
@@ -169,14 +174,15 @@ impl fmt::Display for Summary {
         };
         writeln!(
             f,
-            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={} undecodable={}",
+            "ingest: frames_in={} dropped={} torn={} late={} skipped={} invalid={} undecodable={} unencodable={}",
             stream.frames_in,
             stream.dropped,
             stream.torn,
             stream.late,
             stream.skipped,
             stream.invalid,
-            stream.undecodable
+            stream.undecodable,
+            stream.unencodable
         )?;
         write!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
         stream.encode_ms.write(f, "encode")?;
@@ -191,12 +197,12 @@ impl fmt::Display for Summary {
             writeln!(f)?;
         }
         for recording in &stream.recordings {
-            let Recording { format, path, files, video, depth, body, dropped, state } = recording;
+            let Recording { format, path, files, video, depth, body, dropped, damaged, state } = recording;
             let [dropped, depth_dropped, body_dropped] = dropped;
             writeln!(
                 f,
                 "{format}: video={video} depth={depth} body={body} dropped={dropped} depth_dropped={depth_dropped} \
-                 body_dropped={body_dropped} files={files} state={state} path={path}"
+                 body_dropped={body_dropped} damaged={damaged} files={files} state={state} path={path}"
             )?;
         }
         Ok(())
@@ -218,6 +224,7 @@ mod tests {
                 skipped: 3,
                 invalid: 4,
                 undecodable: 0,
+                unencodable: 6,
                 encoder: "x264enc",
                 encoded: 7,
                 encode_ms: Latency { p50: Some(0.5), p95: Some(0.75), p99: Some(0.9) },
@@ -243,6 +250,7 @@ mod tests {
                     depth: 6,
                     body: 5,
                     dropped: [1, 2, 3],
+                    damaged: 4,
                     state: "finished",
                 }],
             }),
@@ -254,11 +262,11 @@ mod tests {
         assert_eq!(
             summary().to_string(),
             "simulator: published=9\n\
-             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4 undecodable=0\n\
+             ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4 undecodable=0 unencodable=6\n\
              encoder: name=x264enc encoded=7 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0 state=retrying connects=2\n\
-             mcap: video=7 depth=6 body=5 dropped=1 depth_dropped=2 body_dropped=3 files=1 state=finished path=/day/a.mcap\n"
+             mcap: video=7 depth=6 body=5 dropped=1 depth_dropped=2 body_dropped=3 damaged=4 files=1 state=finished path=/day/a.mcap\n"
         );
     }
 

@@ -5,10 +5,9 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::{
-    complaint::Warnings,
     events::{Event, Events, Role},
     ingest::FRAMES_WAIT,
-    run::tell,
+    log::tell,
     stream::Streamer,
     subject::Subject,
 };
@@ -38,8 +37,9 @@ pub struct Supervisor<'a, 'b> {
     simulator: Option<&'a Simulator>,
     streamer: Option<&'a mut Streamer<'b>>,
     stopping: bool,
+    /// The input ended without a frame.
+    gave_up_waiting: bool,
     tail: Option<Tail>,
-    warnings: Warnings,
 }
 
 /// The end of a simulated stream: frames still on their way.
@@ -51,7 +51,7 @@ struct Tail {
 impl<'a, 'b> Supervisor<'a, 'b> {
     /// A run that has not begun.
     pub fn new(events: &'a Events, simulator: Option<&'a Simulator>, streamer: Option<&'a mut Streamer<'b>>) -> Self {
-        Self { events, simulator, streamer, stopping: false, tail: None, warnings: Warnings::default() }
+        Self { events, simulator, streamer, stopping: false, gave_up_waiting: false, tail: None }
     }
 
     /// Runs until the stream, or without one the simulator, ends.
@@ -63,6 +63,9 @@ impl<'a, 'b> Supervisor<'a, 'b> {
         let _ticks = self.streamer.as_ref().map(|_| self.events.tick(Duration::from_millis(TICK_MS.into())));
         self.start()?;
         while self.hear(self.events.next())? == Next::Go {}
+        if let Some(streamer) = self.streamer.as_ref().filter(|_| self.gave_up_waiting) {
+            return Err(Failure::Timeout(streamer.nothing_came()));
+        }
         self.streamer.as_ref().and_then(|streamer| streamer.fault()).map_or(Ok(()), Err)
     }
 
@@ -165,7 +168,7 @@ impl<'a, 'b> Supervisor<'a, 'b> {
                             .to_owned(),
                     ));
                 }
-                self.warnings.tell(&line);
+                tell(&format!("warning: {line}"));
             }
             gst::MessageView::Application(question)
                 if question.structure().is_some_and(|it| it.name() == FRAMES_WAIT) =>
@@ -208,6 +211,8 @@ impl<'a, 'b> Supervisor<'a, 'b> {
         match role {
             Role::Ingest if self.stopping => {}
             Role::Ingest => {
+                // A simulated stream has an end of its own.
+                self.gave_up_waiting = self.tail.is_none() && streamer.progress().0 == 0;
                 streamer.finish(false);
                 self.events.after(SENDING_MAX, || Event::GoodbyeOver);
             }

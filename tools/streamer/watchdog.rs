@@ -6,6 +6,8 @@ const FRAMES_MAX: u64 = 60;
 /// Looks at an encoder that has frames and gives nothing before it is judged broken: 0.6 seconds. They are counted, for
 /// a machine that stood still does not look.
 const LOOKS_MAX: u32 = 600 / super::supervisor::TICK_MS;
+/// The same before the first access unit, for an encoder's start may take longer: 3 seconds.
+const FIRST_LOOKS_MAX: u32 = 3000 / super::supervisor::TICK_MS;
 /// Frames that an encoder may hold before the first comes out.
 const STARTUP_FRAMES: u64 = 4;
 
@@ -37,7 +39,8 @@ impl Watchdog {
         let swallowed = taken - self.answered;
         let kept = if given == 0 { self.reordered + STARTUP_FRAMES } else { self.reordered };
         self.looks = if busy || swallowed > kept { self.looks + 1 } else { 0 };
-        (swallowed >= FRAMES_MAX || self.looks >= LOOKS_MAX).then_some(swallowed)
+        let looks_max = if given == 0 { FIRST_LOOKS_MAX } else { LOOKS_MAX };
+        (swallowed >= FRAMES_MAX || self.looks >= looks_max).then_some(swallowed)
     }
 }
 
@@ -73,6 +76,14 @@ mod tests {
         let mut watchdog = Watchdog::new(0);
         watchdog.look(50, 50, false);
         assert_eq!(looks(&mut watchdog, 100, |_| (50, 50, true)), Some(LOOKS_MAX));
+    }
+
+    #[test]
+    fn the_first_frame_may_take_longer() {
+        assert_eq!(looks(&mut Watchdog::new(0), 1000, |_| (1, 0, true)), Some(FIRST_LOOKS_MAX));
+        let mut slow_starter = Watchdog::new(0);
+        let state = |look| if look < FIRST_LOOKS_MAX { (1, 0, true) } else { (1, 1, false) };
+        assert_eq!(looks(&mut slow_starter, 1000, state), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, printable};
 
 /// What a program found, in the order in which it is told.
 #[derive(Default)]
@@ -26,7 +26,9 @@ impl Report {
         }
         let mut stdout = std::io::stdout().lock();
         let _ = if json {
-            serde_json::to_writer(&mut stdout, &self).map_err(Into::into).and_then(|()| writeln!(stdout))
+            serde_json::to_string(&self)
+                .map_err(Into::into)
+                .and_then(|report| writeln!(stdout, "{}", printable::json(&report)))
         } else {
             self.0.iter().try_for_each(|(key, value)| print_text(&mut stdout, key, value))
         };
@@ -38,7 +40,7 @@ impl Report {
 fn print_text(out: &mut impl std::io::Write, key: &str, value: &Value) -> std::io::Result<()> {
     match value {
         Value::Array(values) => values.iter().try_for_each(|value| print_text(out, key, value)),
-        Value::String(text) => writeln!(out, "{key}={text}"),
+        Value::String(text) => writeln!(out, "{key}={}", printable::line(text)),
         Value::Null => writeln!(out, "{key}="),
         other => writeln!(out, "{key}={other}"),
     }
@@ -56,5 +58,5 @@ impl Serialize for Report {
 
 /// Talks on stderr. Nobody listening is no reason to stop.
 pub fn talk(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", printable::line(&text.to_string()));
 }

@@ -15,13 +15,16 @@ use super::{
     Camera, Settings, Writer,
     schema::{foxglove::CompressedVideo, timestamp},
 };
-use crate::recorder::{
-    RecordError,
-    account::Account,
-    annex_b,
-    moment::Moment,
-    place::{NewFile, Place},
-    recording::{FLUSH_INTERVAL, Sink},
+use crate::{
+    common::running_time::decoding_time,
+    recorder::{
+        RecordError,
+        account::Account,
+        annex_b,
+        moment::Moment,
+        place::{NewFile, Place},
+        recording::{FLUSH_INTERVAL, Sink},
+    },
 };
 
 /// The only one of a live recording.
@@ -58,8 +61,8 @@ struct Open {
     /// The file is whole up to here.
     flushed: u64,
     flushed_at: Instant,
-    /// Capture time of the first access unit.
-    first: Option<u64>,
+    /// Running time of the first access unit.
+    first: Option<i64>,
 }
 
 impl McapSink {
@@ -88,7 +91,7 @@ impl McapSink {
             self.place.create()?
         };
         let path = new.path();
-        self.account.note(|status| status.path = Some(path.clone()));
+        self.account.open(&new);
         let begun = new.file().try_clone().map_err(McapError::Io).and_then(|file| {
             let camera = Camera::new(self.settings.topics.clone(), BTreeMap::new());
             let mut writer = Writer::new(BufWriter::new(file), self.settings.compression, vec![camera])?;
@@ -117,8 +120,7 @@ impl McapSink {
         };
         Ok(match rotate {
             Rotate::Bytes(bytes) => position(&open.new)? >= bytes,
-            // A producer that starts over may go back in time; a new file is no worse then.
-            Rotate::Time(time) => u128::from(moment.timestamp_ns.abs_diff(first)) >= time.as_nanos(),
+            Rotate::Time(time) => u128::from(running_time(moment).abs_diff(first)) >= time.as_nanos(),
         })
     }
 
@@ -137,7 +139,9 @@ impl McapSink {
             .writer
             .finish()
             .and_then(|file| file.into_inner().map(drop).map_err(|error| McapError::Io(error.into_error())));
-        let unfinished = open.new.unfinished_path();
+        if finished.is_ok() {
+            self.account.hold();
+        }
         let kept = match finished {
             Ok(()) => open.new.keep().map(drop),
             Err(error) => {
@@ -147,27 +151,27 @@ impl McapSink {
         };
         match &kept {
             Ok(()) => self.account.note(|status| status.files += 1),
-            Err(_) => self.leave(unfinished),
+            Err(_) => self.leave(),
         }
         kept
     }
 
-    fn leave(&mut self, unfinished: PathBuf) {
-        self.account.note(|status| status.path = Some(unfinished.clone()));
-        self.left = Some(unfinished);
+    fn leave(&mut self) {
+        self.account.cut();
+        self.left = Some(self.account.leave());
     }
 }
 
 impl Open {
-    fn flush(&mut self) -> Result<(), RecordError> {
+    fn flush_if_due(&mut self, account: &Account) -> Result<(), RecordError> {
+        if self.flushed_at.elapsed() < FLUSH_INTERVAL {
+            return Ok(());
+        }
         self.writer.flush().map_err(|error| failed(self.new.path(), error))?;
         self.flushed = position(&self.new)?;
         self.flushed_at = Instant::now();
+        account.hold();
         Ok(())
-    }
-
-    fn flush_if_due(&mut self) -> Result<(), RecordError> {
-        if self.flushed_at.elapsed() >= FLUSH_INTERVAL { self.flush() } else { Ok(()) }
     }
 }
 
@@ -193,12 +197,12 @@ impl Sink for McapSink {
             .map_or(Ok(()), |depth| open.writer.depth(CAMERA, time, depth))
             .and_then(|()| open.writer.video(CAMERA, time, &unit));
         written.map_err(|error| failed(path, error))?;
-        open.first.get_or_insert(time);
+        open.first.get_or_insert(running_time(moment));
         self.account.note(|status| {
             status.video += 1;
             status.depth += u64::from(depth.is_some());
         });
-        open.flush_if_due()
+        open.flush_if_due(&self.account)
     }
 
     fn body(&mut self, packet: &[u8]) -> Result<(), RecordError> {
@@ -212,11 +216,11 @@ impl Sink for McapSink {
         let time = if parsed.timestamp_ns == 0 { parsed.sdk_timestamp_ns } else { parsed.timestamp_ns };
         open.writer.body(CAMERA, time, packet).map_err(|error| failed(open.new.path(), error))?;
         self.account.note(|status| status.body += 1);
-        open.flush_if_due()
+        open.flush_if_due(&self.account)
     }
 
     fn tick(&mut self) -> Result<(), RecordError> {
-        self.file.as_mut().map_or(Ok(()), Open::flush_if_due)
+        self.file.as_mut().map_or(Ok(()), |open| open.flush_if_due(&self.account))
     }
 
     fn finish(&mut self) -> Result<(), RecordError> {
@@ -229,7 +233,7 @@ impl Sink for McapSink {
             drop(open.writer);
             if open.first.is_some() {
                 cut(&open.new, open.flushed);
-                self.leave(open.new.unfinished_path());
+                self.leave();
             } else {
                 open.new.discard();
             }
@@ -251,6 +255,11 @@ fn video(moment: &Moment, frame_id: &str) -> Result<CompressedVideo, &'static st
         data,
         format: format.to_owned(),
     })
+}
+
+/// On the clock that all encoders share: that of a producer may go back.
+fn running_time(moment: &Moment) -> i64 {
+    decoding_time(&moment.sample).unwrap_or_default()
 }
 
 fn position(new: &NewFile) -> Result<u64, RecordError> {

@@ -1,13 +1,12 @@
 //! Whether an encoder can be used on this machine.
 
-use std::{fmt, sync::mpsc, thread, time::Duration};
-
-use gst::prelude::*;
+use std::fmt;
 
 use super::candidates::Candidate;
-
-/// A driver that is broken may never answer.
-const OPEN_MAX: Duration = Duration::from_secs(3);
+use crate::common::{
+    aside::{Hangs, OPEN_MAX},
+    elements,
+};
 
 /// What speaks against an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,20 +43,9 @@ pub(super) fn look_at(candidate: &Candidate) -> Result<(), Obstacle> {
     {
         return Err(Obstacle::NoUpload(upload.element));
     }
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        let opened = factory.create().build().is_ok_and(|encoder| {
-            let opened = encoder.set_state(gst::State::Ready);
-            // An element in NULL has let go of its device.
-            let _ = encoder.set_state(gst::State::Null);
-            opened.is_ok()
-        });
-        // Nobody listens to one that answers too late.
-        let _ = tell.send(opened);
-    });
-    match told.recv_timeout(OPEN_MAX) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Obstacle::Closed),
-        Err(_) => Err(Obstacle::Hangs),
+    match elements::try_out(factory).wait(OPEN_MAX) {
+        Some(Ok(true)) => Ok(()),
+        Some(Ok(false)) => Err(Obstacle::Closed),
+        Some(Err(Hangs)) | None => Err(Obstacle::Hangs),
     }
 }

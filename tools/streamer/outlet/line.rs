@@ -4,7 +4,13 @@ use std::{sync::mpsc, time::Instant};
 
 use gst::prelude::*;
 
-use crate::{common::failure::Failure, streamer::complaint};
+use crate::{
+    common::{
+        aside::{Aside, OPEN_MAX},
+        failure::Failure,
+    },
+    streamer::complaint,
+};
 
 /// A pipeline of its own, with an `appsrc` at its head.
 #[derive(Debug)]
@@ -40,29 +46,18 @@ impl Line {
     /// # Errors
     /// What an element complains of.
     pub fn start(&self) -> Result<(), Failure> {
-        let Err(refused) = self.pipeline.set_state(gst::State::Playing) else {
-            return Ok(());
-        };
-        let why = match self.said() {
-            Some(Said::Broke(why)) => why,
-            _ => format!("the pipeline does not start: {refused}"),
-        };
-        Err(Failure::Pipeline(why))
+        start(&self.pipeline)
+    }
+
+    /// The same without waiting for it: an element opens its device.
+    pub fn open(&self) -> Aside<Result<(), Failure>> {
+        let pipeline = self.pipeline.clone();
+        Aside::begin(OPEN_MAX, move || start(&pipeline))
     }
 
     /// The next thing that it says.
     pub fn said(&self) -> Option<Said> {
-        let heard = [gst::MessageType::Error, gst::MessageType::Eos, gst::MessageType::Warning];
-        let message = self.pipeline.bus()?.pop_filtered(&heard)?;
-        Some(match message.view() {
-            gst::MessageView::Error(error) => {
-                Said::Broke(complaint::sentence(&error.error(), error.debug().as_deref()))
-            }
-            gst::MessageView::Warning(warning) => {
-                Said::Warned(complaint::sentence(&warning.error(), warning.debug().as_deref()))
-            }
-            _ => Said::Ended,
-        })
+        said(&self.pipeline)
     }
 
     /// Stops it in a thread of its own: an element may wait for the network.
@@ -75,6 +70,29 @@ impl Line {
         });
         Retired(gone)
     }
+}
+
+fn start(pipeline: &gst::Pipeline) -> Result<(), Failure> {
+    let Err(refused) = pipeline.set_state(gst::State::Playing) else {
+        return Ok(());
+    };
+    let why = match said(pipeline) {
+        Some(Said::Broke(why)) => why,
+        _ => format!("the pipeline does not start: {refused}"),
+    };
+    Err(Failure::Pipeline(why))
+}
+
+fn said(pipeline: &gst::Pipeline) -> Option<Said> {
+    let heard = [gst::MessageType::Error, gst::MessageType::Eos, gst::MessageType::Warning];
+    let message = pipeline.bus()?.pop_filtered(&heard)?;
+    Some(match message.view() {
+        gst::MessageView::Error(error) => Said::Broke(complaint::sentence(&error.error(), error.debug().as_deref())),
+        gst::MessageView::Warning(warning) => {
+            Said::Warned(complaint::sentence(&warning.error(), warning.debug().as_deref()))
+        }
+        _ => Said::Ended,
+    })
 }
 
 /// A line that is being stopped.

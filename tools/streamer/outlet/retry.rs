@@ -16,6 +16,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Backoff {
     bounds: Bounds,
+    /// Since the last success.
     failures: u32,
 }
 
@@ -23,11 +24,6 @@ impl Backoff {
     /// Waits within `bounds`.
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, failures: 0 }
-    }
-
-    /// Failures since the last success.
-    pub fn failures(&self) -> u32 {
-        self.failures
     }
 
     /// An attempt has succeeded.

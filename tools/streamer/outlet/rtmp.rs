@@ -18,7 +18,12 @@ use super::{
 };
 use crate::{
     common::failure::Failure,
-    streamer::{complaint::Warnings, options::Codec, plan::Rtmp, run::tell},
+    streamer::{
+        complaint,
+        log::{tell, tell_again},
+        options::Codec,
+        plan::Rtmp,
+    },
 };
 use connection::Connection;
 
@@ -40,7 +45,6 @@ pub struct Publisher {
     failure: Option<String>,
     finishing: bool,
     ended: bool,
-    warnings: Warnings,
 }
 
 #[derive(Debug)]
@@ -85,7 +89,6 @@ impl Publisher {
             failure: None,
             finishing: false,
             ended: false,
-            warnings: Warnings::default(),
         })
     }
 
@@ -141,7 +144,7 @@ impl Publisher {
 
     /// Gives the connection up and goes on to the next.
     fn fail(&mut self, why: &str) -> Result<(), Failure> {
-        let why = self.plan.url.redact(why);
+        let why = complaint::advised(&self.plan.url.redact(why));
         if self.plan.required && self.connects == 0 {
             return Err(Failure::Pipeline(format!("{}: {why}", self.title())));
         }
@@ -156,14 +159,8 @@ impl Publisher {
             self.backoff.reset();
         }
         let wait = self.backoff.fail(random());
-        // A server that stays away must not fill a disk.
-        if published.is_some() || self.backoff.failures().is_power_of_two() {
-            let attempts = match (self.backoff.failures(), published) {
-                (1, _) | (_, Some(_)) => String::new(),
-                (failures, None) => format!(" (failure {failures})"),
-            };
-            self.say(&format!("{why}{attempts}; trying again in {} ms", wait.as_millis()));
-        }
+        let failure = format!("{}: {why}", self.title());
+        tell_again(&failure, &format!("{failure}; trying again in {} ms", wait.as_millis()));
         self.failure = Some(why);
         self.state = State::Waiting { until: Instant::now() + wait, last };
         Ok(())
@@ -200,7 +197,7 @@ impl Outlet for Publisher {
             match said {
                 Said::Warned(text) => {
                     let text = self.plan.url.redact(&text);
-                    self.warnings.tell(&format!("{}: {text}", self.title()));
+                    tell(&format!("warning: {}: {text}", self.title()));
                 }
                 Said::Ended => self.ended = true,
                 Said::Broke(_) if self.finishing => self.ended = true,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     common::{elements, failure::Failure},
-    streamer::{complaint::Warnings, options::Codec, plan::Rtp, run::tell, sdp},
+    streamer::{log::tell, options::Codec, plan::Rtp, sdp},
 };
 
 /// Sends to one receiver.
@@ -26,7 +26,6 @@ pub struct Sender {
     line: Option<Line>,
     ended: bool,
     broke: Option<String>,
-    warnings: Warnings,
 }
 
 impl Sender {
@@ -58,7 +57,7 @@ impl Sender {
         let pipeline = gst::Pipeline::new();
         elements::add_chain(&pipeline, &[source.upcast_ref(), &payloader, &sink])?;
         let line = Some(Line::new(pipeline, source));
-        Ok(Self { destination: plan.destination, feed, line, ended: false, broke: None, warnings: Warnings::default() })
+        Ok(Self { destination: plan.destination, feed, line, ended: false, broke: None })
     }
 
     /// An output that worked and broke leaves the others at work; the run fails when it ends.
@@ -99,7 +98,7 @@ impl Outlet for Sender {
         while let Some(said) = self.line.as_ref().and_then(Line::said) {
             match said {
                 Said::Ended => self.ended = true,
-                Said::Warned(text) => self.warnings.tell(&format!("{}: {text}", self.title())),
+                Said::Warned(text) => tell(&format!("warning: {}: {text}", self.title())),
                 Said::Broke(why) => return self.lose(&why),
             }
         }

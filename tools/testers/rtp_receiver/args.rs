@@ -61,7 +61,9 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
+    #[value(alias = "avc")]
     H264,
+    #[value(alias = "hevc")]
     H265,
 }
 
