@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -14,6 +14,7 @@ use gst_video::VideoInfo;
 use super::{
     encoder::{Choice, Encoding, Purpose},
     interrupt,
+    stall::{self, Watch},
     target::{disk_full, is_full},
 };
 use crate::common::{elements, failure::Failure};
@@ -45,6 +46,7 @@ pub struct Line {
     taken: Arc<(Mutex<()>, Condvar)>,
     /// Whether an access unit came out.
     encoded: Arc<AtomicBool>,
+    watch: Mutex<Watch>,
     /// Where the file is that is made of it.
     directory: PathBuf,
 }
@@ -82,13 +84,14 @@ impl Line {
             encoder,
             taken: Arc::default(),
             encoded: Arc::default(),
+            watch: Mutex::default(),
             directory: directory.to_owned(),
         };
-        line.start()?;
+        line.start(tail)?;
         Ok(line)
     }
 
-    fn start(&self) -> Result<(), Trouble> {
+    fn start(&self, tail: &[&gst::Element]) -> Result<(), Trouble> {
         let taken = Arc::clone(&self.taken);
         elements::pad(self.source.upcast_ref(), "src").add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             taken.1.notify_one();
@@ -99,6 +102,12 @@ impl Line {
             encoded.store(true, Ordering::Relaxed);
             gst::PadProbeReturn::Remove
         });
+        let watch = self.watch();
+        watch.over(&elements::pad(self.source.upcast_ref(), "src"));
+        for pad in tail.iter().chain([&&self.encoder]).flat_map(|element| element.sink_pads()) {
+            watch.over(&pad);
+        }
+        drop(watch);
         if self.pipeline.set_state(gst::State::Playing).is_err() {
             self.check()?;
             return Err(Failure::Pipeline("the pipeline does not start".to_owned()).into());
@@ -122,8 +131,12 @@ impl Line {
         let (lock, taken) = &*self.taken;
         let mut guard = lock.lock().expect("nobody panics with it");
         while self.source.current_level_buffers() > WAITING {
-            guard = taken.wait_timeout(guard, interrupt::TICK).expect("nobody panics with it").0;
+            let waited = taken.wait_timeout(guard, interrupt::TICK).expect("nobody panics with it");
+            guard = waited.0;
             self.check()?;
+            if waited.1.timed_out() {
+                self.look()?;
+            }
         }
         Ok(())
     }
@@ -149,8 +162,24 @@ impl Line {
         let ends = [gst::MessageType::Error, gst::MessageType::Eos];
         while !self.judge(self.bus().timed_pop_filtered(tick, &ends))? {
             interrupt::check()?;
+            self.look()?;
         }
         Ok(())
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().expect("nobody panics with it")
+    }
+
+    /// Looks whether something moves still.
+    fn look(&self) -> Result<(), Trouble> {
+        if !self.watch().stands(&self.pipeline) {
+            return Ok(());
+        }
+        if !self.encoded.load(Ordering::Relaxed) {
+            return Err(Trouble::Encoder("it stands still".to_owned()));
+        }
+        Err(Failure::Pipeline("the file cannot be made: encoder, muxer or disk stand still".to_owned()).into())
     }
 
     fn bus(&self) -> gst::Bus {
@@ -184,7 +213,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        stall::stop(&self.pipeline);
     }
 }
 

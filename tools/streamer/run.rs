@@ -44,8 +44,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         simulator: simulator.as_ref().map(|simulator| summary::Simulator { published: simulator.published() }),
         stream,
     };
-    report::print(&summary, plan.json, || summary.to_string());
-    outcome
+    let told = report::print(&summary, plan.json, || summary.to_string()).map(drop);
+    outcome.and(told)
 }
 
 /// How long files may take to be made whole when the run is over.
