@@ -157,8 +157,8 @@ mod tests {
     fn goodbye_is_found_in_a_compound_packet() {
         let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
         let goodbye = [0x81, 203, 0, 1, 1, 2, 3, 4];
-        assert_eq!(parse(&report), Ok(Datagram::Rtcp { goodbye: false }));
-        assert_eq!(parse(&[report, goodbye].concat()), Ok(Datagram::Rtcp { goodbye: true }));
+        assert_eq!(parse(&report), Ok(Datagram::Rtcp { goodbye: vec![] }));
+        assert_eq!(parse(&[report, goodbye].concat()), Ok(Datagram::Rtcp { goodbye: vec![0x0102_0304] }));
         assert!(parse(&report[..6]).unwrap_err().contains("8 bytes, 6"));
     }
 }
