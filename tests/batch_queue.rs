@@ -183,3 +183,41 @@ fn a_job_that_takes_long_stays_with_its_worker() {
     assert_eq!(second.end().expect_code(0).json()["jobs"], serde_json::json!([]));
     assert_eq!(fs::read_to_string(root.path().join("calls")).unwrap().lines().count(), 1);
 }
+
+/// A bad job of a queue of any name leaves its note, and its worker goes on.
+#[test]
+fn a_queue_that_is_called_job_works() {
+    let server = server();
+    let root = tempfile::tempdir().unwrap();
+    recordings(root.path(), 1);
+    fs::write(root.path().join("bad.svo2"), "no recording").unwrap();
+    let ended = start(&format!("{}/job", server.url()), &[text(root.path())]).end().expect_code(4);
+    assert_eq!(
+        (with(&ended, "converted"), with(&ended, "failed")),
+        (vec!["0.svo2".to_owned()], vec!["bad.svo2".to_owned()])
+    );
+}
+
+/// Whoever restarts a worker uses up none of its job's tries.
+#[test]
+fn an_interrupted_try_is_none() {
+    let server = server();
+    let root = folder();
+    let data = root.path().join("data");
+    fs::create_dir(&data).unwrap();
+    recordings(&data, 1);
+    // It works until it is told to fail.
+    let script = format!("trap 'exit 1' INT\nwhile [ ! -e {0}/go ]; do sleep 0.02; done\nexit 3\n", text(root.path()));
+    let batch = beside_stand_in(root.path(), MP4, "zed_svo_to_mp4", &script);
+    let queue = ["--queue", &server.url(), "--json"];
+    for _ in 0..4 {
+        let worker = Program::start(text(&batch), &[&queue[..], &[text(&data)]].concat());
+        worker.wait_for_line("zed_batch_svo_to_mp4: start ");
+        worker.signal("INT");
+        assert_eq!(with(&worker.end().expect_code(130), "left"), ["0.svo2"]);
+    }
+    fs::write(root.path().join("go"), "").unwrap();
+    let ended = Program::start(text(&batch), &[&queue[..], &["--queue-worker"]].concat()).end().expect_code(4);
+    assert_eq!(ended.stderr.matches("failed, handed back").count(), 2, "{}", ended.stderr);
+    assert_eq!(with(&ended, "failed"), ["0.svo2"]);
+}

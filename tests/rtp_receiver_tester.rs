@@ -321,3 +321,31 @@ fn send(port: u16, packets: &[&[u8]]) {
         socket.send_to(packet, ("127.0.0.1", port)).unwrap();
     }
 }
+
+/// At every fourth border of two frames, the last packet of one comes behind the first of the next. Then the sender says
+/// goodbye, long before the threshold.
+#[test]
+fn packets_that_overtake_each_other_make_no_frames() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let sender =
+        Pipeline::start(&h264(&format!("pt=96 config-interval=-1 {}", to(socket.local_addr().unwrap().port()))));
+    let (mut packets, mut ended) = (Vec::<Vec<u8>>::new(), 0);
+    let mut bytes = [0; 65_535];
+    while ended < FRAMES {
+        let length = socket.recv(&mut bytes).unwrap();
+        ended += usize::from(bytes[1] & 0x80 != 0);
+        packets.push(bytes[..length].to_vec());
+    }
+    drop(sender);
+    let borders = (1..packets.len()).filter(|at| packets[at - 1][4..8] != packets[*at][4..8]).collect::<Vec<_>>();
+    borders.iter().skip(3).step_by(4).for_each(|at| packets.swap(at - 1, *at));
+    let (tester, port) = listen(&["--packet-threshold", "100000", "--timeout-ms", "60000"]);
+    let source = packets[0][8..12].to_vec();
+    packets.push([&[0x80, 201, 0, 1][..], &source, &[0x81, 203, 0, 1], &source].concat());
+    send(port, &packets.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let report = tester.end().expect_code(4).expect_said("before the sender said goodbye").json();
+    assert_eq!((&report["frames"], &report["access_units"]), (&FRAMES.into(), &FRAMES.into()));
+    assert!(report["reordered"].as_u64().unwrap() > 0);
+    assert_eq!((&report["lost"], &report["goodbye"]), (&0.into(), &true.into()));
+}

@@ -178,6 +178,11 @@ impl Subscriber {
         self.renew_at
     }
 
+    /// Whether somebody is at the producer's endpoint, or may be: connecting over a network takes its time.
+    pub fn has_peer(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// How the last announcement that [`wait`](Self::wait) or [`take_newest`](Self::take_newest) gave was received.
     pub fn arrival(&self) -> Arrival {
         self.arrival

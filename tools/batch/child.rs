@@ -1,23 +1,19 @@
 //! One run of the converter, as a program of its own.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     env, fs, io,
-    io::{BufRead as _, BufReader, Read},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
-    thread,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    process::{Pid, PidfdFlags, Signal, getppid, kill_process_group, pidfd_open, set_parent_process_death_signal},
-};
+use gst::glib;
+use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 
 use super::{
     jobs::Job,
+    listen,
     pool::Worker,
     programs::{Kind, Takes, name},
 };
@@ -26,17 +22,14 @@ use crate::{
     recordings::{
         interrupt,
         progress::{self, Told},
+        target,
     },
 };
 
 /// Lines of a failed converter that are shown.
 const EXCERPT_LINES: usize = 8;
-/// A longer line is several.
-const LINE_MAX: u64 = 2048;
-/// A longer summary is none.
-const SUMMARY_MAX: u64 = 1 << 20;
-/// Lines that may wait to be looked at; the converter then waits.
-const WAITING_MAX: usize = 64;
+/// Characters of a mark: names have an end, and few converters make the same file.
+const MARK_LENGTH: usize = 8;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -82,49 +75,36 @@ pub fn run(
     mut tick: impl FnMut(),
 ) -> Ended {
     let failed = |why: String| Ended::Failed(Failed { why, excerpt: Vec::new() });
-    let before = leftovers(&job.output);
-    let mut child = match start(kind, program, job, worker) {
+    // Nobody else's unfinished files have it in their names.
+    let mark = &glib::uuid_string_random()[..MARK_LENGTH];
+    let mut child = match start(kind, program, job, worker, mark) {
         Ok(child) => child,
         Err(error) => return failed(format!("{} does not start: {error}", program.display())),
     };
-    let (send, lines) = mpsc::sync_channel(WAITING_MAX);
-    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-    let stdout = child.stdout.take().expect("stdout is piped");
-    let (status, summary, excerpt) = thread::scope(|scope| {
-        scope.spawn(move || pass_lines(stderr, &send));
-        let summary = scope.spawn(move || read_summary(stdout));
-        let mut excerpt = VecDeque::new();
-        let mut signals = 0;
-        let mut talks = true;
-        let status = loop {
-            if !talks && let Some(status) = child.try_wait().transpose() {
-                break status;
+    let mut excerpt = VecDeque::new();
+    let mut signals = 0;
+    let listened =
+        listen::to(&mut child, |child, line| match line.map(|line| serde_json::from_str(&line).map_err(|_| line)) {
+            Some(Ok(told)) => at(told),
+            Some(Err(line)) => {
+                excerpt.push_back(line);
+                excerpt.drain(..excerpt.len().saturating_sub(EXCERPT_LINES));
             }
-            match lines.recv_timeout(interrupt::TICK) {
-                Ok(line) => match serde_json::from_str(&line) {
-                    Ok(told) => at(told),
-                    Err(_) => {
-                        excerpt.push_back(line);
-                        excerpt.drain(..excerpt.len().saturating_sub(EXCERPT_LINES));
-                    }
-                },
-                Err(RecvTimeoutError::Timeout) => {}
-                // It is at its end, or says nothing more.
-                Err(RecvTimeoutError::Disconnected) if talks => talks = false,
-                Err(RecvTimeoutError::Disconnected) => wait(&child),
+            None => {
+                tick();
+                pass_signals(child, &mut signals);
             }
-            tick();
-            pass_signals(&child, &mut signals);
-        };
-        (status, summary.join().ok().flatten(), excerpt)
-    });
-    let status = match status {
-        Ok(status) => status,
-        Err(error) => return failed(format!("its end cannot be waited for: {error}")),
+        });
+    let (status, summary) = match listened {
+        Ok(listened) => listened,
+        Err(error) => {
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+            return failed(format!("its end cannot be waited for: {error}"));
+        }
     };
     if status.signal().is_some() {
-        // It had no time to clear up. What was there before may be somebody else's.
-        leftovers(&job.output).difference(&before).for_each(|path| drop(fs::remove_file(path)));
+        // It had no time to clear up.
+        leftovers(&job.output, mark).iter().for_each(|path| drop(fs::remove_file(path)));
     }
     if status.success() {
         if !job.output.exists() {
@@ -138,7 +118,7 @@ pub fn run(
     Ended::Failed(Failed { why: why(status, excerpt.back()), excerpt: excerpt.into() })
 }
 
-fn start(kind: &Kind, program: &Path, job: &Job, worker: &Worker) -> io::Result<Child> {
+fn start(kind: &Kind, program: &Path, job: &Job, worker: &Worker, mark: &str) -> io::Result<Child> {
     let mut command = Command::new(program);
     let input = match kind.takes {
         Takes::Recordings => "--input",
@@ -154,7 +134,12 @@ fn start(kind: &Kind, program: &Path, job: &Job, worker: &Worker) -> io::Result<
     if let Some(cuda) = &worker.cuda {
         command.env("CUDA_VISIBLE_DEVICES", cuda);
     }
-    command.env(progress::TELL, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env(progress::TELL, "1")
+        .env(target::MARK, mark)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     // A terminal's Ctrl-C comes to the batch alone, which passes it on: a second one would end the converter at once.
     command.process_group(0);
     let parent = rustix::process::getpid();
@@ -170,15 +155,6 @@ fn start(kind: &Kind, program: &Path, job: &Job, worker: &Worker) -> io::Result<
     command.spawn()
 }
 
-/// Waits for the converter's end, for a tick at most.
-fn wait(child: &Child) {
-    match (pidfd_open(Pid::from_child(child), PidfdFlags::empty()), interrupt::TICK.try_into()) {
-        // When it is interrupted, it is waited for again.
-        (Ok(end), Ok(tick)) => drop(poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&tick))),
-        _ => thread::sleep(interrupt::TICK),
-    }
-}
-
 /// The first signal asks the converter to end, the second one ends it.
 fn pass_signals(child: &Child, passed: &mut usize) {
     let heard = interrupt::times();
@@ -190,25 +166,6 @@ fn pass_signals(child: &Child, passed: &mut usize) {
     }
 }
 
-fn pass_lines(mut from: impl io::BufRead, to: &mpsc::SyncSender<String>) {
-    let mut line = Vec::new();
-    while matches!(from.by_ref().take(LINE_MAX).read_until(b'\n', &mut line), Ok(1..)) {
-        let text = clean(String::from_utf8_lossy(&line).trim_end());
-        line.clear();
-        if !text.is_empty() && to.send(text).is_err() {
-            return;
-        }
-    }
-}
-
-fn read_summary(mut from: impl Read) -> Option<serde_json::Value> {
-    let mut text = Vec::new();
-    from.by_ref().take(SUMMARY_MAX).read_to_end(&mut text).ok()?;
-    // Nobody is to wait for it to be read.
-    io::copy(&mut from, &mut io::sink()).ok()?;
-    serde_json::from_slice(&text).ok()
-}
-
 fn why(status: ExitStatus, last: Option<&String>) -> String {
     let ended = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -218,21 +175,16 @@ fn why(status: ExitStatus, last: Option<&String>) -> String {
     last.map_or(ended.clone(), |last| format!("{ended}: {last}"))
 }
 
-/// Unfinished files of an output: `.run.mp4.….partial`.
-fn leftovers(output: &Path) -> HashSet<PathBuf> {
+/// Unfinished files of an output with a mark in their names: `.run.mp4.MARK.….partial`.
+fn leftovers(output: &Path, mark: &str) -> Vec<PathBuf> {
     let (Some(directory), Some(name)) = (output.parent(), output.file_name().and_then(|name| name.to_str())) else {
-        return HashSet::new();
+        return Vec::new();
     };
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let prefix = format!(".{name}.");
+    let prefix = format!(".{name}.{mark}.");
     let is_one = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".partial"))
     };
     fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_one).collect()
-}
-
-/// A text without what a terminal would act on.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -5,6 +5,7 @@ mod child;
 mod csv_list;
 mod find;
 mod jobs;
+mod listen;
 mod pool;
 mod probe;
 mod programs;

@@ -12,9 +12,12 @@ use prost::Message as _;
 use super::programs::Makes;
 use crate::{
     recorder::mcap::{
-        BUNDLE_TOPIC,
+        BUNDLE_TOPIC, Topics,
         reader::Messages,
-        schema::cvmmap_streamer::{BundleManifest, bundle_manifest::member::Status},
+        schema::{
+            COMPRESSED_VIDEO,
+            cvmmap_streamer::{BundleManifest, bundle_manifest::member::Status},
+        },
     },
     recordings::{
         interrupt,
@@ -106,9 +109,9 @@ fn mcap(path: &Path) -> Result<(), String> {
             let manifest = BundleManifest::decode(&*message.data).map_err(|error| format!("{topic}: {error}"))?;
             let present = bundled.get_or_insert_default();
             for member in manifest.members.iter().filter(|member| member.status() == Status::Present) {
-                *present.entry(format!("/{}/video", member.label)).or_default() += 1;
+                *present.entry(Topics::of(&member.label).video).or_default() += 1;
             }
-        } else if topic.ends_with("/video") {
+        } else if message.channel.schema.as_ref().is_some_and(|schema| schema.name == COMPRESSED_VIDEO.name) {
             *pictures.entry(topic.clone()).or_default() += 1;
         }
     }

@@ -24,14 +24,15 @@ use async_nats::jetstream::{
     message::PublishMessage,
     stream::{self, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream},
 };
-use cvmmap::nats::{Client, Options};
+use cvmmap::nats::{Bytes, Client, Options};
 use futures_util::StreamExt as _;
 use gst::glib;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    child::{Failed, clean},
+    child::Failed,
     jobs::Job,
+    listen::clean,
     programs::Kind,
     report::{Entry, Outcome},
 };
@@ -57,8 +58,8 @@ const LAST_WORD_MAX: Duration = Duration::from_secs(3);
 const TAKE_MAX: Duration = Duration::from_secs(1);
 /// A job that failed so often has failed for good.
 const TRIES_MAX: i64 = 3;
-/// One that was taken so often, and never came to an end, kills its workers.
-const TAKEN_MAX: i64 = 10;
+/// One with which so many workers died kills them.
+const DEATHS_MAX: i64 = 10;
 /// A job that failed is not tried again at once: it may be the machine.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
@@ -118,9 +119,26 @@ pub struct Queue {
     context: jetstream::Context,
     stream: Stream,
     consumer: PullConsumer,
+    subjects: Subjects,
     name: String,
     takeover: Duration,
     wait: bool,
+}
+
+/// What the messages about the jobs of a converter are published to.
+struct Subjects {
+    queue: String,
+    converter: &'static str,
+}
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    Job,
+    /// Why a job was given up.
+    Failed,
+    /// How often it came back.
+    Tally,
 }
 
 /// A job that was taken; as one that is refused, with the reason.
@@ -135,7 +153,7 @@ pub struct Taken {
 pub struct Ticket {
     message: Arc<jetstream::Message>,
     id: String,
-    taken: i64,
+    tally: Tally,
     told: Cell<Instant>,
 }
 
@@ -156,6 +174,33 @@ struct Message {
     output: String,
     overwrite: bool,
     flags: Vec<String>,
+}
+
+/// How often a job came back, by the workers that had it. The server counts how often it was taken, also by those that died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Tally {
+    /// It failed.
+    failed: i64,
+    /// The worker was interrupted.
+    handed_back: i64,
+}
+
+impl Tally {
+    /// Workers that never said what became of the job, which is taken for so many times.
+    fn deaths(self, taken: i64) -> i64 {
+        taken.saturating_sub(1).saturating_sub(self.failed).saturating_sub(self.handed_back)
+    }
+}
+
+impl Subjects {
+    fn of(&self, about: About, id: &str) -> String {
+        let about = match about {
+            About::Job => "job",
+            About::Failed => "failed",
+            About::Tally => "tally",
+        };
+        format!("cvmmap.batch.{}.{about}.{}.{id}", self.queue, self.converter)
+    }
 }
 
 /// Why a job was given up.
@@ -231,11 +276,12 @@ impl Queue {
         let unusable = |why: &dyn fmt::Display| Failure::Configuration(format!("--queue: {why}"));
         let client = Client::connect(&options, kind.batch).map_err(|error| unusable(&error))?;
         client.wait_connected(CONNECT_MAX).map_err(|error| unusable(&error))?;
-        let subjects = vec![format!("cvmmap.batch.{name}.>")];
+        let all = vec![format!("cvmmap.batch.{name}.>")];
+        let subjects = Subjects { queue: name.clone(), converter: kind.single };
         let config = stream::Config {
             name: format!("cvmmap_batch_{name}"),
             description: Some("Conversions of ZED recordings".to_owned()),
-            subjects: subjects.clone(),
+            subjects: all.clone(),
             retention: RetentionPolicy::WorkQueue,
             storage: StorageType::File,
             discard: DiscardPolicy::Old,
@@ -244,7 +290,7 @@ impl Queue {
         };
         let consumer = pull::Config {
             durable_name: Some(kind.single.to_owned()),
-            filter_subject: format!("cvmmap.batch.{name}.job.{}.*", kind.single),
+            filter_subject: subjects.of(About::Job, "*"),
             ack_policy: jetstream::consumer::AckPolicy::Explicit,
             ack_wait: settings.takeover,
             // It is counted here: what the server gives up stays in the queue for ever.
@@ -260,11 +306,12 @@ impl Queue {
             Ok::<_, String>((context, stream, consumer.map_err(|error| error.to_string())?))
         });
         let (context, stream, consumer) =
-            made.unwrap_or_else(|| Err("no answer in time".to_owned())).map_err(|why| {
-                unusable(&format!("{} keeps no queue: {why}; start nats-server with -js", client.server()))
+            made.unwrap_or_else(|| Err("no answer in time".to_owned())).map_err(|why| match client.denied() {
+                Some(what) => unusable(&format!("{} denies the right of {what}", client.server())),
+                None => unusable(&format!("{} keeps no queue: {why}; start nats-server with -js", client.server())),
             })?;
         let kept = &stream.cached_info().config;
-        if kept.retention != RetentionPolicy::WorkQueue || kept.subjects != subjects {
+        if kept.retention != RetentionPolicy::WorkQueue || kept.subjects != all {
             return Err(unusable(&format!("{} is a stream of another kind; take another name", kept.name)));
         }
         let takeover = consumer.cached_info().config.ack_wait;
@@ -273,7 +320,7 @@ impl Queue {
             say(kind.batch, &format!("the queue was made with --queue-takeover-seconds {seconds}, which stays"));
         }
         let name = format!("queue {name} on {}", client.server());
-        Ok(Self { kind, client, context, stream, consumer, name, takeover, wait: settings.wait })
+        Ok(Self { kind, client, context, stream, consumer, subjects, name, takeover, wait: settings.wait })
     }
 
     /// What it is called, without credentials.
@@ -290,7 +337,7 @@ impl Queue {
         for job in jobs {
             interrupt::check()?;
             let message = Message::new(self.kind, job)?;
-            let (subject, note) = (self.subject("job", &message.id()), self.subject("failed", &message.id()));
+            let [subject, note] = [About::Job, About::Failed].map(|about| self.subjects.of(about, &message.id()));
             let is_new = self.persist(AWAY_MAX, || {
                 let (context, stream) = (self.context.clone(), self.stream.clone());
                 let (subject, note, bytes) = (subject.clone(), note.clone(), message.bytes());
@@ -333,7 +380,7 @@ impl Queue {
                 }
             });
             match taken {
-                Ok((Some(message), _)) => return Ok(Some(self.taken(message))),
+                Ok((Some(message), _)) => return self.taken(message),
                 Ok((None, 0)) if !self.wait => return Ok(None),
                 Ok((None, _)) => {}
                 Err(Failure::Interrupted { .. }) => return Ok(None),
@@ -345,18 +392,52 @@ impl Queue {
         }
     }
 
-    fn taken(&self, message: jetstream::Message) -> Taken {
+    /// None after a signal.
+    fn taken(&self, message: jetstream::Message) -> Result<Option<Taken>, Failure> {
         let (taken, waiting) = message.info().map_or((1, 0), |info| (info.delivered, info.pending as usize));
         let subject = message.subject.to_string();
+        let id = subject.rsplit('.').next().unwrap_or_default().to_owned();
+        let tally = match self.tally(&id, taken) {
+            Err(Failure::Interrupted { .. }) => return Ok(None),
+            tally => tally?,
+        };
         let mut job = Message::read(self.kind, &message.payload, &subject);
         if let Ok(known) = &job
-            && taken > TAKEN_MAX
+            && tally.deaths(taken) >= DEATHS_MAX
         {
-            job = Err((known.clone(), format!("it was taken {TAKEN_MAX} times, and no worker came to an end with it")));
+            job = Err((known.clone(), format!("{DEATHS_MAX} workers died with it")));
         }
-        let id = subject.rsplit('.').next().unwrap_or_default().to_owned();
-        let ticket = Ticket { message: Arc::new(message), id, taken, told: Cell::new(Instant::now()) };
-        Taken { job, ticket, waiting }
+        let ticket = Ticket { message: Arc::new(message), id, tally, told: Cell::new(Instant::now()) };
+        Ok(Some(Taken { job, ticket, waiting }))
+    }
+
+    /// How often a job came back that was taken so often.
+    fn tally(&self, id: &str, taken: i64) -> Result<Tally, Failure> {
+        if taken <= 1 {
+            // What may be left is of an earlier job.
+            return Ok(Tally::default());
+        }
+        self.persist(AWAY_MAX, || {
+            let (stream, subject) = (self.stream.clone(), self.subjects.of(About::Tally, id));
+            // What somebody else put there is none.
+            async move { Ok(last(&stream, &subject).await?.and_then(|tally| serde_json::from_slice(&tally).ok())) }
+        })
+        .map(Option::unwrap_or_default)
+    }
+
+    /// Gives a job back to the queue, with how often it came back.
+    fn return_with(&self, ticket: &Ticket, tally: Tally, after: Option<Duration>) -> Result<(), Failure> {
+        let subject = self.subjects.of(About::Tally, &ticket.id);
+        let tally = serde_json::to_vec(&tally).unwrap_or_default();
+        self.last_word(|| {
+            let (context, subject, tally) = (self.context.clone(), subject.clone(), tally.clone());
+            let message = Arc::clone(&ticket.message);
+            async move {
+                let sent = context.publish(subject, tally.into()).await.map_err(|error| error.to_string())?;
+                sent.await.map_err(|error| error.to_string())?;
+                message.ack_with(AckKind::Nak(after)).await.map_err(|error| error.to_string())
+            }
+        })
     }
 
     /// The job is done: takes it out of the queue.
@@ -364,9 +445,15 @@ impl Queue {
     /// # Errors
     /// [`Failure::Pipeline`] when the server is gone.
     pub fn done(&self, ticket: Ticket) -> Result<(), Failure> {
+        let tally = self.subjects.of(About::Tally, &ticket.id);
         self.last_word(|| {
-            let message = Arc::clone(&ticket.message);
-            async move { message.double_ack().await.map_err(|error| error.to_string()) }
+            let (stream, message, tally) = (self.stream.clone(), Arc::clone(&ticket.message), tally.clone());
+            async move {
+                message.double_ack().await.map_err(|error| error.to_string())?;
+                // What stays of it says nothing of a later job.
+                let _ = stream.purge().filter(tally).await;
+                Ok(())
+            }
         })
     }
 
@@ -375,14 +462,12 @@ impl Queue {
     /// # Errors
     /// [`Failure::Pipeline`] when the server is gone.
     pub fn failed(&self, ticket: Ticket, job: &Job, failed: &Failed) -> Result<Settled, Failure> {
-        if ticket.taken >= TRIES_MAX {
+        let tally = Tally { failed: ticket.tally.failed.saturating_add(1), ..ticket.tally };
+        if tally.failed >= TRIES_MAX {
             return self.give_up(ticket, job, failed).map(|()| Settled::GivenUp);
         }
-        self.last_word(|| {
-            let message = Arc::clone(&ticket.message);
-            async move { message.ack_with(AckKind::Nak(Some(TRY_AGAIN_AFTER))).await.map_err(|error| error.to_string()) }
-        })?;
-        Ok(Settled::HandedBack(ticket.taken))
+        self.return_with(&ticket, tally, Some(TRY_AGAIN_AFTER))?;
+        Ok(Settled::HandedBack(tally.failed))
     }
 
     /// Takes the job out of the queue, and leaves a note.
@@ -397,25 +482,22 @@ impl Queue {
             host: glib::host_name().to_string(),
         };
         let note = serde_json::to_vec(&note).unwrap_or_default();
-        let subject = self.subject("failed", &ticket.id);
+        let subject = self.subjects.of(About::Failed, &ticket.id);
         self.last_word(|| {
             let (context, subject, note) = (self.context.clone(), subject.clone(), note.clone());
-            let message = Arc::clone(&ticket.message);
             async move {
                 let sent = context.publish(subject, note.into()).await.map_err(|error| error.to_string())?;
-                sent.await.map_err(|error| error.to_string())?;
-                message.double_ack().await.map_err(|error| error.to_string())
+                sent.await.map(drop).map_err(|error| error.to_string())
             }
-        })
+        })?;
+        self.done(ticket)
     }
 
     /// Gives an interrupted job to the next worker at once.
     pub fn hand_back(&self, ticket: Ticket) {
+        let tally = Tally { handed_back: ticket.tally.handed_back.saturating_add(1), ..ticket.tally };
         // Without a server, another worker takes it over in time.
-        let _ = self.last_word(|| {
-            let message = Arc::clone(&ticket.message);
-            async move { message.ack_with(AckKind::Nak(None)).await.map_err(|error| error.to_string()) }
-        });
+        let _ = self.return_with(&ticket, tally, None);
         let _ = self.client.flush(LAST_WORD_MAX);
     }
 
@@ -425,14 +507,8 @@ impl Queue {
             return Entry::new(job.input, job.output, Outcome::Left, None);
         };
         let note = self.persist(AWAY_MAX, || {
-            let (stream, subject) = (self.stream.clone(), self.subject("failed", &message.id()));
-            async move {
-                match stream.get_last_raw_message_by_subject(&subject).await {
-                    Ok(note) => Ok(Some(note.payload)),
-                    Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
+            let (stream, subject) = (self.stream.clone(), self.subjects.of(About::Failed, &message.id()));
+            async move { last(&stream, &subject).await }
         });
         match note {
             Ok(Some(note)) => {
@@ -456,12 +532,6 @@ impl Queue {
         }
     }
 
-    fn subject(&self, what: &str, id: &str) -> String {
-        let of = &self.consumer.cached_info().config.filter_subject;
-        // `cvmmap.batch.NAME.job.PROGRAM.*`, or with `failed`.
-        of.replacen(".job.", &format!(".{what}."), 1).replace('*', id)
-    }
-
     /// Asks until there is an answer, or nobody has answered for so long.
     fn persist<T, F>(&self, patience: Duration, mut ask: impl FnMut() -> F) -> Result<T, Failure>
     where
@@ -476,6 +546,10 @@ impl Queue {
                 Some(Ok(answer)) => return Ok(answer),
                 Some(Err(why)) => why,
                 None => "no answer in time".to_owned(),
+            };
+            let why = match self.client.denied() {
+                Some(what) => format!("{why}; the server denies the right of {what}"),
+                None => why,
             };
             if interrupt::times() > 0 && patience > LAST_WORD_MAX {
                 interrupt::check()?;
@@ -502,6 +576,15 @@ impl Queue {
         F: Future<Output = Result<T, String>> + Send + 'static,
     {
         self.persist(if interrupt::times() > 0 { LAST_WORD_MAX } else { AWAY_MAX }, ask)
+    }
+}
+
+/// The last message that was published to a subject; none where there is none.
+async fn last(stream: &Stream, subject: &str) -> Result<Option<Bytes>, String> {
+    match stream.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(Some(message.payload)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -557,6 +640,23 @@ mod tests {
         assert_eq!(message.id().len(), 32);
         let other = Job { overwrite: true, ..job };
         assert_ne!(message.id(), Message::new(&KIND, &other).unwrap().id());
+    }
+
+    #[test]
+    fn a_queue_may_have_any_name() {
+        for name in ["job", "failed", "tally", "batch", "single", "-"] {
+            let subjects = Subjects { queue: name.to_owned(), converter: "single" };
+            assert_eq!(subjects.of(About::Job, "7"), format!("cvmmap.batch.{name}.job.single.7"));
+            assert_eq!(subjects.of(About::Failed, "7"), format!("cvmmap.batch.{name}.failed.single.7"));
+            assert_eq!(subjects.of(About::Tally, "7"), format!("cvmmap.batch.{name}.tally.single.7"));
+        }
+    }
+
+    #[test]
+    fn who_said_what_became_of_a_job_has_not_died() {
+        let tally = Tally { failed: 2, handed_back: 5 };
+        assert_eq!([1, 8, 9, 18].map(|taken| tally.deaths(taken)), [-7, 0, 1, 10]);
+        assert_eq!(Tally { failed: i64::MAX, handed_back: i64::MAX }.deaths(0), i64::MIN);
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! What became of everything, for stdout.
 
-use std::{fmt, io::Write as _, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
 use super::{
-    child::{Failed, clean},
+    child::Failed,
     jobs::{Decision, State},
+    listen::clean,
 };
-use crate::{common::failure::Failure, recordings::progress::say};
+use crate::{
+    common::{failure::Failure, report},
+    recordings::progress::say,
+};
 
 /// What became of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -152,18 +156,16 @@ impl Report {
     /// Prints the summary, and the failures to stderr.
     ///
     /// # Errors
-    /// [`Failure::Threshold`] when a job failed or a file is no good.
+    /// [`Failure::Threshold`] when a job failed or a file is no good, or else that stdout does not take it.
     pub fn print(&self, json: bool) -> Result<(), Failure> {
         for entry in self.jobs.iter().filter(|entry| entry.outcome == Outcome::Failed) {
             let why = entry.why.as_deref().unwrap_or_default();
             say(self.program, &format!("failed: {}: {why}", clean(&entry.input.display().to_string())));
             entry.excerpt.iter().for_each(|line| say(self.program, &format!("    {line}")));
         }
-        let mut stdout = std::io::stdout().lock();
-        // A reader that closed its end early has seen what it wanted.
-        let _ = if json { writeln!(stdout, "{}", self.json()) } else { write!(stdout, "{self}") };
+        let told = report::print(&self.json(), json, || self.to_string());
         match (self.count(Outcome::Failed), self.count(Outcome::Invalid)) {
-            (0, 0) => Ok(()),
+            (0, 0) => told.map(drop),
             (0, invalid) => Err(Failure::Threshold(format!(
                 "{invalid} outputs are no good; --probe-existing without --report-existing makes them again"
             ))),

@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{args::ProgressUi, child::clean, pool::Worker, report::Outcome};
+use super::{args::ProgressUi, listen::clean, pool::Worker, report::Outcome};
 use crate::recordings::progress::{Told, say};
 
 const ROW: &str = "{prefix}: {percent:>3}%|{bar:20}| {pos}/{len} {wide_msg}";

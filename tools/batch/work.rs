@@ -15,6 +15,7 @@ use std::{
 use super::{
     child::{self, Ended, Failed},
     jobs::Job,
+    listen,
     pool::Worker,
     programs::Kind,
     queue::{Queue, Settled, Taken},
@@ -223,5 +224,5 @@ impl One<'_> {
 }
 
 fn shown(job: &Job) -> String {
-    child::clean(&job.input.display().to_string())
+    listen::clean(&job.input.display().to_string())
 }

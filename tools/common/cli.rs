@@ -2,7 +2,7 @@
 
 use clap::{Parser, error::ErrorKind};
 
-use super::failure::Failure;
+use super::{failure::Failure, report};
 
 /// Version and commit, for `--version`.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CVMMAP_COMMIT"), ")");
@@ -15,8 +15,7 @@ pub fn parse<A: Parser>() -> Result<Option<A>, Failure> {
     match A::try_parse() {
         Ok(arguments) => Ok(Some(arguments)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // A reader that closed its end early has seen what it wanted.
-            let _ = error.print();
+            report::taken(error.print())?;
             Ok(None)
         }
         Err(error) => Err(Failure::Usage(one_line(&error))),

@@ -57,7 +57,7 @@ pub fn run(client: &Client, options: &Options) -> Result<(), Failure> {
             [(*kind).to_owned(), instance.clone(), namespace.clone(), version.clone(), backend.clone(), offers]
         });
         output::table(["KIND", "INSTANCE", "NAMESPACE", "VERSION", "BACKEND", "OFFERS"], &rows.collect::<Vec<_>>())
-    });
+    })?;
     Ok(())
 }
 

@@ -56,7 +56,8 @@ fn failure(error: ControlError) -> Failure {
     let text = error.to_string();
     match error {
         ControlError::Garbage(_) => Failure::Protocol(text),
-        ControlError::Refused { .. } | ControlError::Request(RequestError::Service { .. }) => {
+        ControlError::Refused { .. }
+        | ControlError::Request(RequestError::Service { .. } | RequestError::Denied { .. }) => {
             Failure::Configuration(text)
         }
         ControlError::Request(_) => Failure::Timeout(text),

@@ -48,7 +48,7 @@ pub fn run(client: &Client, verb: &Record, options: &Options) -> Result<(), Fail
                 .collect();
             report::print(&serde_json::json!({ "can_seek": told.can_seek, "formats": formats }), options.json, || {
                 output::fields(&[("formats", formats.join(" ")), ("can seek", told.can_seek.to_string())])
-            });
+            })?;
             Ok(())
         }
         Record::Start(start) => {
@@ -146,6 +146,6 @@ fn tell(
             fields.push(("error", status.error_message.clone()));
         }
         output::fields(&fields)
-    });
+    })?;
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! `info`, `reset`, `seek`, and requests in bytes.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use clap::ValueEnum;
 use cvmmap::{
     Target,
-    nats::{Client, Control, Subjects, proto::source_flags},
+    nats::{
+        Client, Control, ControlError, Subjects,
+        proto::{ErrorCode, source_flags},
+    },
 };
 use serde::Serialize;
 
@@ -84,7 +87,7 @@ pub fn info(client: Client, target: &Target, options: &Options) -> Result<(), Fa
             ("duration", format!("{:.3} s", info.duration_ns as f64 / 1e9)),
             ("now", format!("{} ns, frame {}", info.current_timestamp_ns, info.current_frame_count)),
         ])
-    });
+    })?;
     Ok(())
 }
 
@@ -102,7 +105,7 @@ fn lower(name: &'static str, prefix: &str) -> &'static str {
 /// When it does not answer, or refuses.
 pub fn reset(client: Client, target: &Target, options: &Options) -> Result<(), Failure> {
     control(client, target).reset(options.timeout()).map_err(failure)?;
-    report::print(&serde_json::json!({ "reset": true }), options.json, || "the frame count starts over\n".to_owned());
+    report::print(&serde_json::json!({ "reset": true }), options.json, || "the frame count starts over\n".to_owned())?;
     Ok(())
 }
 
@@ -118,7 +121,9 @@ pub fn seek(client: Client, target: &Target, timestamp_ns: u64, options: &Option
         landed_frame_count: u32,
         exact_match: bool,
     }
-    let told = control(client, target).seek(timestamp_ns, options.timeout()).map_err(failure)?;
+    let control = control(client, target);
+    let told = control.seek(timestamp_ns, options.timeout());
+    let told = told.map_err(|error| with_range(&control, error, options.timeout()))?;
     let landed = Landed {
         requested_timestamp_ns: told.requested_timestamp_ns,
         landed_timestamp_ns: told.landed_timestamp_ns,
@@ -128,8 +133,23 @@ pub fn seek(client: Client, target: &Target, timestamp_ns: u64, options: &Option
     report::print(&landed, options.json, || {
         let how = if landed.exact_match { "exactly" } else { "nearest" };
         format!("at {} ns, frame {} ({how})\n", landed.landed_timestamp_ns, landed.landed_frame_count)
-    });
+    })?;
     Ok(())
+}
+
+/// Why a seek did not work; out of range, with the range when the producer tells it.
+fn with_range(control: &Control, error: ControlError, timeout: Duration) -> Failure {
+    let is_out = matches!(error, ControlError::Refused { code: ErrorCode::OutOfRange, .. });
+    let info = if is_out { control.source_info(timeout).ok() } else { None };
+    match (failure(error), info) {
+        (Failure::Configuration(why), Some(info)) if info.timeline_end_ns > info.timeline_start_ns => {
+            Failure::Configuration(format!(
+                "{why}; the source goes from {} to {} ns",
+                info.timeline_start_ns, info.timeline_end_ns
+            ))
+        }
+        (failure, _) => failure,
+    }
 }
 
 /// Asks in bytes, and prints the answer's.
@@ -155,7 +175,7 @@ pub fn raw<V: ValueEnum + Send + Sync + 'static>(
     };
     let answer = control(client, &raw.producer.target).raw(path, payload, options.timeout());
     let answer = to_hex(&answer.map_err(failure)?);
-    report::print(&serde_json::json!({ "payload": answer }), options.json, || format!("{answer}\n"));
+    report::print(&serde_json::json!({ "payload": answer }), options.json, || format!("{answer}\n"))?;
     Ok(())
 }
 

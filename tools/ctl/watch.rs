@@ -22,6 +22,11 @@ const RESTART: u32 = 1 << 16;
 /// One line: what came since the line before.
 #[derive(Debug, Default, Serialize)]
 struct Line {
+    /// Whether somebody is at the producer's endpoint.
+    announced: bool,
+    /// Where that is.
+    #[serde(skip)]
+    endpoint: String,
     frames: u64,
     fps: f64,
     /// Announcements that never came here.
@@ -100,8 +105,12 @@ pub fn run(server: Option<&nats::Server>, watch: &Watch, options: &Options) -> R
         }
         let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
         let connected = consumer.as_ref().is_some_and(|consumer| consumer.client().is_connected());
-        let line = frames.line(began.elapsed(), last.as_ref(), heard, connected);
-        if !report::print(&line, options.json, || line.text()) {
+        let line = Line {
+            announced: frames.count > 0 || subscriber.has_peer(),
+            endpoint: address.zmq_endpoint().to_owned(),
+            ..frames.line(began.elapsed(), last.as_ref(), heard, connected)
+        };
+        if !report::print(&line, options.json, || line.text())? {
             break;
         }
     }
@@ -160,6 +169,7 @@ impl Frames {
             body_packets: heard.body_packets,
             bodies: heard.bodies,
             garbage: heard.garbage,
+            ..Line::default()
         }
     }
 }
@@ -171,10 +181,12 @@ impl Line {
             (Some(mean), Some(max)) => format!("{mean:.2} (max {max:.2}) ms"),
             _ => "-".to_owned(),
         };
-        let mut text = format!(
-            "frame {frame}  fps {:.1}  latency {latency}  skipped {}  bodies {} in {} packets",
-            self.fps, self.skipped, self.bodies, self.body_packets
-        );
+        let mut text = if self.announced {
+            format!("frame {frame}  fps {:.1}  latency {latency}  skipped {}", self.fps, self.skipped)
+        } else {
+            format!("nobody announces it at {}: is the producer running?", self.endpoint)
+        };
+        text += &format!("  bodies {} in {} packets", self.bodies, self.body_packets);
         for (count, what) in [(self.restarts, "restarts"), (self.garbage, "garbage messages")] {
             if count > 0 {
                 text += &format!("  {what} {count}");

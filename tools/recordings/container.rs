@@ -79,7 +79,11 @@ impl Recording for Container {
         let Some(decoder) = &mut self.decoder else {
             return Ok(None);
         };
-        while let Some(sample) = decoder.next()? {
+        let named = |failure| match failure {
+            Failure::Pipeline(why) => Failure::Pipeline(format!("{}: {why}", self.path.display())),
+            failure => failure,
+        };
+        while let Some(sample) = decoder.next().map_err(named)? {
             let (Some(time), Some((buffer, info))) = (time(&sample), picture::of_sample(&sample)) else {
                 continue;
             };

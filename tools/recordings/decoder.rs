@@ -8,7 +8,10 @@ use std::{
 
 use gst::prelude::*;
 
-use super::interrupt;
+use super::{
+    interrupt,
+    stall::{self, Watch},
+};
 use crate::common::{elements, failure::Failure};
 
 /// Decoded pictures that wait to be asked for,
@@ -21,6 +24,7 @@ const UNITS_WAITING: u64 = 8;
 pub struct Decoder {
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
+    watch: Watch,
     /// Why there was no more to decode.
     feed_failure: Arc<Mutex<Option<Failure>>>,
 }
@@ -60,7 +64,7 @@ impl Decoder {
             }
             let _ = source.end_of_stream();
         });
-        Ok(decoder.play())
+        decoder.play()
     }
 
     /// Decodes the first video of a file.
@@ -68,7 +72,7 @@ impl Decoder {
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer lacks an element.
     pub fn file(path: &Path) -> Result<Self, Failure> {
-        Ok(Self::new(&file_source(path)?, "decodebin", is_raw)?.play())
+        Self::new(&file_source(path)?, "decodebin", is_raw)?.play()
     }
 
     /// The first video of a file as it is stored.
@@ -76,7 +80,7 @@ impl Decoder {
     /// # Errors
     /// [`Failure::Pipeline`] when GStreamer lacks an element.
     pub fn units_of(path: &Path) -> Result<Self, Failure> {
-        Ok(Self::new(&file_source(path)?, "parsebin", is_picture)?.play())
+        Self::new(&file_source(path)?, "parsebin", is_picture)?.play()
     }
 
     fn new(source: &gst::Element, bin: &str, is_wanted: fn(&gst::StructureRef) -> bool) -> Result<Self, Failure> {
@@ -104,13 +108,25 @@ impl Decoder {
                 element.set_property("max-errors", -1);
             }
         });
-        Ok(Self { pipeline, sink, feed_failure: Arc::default() })
+        let watch = Watch::default();
+        watch.over(&elements::pad(source, "src"));
+        watch.over(&elements::pad(sink.upcast_ref(), "sink"));
+        Ok(Self { pipeline, sink, watch, feed_failure: Arc::default() })
     }
 
-    fn play(self) -> Self {
-        // What speaks against it is told by a message.
-        let _ = self.pipeline.set_state(gst::State::Playing);
-        self
+    fn play(self) -> Result<Self, Failure> {
+        if self.pipeline.set_state(gst::State::Playing).is_err() {
+            let said = self.bus().pop_filtered(&[gst::MessageType::Error]);
+            return Err(match said.as_ref().map(|message| message.view()) {
+                Some(gst::MessageView::Error(error)) => complaint(error),
+                _ => Failure::Pipeline("it cannot be decoded: the decoder does not start".to_owned()),
+            });
+        }
+        Ok(self)
+    }
+
+    fn bus(&self) -> gst::Bus {
+        self.pipeline.bus().expect("a pipeline has a bus")
     }
 
     /// The next picture; none at the end.
@@ -127,11 +143,18 @@ impl Decoder {
             if let Some(failure) = self.feed_failure.lock().expect("nobody panics with it").take() {
                 return Err(failure);
             }
-            let bus = self.pipeline.bus().expect("a pipeline has a bus");
-            match bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Eos]).as_ref().map(|it| it.view()) {
+            match self
+                .bus()
+                .pop_filtered(&[gst::MessageType::Error, gst::MessageType::Eos])
+                .as_ref()
+                .map(|it| it.view())
+            {
                 Some(gst::MessageView::Error(error)) => return Err(complaint(error)),
                 Some(_) => return Ok(None),
                 None if self.sink.is_eos() => return Ok(None),
+                None if self.watch.stands(&self.pipeline) => {
+                    return Err(Failure::Pipeline("it cannot be decoded: the decoder stands still".to_owned()));
+                }
                 None => {}
             }
         }
@@ -146,7 +169,7 @@ impl Decoder {
 
 impl Drop for Decoder {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        stall::stop(&self.pipeline);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -14,6 +14,7 @@ use gst_video::VideoInfo;
 use super::{
     encoder::{Choice, Encoding, Purpose},
     interrupt,
+    stall::{self, Watch},
     target::{disk_full, is_full},
 };
 use crate::common::{
@@ -49,6 +50,7 @@ pub struct Line {
     taken: Arc<(Mutex<()>, Condvar)>,
     /// Whether an access unit came out.
     encoded: Arc<AtomicBool>,
+    watch: Mutex<Watch>,
     /// Where the file is that is made of it.
     directory: PathBuf,
 }
@@ -86,13 +88,14 @@ impl Line {
             encoder,
             taken: Arc::default(),
             encoded: Arc::default(),
+            watch: Mutex::default(),
             directory: directory.to_owned(),
         };
-        line.start()?;
+        line.start(tail)?;
         Ok(line)
     }
 
-    fn start(&self) -> Result<(), Trouble> {
+    fn start(&self, tail: &[&gst::Element]) -> Result<(), Trouble> {
         let taken = Arc::clone(&self.taken);
         elements::pad(self.source.upcast_ref(), "src").add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             taken.1.notify_one();
@@ -103,6 +106,12 @@ impl Line {
             encoded.store(true, Ordering::Relaxed);
             gst::PadProbeReturn::Remove
         });
+        let watch = self.watch();
+        watch.over(&elements::pad(self.source.upcast_ref(), "src"));
+        for pad in tail.iter().chain([&&self.encoder]).flat_map(|element| element.sink_pads()) {
+            watch.over(&pad);
+        }
+        drop(watch);
         // A driver that is broken may not answer when its device is opened.
         let pipeline = self.pipeline.clone();
         let opening = Aside::begin(OPEN_MAX, move || pipeline.set_state(gst::State::Playing).is_ok());
@@ -135,8 +144,12 @@ impl Line {
         let (lock, taken) = &*self.taken;
         let mut guard = lock.lock().expect("nobody panics with it");
         while self.source.current_level_buffers() > WAITING {
-            guard = taken.wait_timeout(guard, interrupt::TICK).expect("nobody panics with it").0;
+            let waited = taken.wait_timeout(guard, interrupt::TICK).expect("nobody panics with it");
+            guard = waited.0;
             self.check()?;
+            if waited.1.timed_out() {
+                self.look()?;
+            }
         }
         Ok(())
     }
@@ -162,8 +175,24 @@ impl Line {
         let ends = [gst::MessageType::Error, gst::MessageType::Eos];
         while !self.judge(self.bus().timed_pop_filtered(tick, &ends))? {
             interrupt::check()?;
+            self.look()?;
         }
         Ok(())
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().expect("nobody panics with it")
+    }
+
+    /// Looks whether something moves still.
+    fn look(&self) -> Result<(), Trouble> {
+        if !self.watch().stands(&self.pipeline) {
+            return Ok(());
+        }
+        if !self.encoded.load(Ordering::Relaxed) {
+            return Err(Trouble::Encoder("it stands still".to_owned()));
+        }
+        Err(Failure::Pipeline("the file cannot be made: encoder, muxer or disk stand still".to_owned()).into())
     }
 
     fn bus(&self) -> gst::Bus {
@@ -197,12 +226,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let pipeline = self.pipeline.clone();
-        // One that hangs goes with the process.
-        let stopping = Aside::begin(OPEN_MAX, move || {
-            let _ = pipeline.set_state(gst::State::Null);
-        });
-        stopping.wait(OPEN_MAX);
+        stall::stop(&self.pipeline);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The file that a program makes: it gets its name when it is whole.
 
 use std::{
+    env,
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -8,6 +9,11 @@ use std::{
 use tempfile::NamedTempFile;
 
 use crate::common::failure::Failure;
+
+/// Set by a program that clears up behind this one: what the names of unfinished files hold.
+pub const MARK: &str = "CVMMAP_PARTIAL_MARK";
+/// A longer mark is none: names have an end.
+const MARK_MAX: usize = 16;
 
 /// The file's final name, and whether one that is there may be replaced.
 #[derive(Clone, Debug)]
@@ -65,6 +71,10 @@ impl Target {
         let mut name = OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
         name.push(".");
+        if let Some(mark) = mark() {
+            name.push(mark);
+            name.push(".");
+        }
         tempfile::Builder::new()
             .prefix(&name)
             .suffix(purpose)
@@ -110,6 +120,12 @@ impl Target {
             _ => Failure::Pipeline(format!("{}: it cannot be written: {error}", self.path.display())),
         }
     }
+}
+
+/// The mark that this program was given.
+fn mark() -> Option<String> {
+    let is_mark = |mark: &String| mark.len() <= MARK_MAX && mark.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    env::var(MARK).ok().filter(is_mark)
 }
 
 /// The failure for a disk without room.

@@ -18,7 +18,7 @@ use self::{
     link::{Link, Order},
     player::{Player, Settings, Summary},
 };
-use crate::common::{cli, failure::Failure, nats::Server, printable, signals};
+use crate::common::{cli, failure::Failure, nats::Server, printable, report, signals};
 
 /// The program.
 ///
@@ -66,8 +66,8 @@ pub fn run() -> Result<(), Failure> {
     main_loop.run();
     let (outcome, summary) =
         playing.join().map_err(|_| Failure::Pipeline("the player panicked; please report this".to_owned()))?;
-    print(&summary, args.json);
-    outcome
+    let told = report::print(&summary, args.json, || line(&summary)).map(drop);
+    outcome.and(told)
 }
 
 /// The producer's side on NATS. None when its name cannot stand in a subject.
@@ -88,18 +88,11 @@ fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "mcap_replay: {}", printable::line(line));
 }
 
-fn print(summary: &Summary, json: bool) {
-    let mut stdout = std::io::stdout().lock();
+fn line(summary: &Summary) -> String {
     let Summary { frames, depth, depth_invalid, body, body_dropped, body_invalid, body_unsent, passes, seeks } =
         summary;
-    // A reader that closed its end early has seen what it wanted.
-    let _ = if json {
-        serde_json::to_writer(&mut stdout, summary).map_err(Into::into).and_then(|()| writeln!(stdout))
-    } else {
-        writeln!(
-            stdout,
-            "replay: frames={frames} depth={depth} depth_invalid={depth_invalid} body={body} body_dropped={body_dropped} \
-             body_invalid={body_invalid} body_unsent={body_unsent} passes={passes} seeks={seeks}"
-        )
-    };
+    format!(
+        "replay: frames={frames} depth={depth} depth_invalid={depth_invalid} body={body} body_dropped={body_dropped} \
+         body_invalid={body_invalid} body_unsent={body_unsent} passes={passes} seeks={seeks}\n"
+    )
 }

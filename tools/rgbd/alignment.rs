@@ -1,6 +1,6 @@
 //! `mcap_depth_alignment`: how depth lies over the picture, in numbers and in pictures.
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::common::{
     cli::{self, VERSION},
     failure::Failure,
     png::{self, Pixels},
+    report,
 };
 
 const PROGRAM: &str = "mcap_depth_alignment";
@@ -94,8 +95,7 @@ pub fn run() -> Result<(), Failure> {
     let files = files.iter().map(|(path, _)| path.display().to_string()).collect();
     let frame_index = args.choice.frame_index;
     let explained = Explained { camera: &camera.label, frame_index, rgb_size, depth_size, mapping, files };
-    print(&explained, args.json);
-    Ok(())
+    report::print(&explained, args.json, || explained.lines()).map(drop)
 }
 
 /// The depth in the picture's pixels, in millimetres, and both in one picture.
@@ -118,20 +118,16 @@ fn align(mapping: Mapping, picture: &Rgb, depth: &Depth, palette: Palette) -> (V
     (aligned, overlay)
 }
 
-fn print(explained: &Explained<'_>, json: bool) {
-    let mut stdout = std::io::stdout().lock();
-    let Explained { camera, rgb_size, depth_size, mapping: Mapping { u, v, assumed }, files, .. } = explained;
-    let axis =
-        |name: char, Axis { scale, offset }: &Axis| format!("{name}_rgb = {scale:.6} * {name}_depth {offset:+.6}");
-    let why = if *assumed {
-        "there is no depth_calibration and the sizes are equal: picture and depth have the same pixels"
-    } else {
-        "scale = f_rgb / f_depth, offset = c_rgb - scale * c_depth; both are undistorted and not rotated"
-    };
-    // A reader that closed its end early has seen what it wanted.
-    let _ = if json {
-        serde_json::to_writer(&mut stdout, explained).map_err(Into::into).and_then(|()| writeln!(stdout))
-    } else {
+impl Explained<'_> {
+    fn lines(&self) -> String {
+        let Explained { camera, rgb_size, depth_size, mapping: Mapping { u, v, assumed }, files, .. } = self;
+        let axis =
+            |name: char, Axis { scale, offset }: &Axis| format!("{name}_rgb = {scale:.6} * {name}_depth {offset:+.6}");
+        let why = if *assumed {
+            "there is no depth_calibration and the sizes are equal: picture and depth have the same pixels"
+        } else {
+            "scale = f_rgb / f_depth, offset = c_rgb - scale * c_depth; both are undistorted and not rotated"
+        };
         let mut lines = vec![
             format!("{camera}: picture {}x{}, depth {}x{}", rgb_size.0, rgb_size.1, depth_size.0, depth_size.1),
             axis('u', u),
@@ -139,6 +135,6 @@ fn print(explained: &Explained<'_>, json: bool) {
             why.to_owned(),
         ];
         lines.extend(files.iter().cloned());
-        lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))
-    };
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
 }

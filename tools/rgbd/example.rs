@@ -1,6 +1,6 @@
 //! `mcap_rgbd_example`: the simple way to a recording's contents.
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::{
         cli::{self, VERSION},
         failure::Failure,
         png::{self, Pixels},
+        report,
     },
     recorder::mcap::schema::{
         cvmmap_streamer::BundleManifest,
@@ -84,8 +85,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Summary { file, json } => {
             let choice = Choice { file, camera_label: None, frame_index: 0 };
             let (mut sampler, _) = choice.open(PROGRAM)?;
-            Summary::of(&mut sampler)?.print(json);
-            Ok(())
+            Summary::of(&mut sampler)?.print(json)
         }
         Command::ExportSample { choice, output_dir, palette, overwrite } => {
             let (mut sampler, camera) = choice.open(PROGRAM)?;
@@ -95,12 +95,8 @@ pub fn run() -> Result<(), Failure> {
             let files = files.0.into_iter().map(|(name, content)| (output_dir.join(name), content));
             let files = files.collect::<Vec<_>>();
             output::write(&files, overwrite)?;
-            let mut stdout = std::io::stdout().lock();
-            for (path, _) in &files {
-                // A reader that closed its end early has seen what it wanted.
-                let _ = writeln!(stdout, "{}", path.display());
-            }
-            Ok(())
+            let names = || files.iter().map(|(path, _)| format!("{}\n", path.display())).collect();
+            report::print(&(), false, names).map(drop)
         }
     }
 }

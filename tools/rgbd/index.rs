@@ -19,6 +19,7 @@ use prost::Message as _;
 use crate::recorder::mcap::{
     reader::{RECORD_MAX, ReadError, check_magic, summary},
     schema::{PROTOBUF, nanoseconds},
+    topics::Declared,
 };
 
 /// Kind and length of a record, before its content.
@@ -33,6 +34,12 @@ pub struct Channel {
     /// Name of its schema; empty for none.
     pub schema: String,
     pub message_encoding: String,
+}
+
+impl Channel {
+    pub fn declared(&self) -> Declared<'_> {
+        Declared { topic: &self.topic, schema: &self.schema, message_encoding: &self.message_encoding }
+    }
 }
 
 /// A message's place.

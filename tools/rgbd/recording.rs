@@ -1,7 +1,7 @@
 //! Cameras and bundles of a recording. The three layouts are those of `docs/mcap_layout.md`.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,21 +9,21 @@ use std::{
 use prost::Message;
 use serde::Serialize;
 
-use super::index::{Entry, Index, Segmented};
+use super::index::{Channel, Entry, Index, Segmented};
 use crate::{
     common::failure::Failure,
     recorder::mcap::{
         BUNDLE_TOPIC,
         reader::ReadError,
         schema::{
-            BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
-            cvmmap_streamer::BundleManifest, foxglove::CameraCalibration,
+            BUNDLE_MANIFEST, COMPRESSED_VIDEO, PROTOBUF, cvmmap_streamer::BundleManifest, foxglove::CameraCalibration,
         },
+        topics::{self, Leaf},
     },
 };
 
-/// Label of the only camera in the legacy layout.
-pub const LEGACY_LABEL: &str = "camera";
+/// Topic of the only camera, where nobody chose another.
+const SINGLE_TOPIC: &str = "/camera/video";
 /// Segments that are kept unpacked.
 const SEGMENTS_KEPT: usize = 4;
 /// A bundle's camera may be in the next chunk: two are kept whatever they take.
@@ -37,8 +37,9 @@ pub enum Layout {
     Bundled,
     /// Each camera for itself.
     Copy,
-    /// One camera, `/camera/…`.
-    Legacy,
+    /// One camera, `/camera/…` or topics that somebody chose.
+    #[serde(rename = "single-camera")]
+    Single,
 }
 
 impl Layout {
@@ -47,65 +48,22 @@ impl Layout {
         match self {
             Self::Bundled => "bundled",
             Self::Copy => "copy",
-            Self::Legacy => "legacy",
+            Self::Single => "single-camera",
         }
     }
 
-    /// The layout of a recording with these cameras.
-    pub fn of<'a>(has_bundles: bool, labels: impl IntoIterator<Item = &'a str>) -> Self {
-        if has_bundles {
-            Self::Bundled
-        } else if labels.into_iter().eq([LEGACY_LABEL]) {
-            Self::Legacy
-        } else {
-            Self::Copy
+    /// The layout of a recording with these topics of video.
+    pub fn of<'a>(has_bundles: bool, topics: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut topics = topics.into_iter();
+        let is_single = |topic: &str| {
+            let is_ours = Leaf::named(topic).is_some_and(|(_, leaf)| leaf == Leaf::Video);
+            topic == SINGLE_TOPIC || !is_ours
+        };
+        match (has_bundles, topics.next(), topics.next()) {
+            (true, ..) => Self::Bundled,
+            (false, Some(topic), None) if is_single(topic) => Self::Single,
+            _ => Self::Copy,
         }
-    }
-}
-
-/// What a camera's topic holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Leaf {
-    Video,
-    Depth,
-    Calibration,
-    DepthCalibration,
-    Pose,
-    Body,
-}
-
-impl Leaf {
-    const ALL: [Self; 6] =
-        [Self::Video, Self::Depth, Self::Calibration, Self::DepthCalibration, Self::Pose, Self::Body];
-
-    /// Last part of the topic.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Video => "video",
-            Self::Depth => "depth",
-            Self::Calibration => "calibration",
-            Self::DepthCalibration => "depth_calibration",
-            Self::Pose => "pose",
-            Self::Body => "body",
-        }
-    }
-
-    /// What its messages are; bodies have no schema.
-    pub fn schema(self) -> Option<Schema> {
-        match self {
-            Self::Video => Some(COMPRESSED_VIDEO),
-            Self::Depth => Some(DEPTH_MAP),
-            Self::Calibration | Self::DepthCalibration => Some(CAMERA_CALIBRATION),
-            Self::Pose => Some(POSE_IN_FRAME),
-            Self::Body => None,
-        }
-    }
-
-    /// Label and leaf of a topic.
-    pub fn of(topic: &str) -> Option<(&str, Self)> {
-        let (label, name) = topic.strip_prefix('/')?.rsplit_once('/')?;
-        let leaf = Self::ALL.into_iter().find(|leaf| leaf.name() == name)?;
-        (!label.is_empty()).then_some((label, leaf))
     }
 }
 
@@ -174,21 +132,26 @@ impl Recording {
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let mut index = Index::open(path).map_err(|error| unreadable(path, &error))?;
         let entries = std::mem::take(&mut index.entries);
-        let mut topics = BTreeMap::<(&str, Leaf), Vec<Entry>>::new();
-        let mut bundles = Vec::new();
+        let assigned = topics::assign(index.channels.values().map(Channel::declared));
+        let mut tracks = BTreeMap::<(&str, Leaf), Vec<Entry>>::new();
+        let (mut bundles, mut videos) = (Vec::new(), BTreeSet::new());
         for entry in entries {
             let Some(channel) = index.channels.get(&entry.channel) else { continue };
-            let is_a = |schema: Schema| channel.message_encoding == PROTOBUF && channel.schema == schema.name;
-            if channel.topic == BUNDLE_TOPIC && is_a(BUNDLE_MANIFEST) {
+            let is_manifest = channel.message_encoding == PROTOBUF && channel.schema == BUNDLE_MANIFEST.name;
+            if channel.topic == BUNDLE_TOPIC && is_manifest {
                 bundles.push(entry);
-            } else if let Some((label, leaf)) = Leaf::of(&channel.topic)
-                && leaf.schema().is_none_or(is_a)
+            } else if let Some((label, leaf)) = assigned.get(channel.topic.as_str())
+                && leaf.fits(channel.declared())
             {
-                topics.entry((label, leaf)).or_default().push(entry);
+                tracks.entry((label, *leaf)).or_default().push(entry);
+                if *leaf == Leaf::Video {
+                    videos.insert(channel.topic.as_str());
+                }
             }
         }
+        let layout = Layout::of(!bundles.is_empty(), videos);
         let (mut cameras, mut intrinsics) = (BTreeMap::<&str, Camera>::new(), Vec::new());
-        for ((label, leaf), entries) in topics {
+        for ((label, leaf), entries) in tracks {
             let camera = cameras.entry(label).or_default();
             match leaf {
                 Leaf::Video => camera.video = Track::new(entries),
@@ -204,13 +167,11 @@ impl Recording {
         cameras.retain(|camera| !camera.video.entries.is_empty());
         if cameras.is_empty() {
             return Err(Failure::Configuration(format!(
-                "{} has no camera: no topic /LABEL/video of {}",
+                "{} has no camera: no topic with messages of {}",
                 path.display(),
                 COMPRESSED_VIDEO.name
             )));
         }
-        let labels = cameras.iter().map(|camera| camera.label.as_str());
-        let layout = Layout::of(!bundles.entries.is_empty(), labels);
         let mut recording = Self { path: path.to_owned(), index, layout, cameras, bundles, loaded: VecDeque::new() };
         for (label, leaf, entry) in intrinsics {
             let read = recording.message::<CameraCalibration>(&entry)?;
@@ -253,7 +214,7 @@ impl Recording {
     pub fn frames_of<'a>(&'a self, camera: &'a Camera) -> &'a Track {
         match self.layout {
             Layout::Bundled => &self.bundles,
-            Layout::Copy | Layout::Legacy => &camera.video,
+            Layout::Copy | Layout::Single => &camera.video,
         }
     }
 

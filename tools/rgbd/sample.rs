@@ -75,7 +75,7 @@ impl Sampler {
         let mut sample = Sample::default();
         match self.recording.layout {
             Layout::Bundled => self.find_in_bundle(camera, frame, &mut sample)?,
-            Layout::Copy | Layout::Legacy => sample.video_index = Some(frame),
+            Layout::Copy | Layout::Single => sample.video_index = Some(frame),
         }
         let Some(number) = sample.video_index else {
             return Ok(sample);

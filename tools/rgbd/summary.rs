@@ -1,7 +1,5 @@
 //! What is in a recording, for people and as JSON.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::{
@@ -9,7 +7,7 @@ use super::{
     sample::Sampler,
 };
 use crate::{
-    common::failure::Failure,
+    common::{failure::Failure, report},
     recorder::mcap::schema::{cvmmap_streamer::DepthMap, foxglove::CompressedVideo},
 };
 
@@ -64,38 +62,39 @@ impl Summary {
     }
 
     /// To stdout.
-    pub fn print(&self, json: bool) {
-        let mut stdout = std::io::stdout().lock();
-        // A reader that closed its end early has seen what it wanted.
-        let _ = if json {
-            serde_json::to_writer(&mut stdout, self).map_err(Into::into).and_then(|()| writeln!(stdout))
-        } else {
-            self.lines(&mut stdout)
-        };
+    ///
+    /// # Errors
+    /// When stdout does not take it.
+    pub fn print(&self, json: bool) -> Result<(), Failure> {
+        report::print(self, json, || self.lines()).map(drop)
     }
 
-    fn lines(&self, out: &mut impl Write) -> std::io::Result<()> {
-        writeln!(out, "{}: layout={} finished={}", self.file, self.layout.name(), self.finished)?;
+    fn lines(&self) -> String {
+        let mut lines = vec![format!("{}: layout={} finished={}", self.file, self.layout.name(), self.finished)];
         if let (Some(bundles), Some(policy)) = (self.bundles, &self.bundle_policy) {
-            writeln!(out, "bundles: {bundles} policy={policy}")?;
+            lines.push(format!("bundles: {bundles} policy={policy}"));
         }
-        for camera in &self.cameras {
-            let CameraSummary { label, video, format, video_size: (width, height), pose, body, .. } = camera;
-            write!(out, "{label}: video={video} {format} {width}x{height}")?;
-            match camera.depth_size {
-                Some((width, height)) => write!(out, " depth={} {width}x{height}", camera.depth)?,
-                None => write!(out, " depth=0")?,
-            }
-            write!(out, " pose={pose} body={body} calibration={}", camera.calibration)?;
-            write!(out, " depth_calibration={}", camera.depth_calibration)?;
-            let (first, last) = (camera.first_timestamp_ns, camera.last_timestamp_ns);
-            writeln!(out, " from={first} to={last} seconds={:.3}", (last - first) as f64 / 1e9)?;
-        }
-        Ok(())
+        lines.extend(self.cameras.iter().map(CameraSummary::line));
+        lines.iter().map(|line| format!("{line}\n")).collect()
     }
 }
 
 impl CameraSummary {
+    fn line(&self) -> String {
+        let Self { label, video, format, video_size: (width, height), pose, body, .. } = self;
+        let depth = match self.depth_size {
+            Some((width, height)) => format!("{} {width}x{height}", self.depth),
+            None => "0".to_owned(),
+        };
+        let (first, last) = (self.first_timestamp_ns, self.last_timestamp_ns);
+        let seconds = (last - first) as f64 / 1e9;
+        format!(
+            "{label}: video={video} {format} {width}x{height} depth={depth} pose={pose} body={body} calibration={} \
+             depth_calibration={} from={first} to={last} seconds={seconds:.3}",
+            self.calibration, self.depth_calibration
+        )
+    }
+
     fn of(sampler: &mut Sampler, camera: usize) -> Result<Self, Failure> {
         let picture = sampler.picture(camera, 0)?;
         let recording = &mut sampler.recording;

@@ -49,8 +49,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         simulator: simulator.as_ref().map(|simulator| summary::Simulator { published: simulator.published() }),
         stream,
     };
-    report::print(&summary, plan.json, || summary.to_string());
-    outcome
+    let told = report::print(&summary, plan.json, || summary.to_string()).map(drop);
+    outcome.and(told)
 }
 
 /// How long a disk may take to begin recordings, before the stream does.

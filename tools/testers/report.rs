@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use crate::common::{failure::Failure, printable};
+use crate::common::{failure::Failure, printable, report};
 
 /// What a program found, in the order in which it is told.
 #[derive(Default)]
@@ -16,33 +16,29 @@ impl Report {
         self.0.push((key, value.into()));
     }
 
-    /// Adds how the run ended and prints the whole. A reader that closed its end has seen what it wanted.
-    pub fn print(mut self, outcome: &Result<(), Failure>, json: bool) {
+    /// Adds how the run ended and prints the whole.
+    ///
+    /// # Errors
+    /// How the run ended, or else that stdout does not take it.
+    pub fn print(mut self, outcome: Result<(), Failure>, json: bool) -> Result<(), Failure> {
         self.push("outcome", if outcome.is_ok() { "pass" } else { "fail" });
         let exit_code = outcome.as_ref().err().map_or(0, Failure::exit_code);
         self.push("exit_code", exit_code);
-        if let Err(failure) = outcome {
+        if let Err(failure) = &outcome {
             self.push("reason", failure.to_string());
         }
-        let mut stdout = std::io::stdout().lock();
-        let _ = if json {
-            serde_json::to_string(&self)
-                .map_err(Into::into)
-                .and_then(|report| writeln!(stdout, "{}", printable::json(&report)))
-        } else {
-            self.0.iter().try_for_each(|(key, value)| print_text(&mut stdout, key, value))
-        };
-        let _ = stdout.flush();
+        let told = report::print(&self, json, || self.0.iter().map(|(key, value)| lines(key, value)).collect());
+        outcome.and(told.map(drop))
     }
 }
 
 /// A list becomes one line for each of its values.
-fn print_text(out: &mut impl std::io::Write, key: &str, value: &Value) -> std::io::Result<()> {
+fn lines(key: &str, value: &Value) -> String {
     match value {
-        Value::Array(values) => values.iter().try_for_each(|value| print_text(out, key, value)),
-        Value::String(text) => writeln!(out, "{key}={}", printable::line(text)),
-        Value::Null => writeln!(out, "{key}="),
-        other => writeln!(out, "{key}={other}"),
+        Value::Array(values) => values.iter().map(|value| lines(key, value)).collect(),
+        Value::String(text) => format!("{key}={}\n", printable::line(text)),
+        Value::Null => format!("{key}=\n"),
+        other => format!("{key}={other}\n"),
     }
 }
 

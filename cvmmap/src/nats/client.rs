@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,11 +16,15 @@ use async_nats::{
     connection::State,
     service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE},
 };
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{Either, select},
+};
 use prost::bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use super::{
+    denials::Denials,
     options::{Options, OptionsError},
     runtime::Runtime,
 };
@@ -59,6 +64,7 @@ struct Shared {
     received: AtomicU64,
     overrun: AtomicU64,
     complaint: Mutex<Option<String>>,
+    denials: Denials,
 }
 
 impl Shared {
@@ -71,11 +77,16 @@ impl Shared {
             Event::Connected => {
                 self.connected.fetch_add(1, Ordering::Relaxed);
                 *self.complaint() = None;
+                self.denials.clear();
             }
             Event::SlowConsumer(_) => {
                 self.overrun.fetch_add(1, Ordering::Relaxed);
             }
-            Event::ServerError(error) => *self.complaint() = Some(sentence(&error.to_string())),
+            Event::ServerError(error) => {
+                let said = sentence(&error.to_string());
+                self.denials.hear(&said);
+                *self.complaint() = Some(said);
+            }
             Event::ClientError(error) => *self.complaint() = Some(advice(&error.to_string())),
             _ => {}
         }
@@ -167,6 +178,14 @@ pub enum RequestError {
     /// No answer in time.
     #[error("no answer on {0} in time")]
     TimedOut(String),
+    /// The server does not let us ask, or hear the answer.
+    #[error("the NATS server denies the right of {what}; whoever runs it grants that, see docs/security.md")]
+    Denied {
+        /// The request's subject.
+        subject: String,
+        /// In the server's words.
+        what: String,
+    },
     /// A micro service's error.
     #[error("{subject}: error {code}: {message}")]
     Service {
@@ -227,6 +246,11 @@ impl Client {
     /// The server's address, without credentials.
     pub fn server(&self) -> &str {
         &self.0.server
+    }
+
+    /// What the server denied last in this connection, in its words.
+    pub fn denied(&self) -> Option<String> {
+        self.0.shared.denials.last()
     }
 
     /// How the connection fares.
@@ -294,7 +318,17 @@ impl Client {
         let request = async_nats::Request::new().payload(payload.into()).timeout(None);
         let (nats, to) = (self.0.nats.clone(), subject.to_owned());
         let subject = || subject.to_owned();
-        match self.0.runtime.wait(timeout, async move { nats.send_request(to, request).await }) {
+        let shared = Arc::clone(&self.0.shared);
+        let answer = self.0.runtime.wait(timeout, async move {
+            let since = shared.denials.count();
+            let (asked, denied) = (pin!(nats.send_request(to.clone(), request)), pin!(shared.denials.of(&to, since)));
+            match select(asked, denied).await {
+                Either::Left((answer, _)) => Ok(answer),
+                Either::Right((what, _)) => Err(what),
+            }
+        });
+        let answer = answer.transpose().map_err(|what| RequestError::Denied { subject: subject(), what })?;
+        match answer {
             None => Err(RequestError::TimedOut(subject())),
             Some(Err(error)) => Err(match error.kind() {
                 RequestErrorKind::TimedOut => RequestError::TimedOut(subject()),
@@ -321,7 +355,7 @@ impl Client {
     /// Asks everybody: the answers that come until none has come for `quiet`, or `timeout` is over, or there are `most`.
     ///
     /// # Errors
-    /// [`RequestError::NotConnected`]; nobody at all is no error.
+    /// [`RequestError::NotConnected`] and [`RequestError::Denied`]; nobody at all is no error.
     pub fn request_all(
         &self,
         subject: &str,
@@ -331,7 +365,9 @@ impl Client {
             return Err(self.not_connected());
         }
         let (nats, subject) = (self.0.nats.clone(), subject.to_owned());
-        let answers = self.0.runtime.wait(timeout + quiet, async move {
+        let shared = Arc::clone(&self.0.shared);
+        let (since, asked) = (shared.denials.count(), subject.clone());
+        let collected = async move {
             let mut answers = Vec::new();
             let inbox = nats.new_inbox();
             let Ok(mut subscriber) = nats.subscribe(inbox.clone()).await else {
@@ -351,8 +387,14 @@ impl Client {
                 }
             }
             answers
+        };
+        let answers = self.0.runtime.wait(timeout + quiet, async move {
+            match select(pin!(collected), pin!(shared.denials.of(&asked, since))).await {
+                Either::Left((answers, _)) => Ok(answers),
+                Either::Right((what, _)) => Err(RequestError::Denied { subject: asked.clone(), what }),
+            }
         });
-        Ok(answers.unwrap_or_default())
+        answers.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// Calls `handler` for every message of a subject, one at a time, until the subscription is dropped; across

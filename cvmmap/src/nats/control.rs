@@ -138,7 +138,11 @@ impl Control {
     }
 
     fn discovered(&self, timeout: Duration) -> Result<Option<String>, RequestError> {
-        let found = discover(&self.client, SERVICE_PRODUCER, timeout)?;
+        let found = match discover(&self.client, SERVICE_PRODUCER, timeout) {
+            // Who may ask a producer need not be allowed to look for others.
+            Err(RequestError::Denied { .. }) => return Ok(None),
+            found => found?,
+        };
         let own = found.iter().find(|service| service.key() == Some(self.subjects.key()));
         Ok(own.and_then(|service| service.control_subject_prefix()).map(str::to_owned))
     }

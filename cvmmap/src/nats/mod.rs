@@ -27,6 +27,7 @@ pub mod proto;
 mod client;
 mod consumer;
 mod control;
+mod denials;
 mod discovery;
 mod options;
 mod producer;

@@ -3,6 +3,7 @@
 pub mod reader;
 pub mod schema;
 mod sink;
+pub mod topics;
 mod writer;
 
 pub use sink::{McapSink, Rotate};

@@ -21,9 +21,10 @@ const BLACK: u8 = 16;
 /// Rows of the picture for each of a label.
 const SCALE: usize = 180;
 
-/// Seconds and milliseconds.
+/// Seconds and milliseconds, to the nearest: what the file's own timestamps say when they are shown so.
 pub fn text(timestamp: u64) -> String {
-    format!("{}.{:03}", timestamp / 1_000_000_000, timestamp / 1_000_000 % 1000)
+    let milliseconds = timestamp.saturating_add(500_000) / 1_000_000;
+    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
 }
 
 /// Draws figures and points into the top left corner of a picture's luminance, on black.
@@ -93,6 +94,15 @@ mod tests {
 
     #[test]
     fn the_text_is_in_milliseconds() {
-        assert_eq!(text(1_770_729_772_033_999_999), "1770729772.033");
+        for (timestamp, expected) in [
+            (1_770_729_772_033_499_999, "1770729772.033"),
+            (1_770_729_772_033_500_000, "1770729772.034"),
+            (1_770_729_772_999_500_000, "1770729773.000"),
+            (399_999_996, "0.400"),
+            (0, "0.000"),
+            (u64::MAX, "18446744073.709"),
+        ] {
+            assert_eq!(text(timestamp), expected);
+        }
     }
 }

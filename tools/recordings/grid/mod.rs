@@ -66,7 +66,7 @@ pub fn run() -> Result<(), Failure> {
     say(PROGRAM, &format!("{} cameras, from {} s on", inputs.len(), label::text(plan.start)));
     let summary =
         args.encoding.attempt(PROGRAM, |choice| convert(&mut recordings, &inputs, &plan, &args, choice, &target))?;
-    report::print(&summary, args.json, || summary.to_string());
+    report::print(&summary, args.json, || summary.to_string())?;
     Ok(())
 }
 

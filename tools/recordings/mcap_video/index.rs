@@ -1,12 +1,6 @@
 //! What a camera's channel of a recording holds, from one look through the file, and its access units from a second one.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io,
-    ops::RangeInclusive,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs::File, io, ops::RangeInclusive, sync::Arc};
 
 use cvmmap::Codec;
 use prost::Message as _;
@@ -15,12 +9,12 @@ use crate::{
     recorder::{
         annex_b,
         mcap::{
-            Topics,
             schema::{
-                CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
+                CAMERA_CALIBRATION, COMPRESSED_VIDEO, PROTOBUF, Schema,
                 foxglove::{CameraCalibration, CompressedVideo},
                 nanoseconds,
             },
+            topics::{self, Declared, Leaf},
         },
     },
     recordings::{
@@ -29,8 +23,6 @@ use crate::{
     },
 };
 
-/// Ends the topic of a camera's access units, behind its label.
-const VIDEO: &str = "/video";
 /// More access units were never lost at once; a number beyond is damage too.
 const LOST_MAX: u32 = 100_000;
 
@@ -38,13 +30,15 @@ const LOST_MAX: u32 = 100_000;
 #[derive(Debug)]
 pub struct Index {
     topic: String,
+    /// What the camera is called.
+    pub label: String,
     pub codec: Codec,
     /// In the order of their timestamps.
     pub entries: Vec<Entry>,
     pub calibration: Option<CameraCalibration>,
-    /// Whether there is depth of the camera, and whether there are poses.
-    pub has_depth: bool,
-    pub has_poses: bool,
+    /// Topics of its depth and its poses, where there are any.
+    pub depth: Option<String>,
+    pub pose: Option<String>,
     /// What the channel's metadata say.
     pub about: BTreeMap<String, String>,
     pub damage: Damage,
@@ -84,19 +78,50 @@ pub fn is(channel: &Channel, schema: Schema) -> bool {
 /// When it cannot be read.
 pub fn cameras(file: File) -> io::Result<Vec<String>> {
     let mut walk = Walk::new(file)?;
-    let mut topics = BTreeSet::new();
+    let mut seen = Seen::default();
     while let Some(message) = walk.next()? {
-        if is_video(&message) && !topics.contains(&message.channel.topic) {
-            topics.insert(message.channel.topic.clone());
-        }
+        seen.add(&message.channel);
     }
-    Ok(topics.iter().map(|topic| label(topic).to_owned()).collect())
+    Ok(seen.cameras().into_values().collect())
 }
 
-/// `/zed1/video` is of zed1.
-fn label(topic: &str) -> &str {
-    let topic = topic.strip_prefix('/').unwrap_or(topic);
-    topic.strip_suffix(VIDEO).unwrap_or(topic)
+/// The channels that have messages: schema and message encoding by topic.
+#[derive(Default)]
+struct Seen(BTreeMap<String, (String, String)>);
+
+impl Seen {
+    fn add(&mut self, channel: &Channel) {
+        if !self.0.contains_key(&channel.topic) {
+            self.0.insert(channel.topic.clone(), (channel.schema.clone(), channel.encoding.clone()));
+        }
+    }
+
+    fn assigned(&self) -> BTreeMap<&str, (&str, Leaf)> {
+        topics::assign(self.0.iter().map(|(topic, (schema, message_encoding))| Declared {
+            topic,
+            schema,
+            message_encoding,
+        }))
+    }
+
+    /// Labels by topics of video.
+    fn cameras(&self) -> BTreeMap<String, String> {
+        let videos = self.assigned().into_iter().filter(|(topic, (_, leaf))| self.holds(topic, *leaf, Leaf::Video));
+        videos.map(|(topic, (label, _))| (topic.to_owned(), label.to_owned())).collect()
+    }
+
+    /// The topic of something else of a camera.
+    fn topic(&self, label: &str, wanted: Leaf) -> Option<String> {
+        let assigned = self.assigned();
+        let found = assigned.iter().find(|(topic, (of, leaf))| *of == label && self.holds(topic, *leaf, wanted));
+        found.map(|(topic, _)| (*topic).to_owned())
+    }
+
+    /// Whether a topic that may be `leaf` is what is wanted, and declared so.
+    fn holds(&self, topic: &str, leaf: Leaf, wanted: Leaf) -> bool {
+        let declared = self.0.get(topic).map(|(schema, message_encoding)| Declared { topic, schema, message_encoding });
+        leaf == wanted && declared.is_some_and(|declared| leaf.fits(declared))
+    }
 }
 
 /// What is found of a camera.
@@ -123,8 +148,9 @@ impl Index {
     pub fn read(mut walk: Walk, wanted: Option<&str>) -> Result<Self, Unreadable> {
         let mut cameras: BTreeMap<String, Found> = BTreeMap::new();
         let mut calibrations: BTreeMap<String, CameraCalibration> = BTreeMap::new();
-        let (mut depths, mut poses) = (BTreeSet::new(), BTreeSet::new());
+        let mut seen = Seen::default();
         while let Some(message) = walk.next()? {
+            seen.add(&message.channel);
             if is_video(&message) {
                 let channel = &message.channel;
                 let found = || Found { about: channel.metadata.clone(), ..Found::default() };
@@ -134,23 +160,19 @@ impl Index {
                 && let Ok(calibration) = CameraCalibration::decode(message.data)
             {
                 calibrations.entry(message.channel.topic.clone()).or_insert(calibration);
-            } else if is(&message.channel, DEPTH_MAP) && !depths.contains(&message.channel.topic) {
-                depths.insert(message.channel.topic.clone());
-            } else if is(&message.channel, POSE_IN_FRAME) && !poses.contains(&message.channel.topic) {
-                poses.insert(message.channel.topic.clone());
             }
         }
         let damage = walk.damage();
+        let labels = seen.cameras();
         // They are shown on a terminal.
-        let labels =
-            || cameras.keys().map(|topic| label(topic).escape_debug().to_string()).collect::<Vec<_>>().join(", ");
-        let topic = match wanted {
-            Some(wanted) => cameras.keys().find(|topic| label(topic) == wanted),
-            None if cameras.len() > 1 => return Err(Unreadable::SeveralCameras(labels())),
-            None => cameras.keys().next(),
+        let shown = || labels.values().map(|label| label.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+        let chosen = match wanted {
+            Some(wanted) => labels.iter().find(|(_, label)| *label == wanted),
+            None if labels.len() > 1 => return Err(Unreadable::SeveralCameras(shown())),
+            None => labels.iter().next(),
         };
-        let Some(topic) = topic.cloned() else {
-            return Err(Unreadable::NoSuchCamera(wanted.unwrap_or_default().to_owned(), labels()));
+        let Some((topic, label)) = chosen.map(|(topic, label)| (topic.clone(), label.clone())) else {
+            return Err(Unreadable::NoSuchCamera(wanted.unwrap_or_default().to_owned(), shown()));
         };
         let mut found = cameras.remove(&topic).unwrap_or_default();
         found.lose(found.suspects);
@@ -165,15 +187,10 @@ impl Index {
         if !entries.iter().any(|entry| entry.whole) {
             return Err(Unreadable::NothingReadable(entries.len()));
         }
-        let topics = Topics::of(label(&topic));
-        let calibration = calibrations.remove(&topics.calibration);
-        let (has_depth, has_poses) = (depths.contains(&topics.depth), poses.contains(&topics.pose));
-        Ok(Self { topic, codec, entries, calibration, has_depth, has_poses, about, damage })
-    }
-
-    /// What the camera is called.
-    pub fn label(&self) -> &str {
-        label(&self.topic)
+        let beside = |leaf| seen.topic(&label, leaf);
+        let calibration = beside(Leaf::Calibration).and_then(|topic| calibrations.remove(&topic));
+        let (depth, pose) = (beside(Leaf::Depth), beside(Leaf::Pose));
+        Ok(Self { topic, label, codec, entries, calibration, depth, pose, about, damage })
     }
 }
 

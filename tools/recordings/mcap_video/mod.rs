@@ -26,13 +26,10 @@ use super::{
 use crate::{
     common::failure::Failure,
     recorder::{
-        mcap::{
-            Topics,
-            schema::{
-                DEPTH_MAP, POSE_IN_FRAME,
-                cvmmap_streamer::DepthMap,
-                foxglove::{CameraCalibration, PoseInFrame},
-            },
+        mcap::schema::{
+            DEPTH_MAP, POSE_IN_FRAME,
+            cvmmap_streamer::DepthMap,
+            foxglove::{CameraCalibration, PoseInFrame},
         },
         rvl,
     },
@@ -67,11 +64,11 @@ impl McapVideo {
     pub fn open(file: File, label: Option<&str>, wanted: &Wanted) -> Result<Self, Unreadable> {
         let index = Index::read(Walk::new(file.try_clone()?)?, label)?;
         let (with_depth, with_poses) = (wanted.depth.is_some(), wanted.tracking.is_some());
-        let shown = || index.label().escape_debug().to_string();
-        if with_depth && !index.has_depth {
+        let shown = || index.label.escape_debug().to_string();
+        if with_depth && index.depth.is_none() {
             return Err(Unreadable::NoDepth(shown()));
         }
-        if with_poses && !index.has_poses {
+        if with_poses && index.pose.is_none() {
             return Err(Unreadable::NoPoses(shown()));
         }
         let calibration = index.calibration.as_ref();
@@ -110,15 +107,17 @@ impl McapVideo {
 
     /// Begins to look for what is wanted besides pictures.
     fn begin_beside(&mut self) -> std::io::Result<()> {
-        let Topics { depth, pose, .. } = Topics::of(self.index.label());
         let walk = || Walk::new(self.file.try_clone()?);
         let index = || Arc::clone(&self.index);
-        let depths = self.with_depth.then(walk).transpose()?;
-        let poses = self.with_poses.then(walk).transpose()?;
-        self.depths =
-            depths.map(|walk| Beside::new(walk, index(), depth, DEPTH_MAP, |map: &DepthMap| map.timestamp.as_ref()));
-        self.poses = poses
-            .map(|walk| Beside::new(walk, index(), pose, POSE_IN_FRAME, |pose: &PoseInFrame| pose.timestamp.as_ref()));
+        (self.depths, self.poses) = (None, None);
+        if let Some(topic) = self.index.depth.clone().filter(|_| self.with_depth) {
+            self.depths =
+                Some(Beside::new(walk()?, index(), topic, DEPTH_MAP, |map: &DepthMap| map.timestamp.as_ref()));
+        }
+        if let Some(topic) = self.index.pose.clone().filter(|_| self.with_poses) {
+            self.poses =
+                Some(Beside::new(walk()?, index(), topic, POSE_IN_FRAME, |pose: &PoseInFrame| pose.timestamp.as_ref()));
+        }
         Ok(())
     }
 

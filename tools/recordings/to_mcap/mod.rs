@@ -64,7 +64,7 @@ pub fn run() -> Result<(), Failure> {
         waiting_max: convert::WAITING_MAX,
     };
     let summary = args.encoding.attempt(PROGRAM, |choice| convert(&job, &mut recordings, choice))?;
-    report::print(&summary, args.json, || summary.to_string());
+    report::print(&summary, args.json, || summary.to_string())?;
     Ok(())
 }
 

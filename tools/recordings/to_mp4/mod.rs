@@ -46,7 +46,7 @@ pub fn run() -> Result<(), Failure> {
     let encoding = args.encoding;
     let summary =
         encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), &args, range.clone(), choice, &target))?;
-    report::print(&summary, args.json, || summary.to_string());
+    report::print(&summary, args.json, || summary.to_string())?;
     Ok(())
 }
 

@@ -51,7 +51,7 @@ pub fn run() -> Result<(), Failure> {
         match validate(file) {
             Ok(report) => {
                 invalid += usize::from(!report.is_valid());
-                report.print(args.json);
+                report.print(args.json)?;
             }
             Err(failure) => {
                 unreadable += 1;

@@ -1,13 +1,13 @@
 //! What was found in a recording.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    io::Write as _,
-};
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::Serialize;
 
-use crate::rgbd::recording::Layout;
+use crate::{
+    common::{failure::Failure, report},
+    rgbd::recording::Layout,
+};
 
 /// What a recording has to keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -42,7 +42,7 @@ impl Rule {
             Self::Finished => "the file has its end",
             Self::Undamaged => "the file is whole, by its checksums",
             Self::Summary => "the summary counts the messages that are there",
-            Self::Camera => "there is a camera: a topic /LABEL/video",
+            Self::Camera => "there is a camera: a topic of foxglove.CompressedVideo",
             Self::Schema => "each topic has its schema and encoding",
             Self::Message => "each message is what its channel says",
             Self::Format => "video is h264 or h265, and stays what it is",
@@ -102,22 +102,19 @@ impl Report {
     }
 
     /// To stdout.
-    pub fn print(&self, json: bool) {
-        let mut stdout = std::io::stdout().lock();
-        // A reader that closed its end early has seen what it wanted.
-        let _ = if json {
-            serde_json::to_writer(&mut stdout, self).map_err(Into::into).and_then(|()| writeln!(stdout))
-        } else {
-            let mut lines = vec![self.line()];
-            lines.extend(self.violations.iter().map(|Violation { rule, count, first }| {
-                format!(
-                    "  {}: broken {count} {}, first {first}",
-                    rule.sentence(),
-                    if *count == 1 { "time" } else { "times" }
-                )
-            }));
-            lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))
-        };
+    ///
+    /// # Errors
+    /// When stdout does not take it.
+    pub fn print(&self, json: bool) -> Result<(), Failure> {
+        report::print(self, json, || self.lines()).map(drop)
+    }
+
+    fn lines(&self) -> String {
+        let broken = self.violations.iter().map(|Violation { rule, count, first }| {
+            let times = if *count == 1 { "time" } else { "times" };
+            format!("  {}: broken {count} {times}, first {first}\n", rule.sentence())
+        });
+        [self.line() + "\n"].into_iter().chain(broken).collect()
     }
 
     fn line(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, mpsc::SyncSender},
 };
@@ -31,10 +31,11 @@ use crate::{
             foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
             nanoseconds,
         },
+        topics::{Declared, Label, Leaf, owner},
     },
     rgbd::{
         decoder::codec_of,
-        recording::{Layout, Leaf, unreadable},
+        recording::{Layout, unreadable},
     },
 };
 
@@ -66,6 +67,10 @@ struct Tracks {
 /// Of one camera.
 #[derive(Default)]
 struct Camera {
+    /// Topics of its pictures.
+    videos: BTreeSet<String>,
+    /// Whether it is called as we call cameras.
+    is_ours: bool,
     format: String,
     /// Times by leaf.
     times: BTreeMap<Leaf, Vec<u64>>,
@@ -84,6 +89,18 @@ struct Bundles {
 }
 
 impl Camera {
+    /// Takes over the messages of a camera without pictures. Those of a topic that is there already are left out.
+    fn add(&mut self, other: Self) {
+        let Self { videos: _, is_ours: _, format: _, times, calibration_size, depth_calibration_size, depth_size } =
+            other;
+        for (leaf, times) in times {
+            self.times.entry(leaf).or_insert(times);
+        }
+        self.calibration_size = self.calibration_size.or(calibration_size);
+        self.depth_calibration_size = self.depth_calibration_size.or(depth_calibration_size);
+        self.depth_size = self.depth_size.or(depth_size);
+    }
+
     fn times(&self, leaf: Leaf) -> &[u64] {
         self.times.get(&leaf).map_or(&[], Vec::as_slice)
     }
@@ -145,7 +162,7 @@ impl Tracks {
             {
                 self.bundle(message, &bundle);
             }
-        } else if let Some((label, leaf)) = Leaf::of(topic) {
+        } else if let Some((label, leaf)) = Leaf::of(declared(message)) {
             self.leaf(message, label, leaf);
         }
     }
@@ -160,6 +177,10 @@ impl Tracks {
         match leaf {
             _ if !is_as_it_should => {}
             Leaf::Video => {
+                let camera = self.cameras.entry(label.to_owned()).or_default();
+                if !camera.videos.contains(&message.channel.topic) {
+                    camera.videos.insert(message.channel.topic.clone());
+                }
                 if let Some(video) = self.decode::<CompressedVideo>(message) {
                     time = own(&video.timestamp);
                     self.video(message, label, &video);
@@ -184,7 +205,9 @@ impl Tracks {
             }
             Leaf::Body => self.body(message),
         }
-        let times = self.cameras.entry(label.to_owned()).or_default().times.entry(leaf).or_default();
+        let camera = self.cameras.entry(label.to_owned()).or_default();
+        camera.is_ours |= Leaf::named(&message.channel.topic).is_some_and(|named| named.0 == label);
+        let times = camera.times.entry(leaf).or_default();
         let last = times.last().copied();
         times.push(time);
         // A camera's nearest picture may be the same in two bundles, which is seen when all are known.
@@ -327,10 +350,24 @@ impl Tracks {
         (bundles.index, bundles.time) = (Some(bundle.index), Some(time));
     }
 
+    /// Gives the topics that have names of their own to their cameras.
+    fn assign(&mut self) {
+        let (mut cameras, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.cameras).into_iter().partition(|(_, camera)| !camera.videos.is_empty());
+        let known: Vec<_> = cameras.iter().map(|(label, camera)| (label.clone(), camera.is_ours)).collect();
+        let known: Vec<_> = known.iter().map(|(text, is_ours)| Label { text, is_ours: *is_ours }).collect();
+        for (label, other) in others {
+            let owner = owner(Label { text: &label, is_ours: other.is_ours }, &known).map(str::to_owned);
+            cameras.entry(owner.unwrap_or(label)).or_default().add(other);
+        }
+        self.cameras = cameras;
+    }
+
     /// Adds what is seen only when all is known, of a file that is whole.
     fn report(mut self, path: &Path, is_whole: bool) -> Report {
-        let labels = self.cameras.iter().filter(|(_, camera)| !camera.times(Leaf::Video).is_empty());
-        let layout = Layout::of(self.bundles.count > 0, labels.map(|(label, _)| label.as_str()));
+        self.assign();
+        let videos = self.cameras.values().flat_map(|camera| &camera.videos);
+        let layout = Layout::of(self.bundles.count > 0, videos.map(String::as_str));
         if is_whole {
             self.judge_cameras(layout);
             if layout == Layout::Bundled {
@@ -363,7 +400,7 @@ impl Tracks {
         }
         for (label, camera) in cameras {
             // A live producer tells no calibration, and a recording without depth may be of unknown intrinsics.
-            let is_converted = layout != Layout::Legacy && camera.depth_size.is_some();
+            let is_converted = layout != Layout::Single && camera.depth_size.is_some();
             if is_converted && camera.calibration_size.is_none() {
                 violations.add(Rule::Calibration, || format!("/{label}/calibration has no message"));
             }
@@ -444,6 +481,13 @@ impl Tracks {
             }
         }
     }
+}
+
+/// How a message's channel is declared.
+fn declared<'a>(message: &'a Message<'_>) -> Declared<'a> {
+    let channel = &message.channel;
+    let schema = channel.schema.as_ref().map_or("", |schema| schema.name.as_str());
+    Declared { topic: &channel.topic, schema, message_encoding: &channel.message_encoding }
 }
 
 /// Where a message is, and what is wrong with it.

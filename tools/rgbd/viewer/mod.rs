@@ -10,7 +10,7 @@ mod looker;
 #[cfg(feature = "viewer")]
 mod window;
 
-use std::{io::Write as _, path::Path};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -26,6 +26,7 @@ use crate::common::{
     cli,
     failure::Failure,
     png::{self, Pixels},
+    report,
 };
 
 const PROGRAM: &str = "mcap_rgbd_viewer";
@@ -40,8 +41,7 @@ pub fn run() -> Result<(), Failure> {
     };
     let (mut sampler, camera) = args.choice.open(PROGRAM)?;
     if args.summary_only {
-        Summary::of(&mut sampler)?.print(args.json);
-        Ok(())
+        Summary::of(&mut sampler)?.print(args.json)
     } else if let Some(path) = &args.export_preview {
         export_preview(&args, &mut sampler, camera, path)
     } else {
@@ -94,18 +94,15 @@ fn export_preview(args: &Args, sampler: &mut Sampler, camera: usize, path: &Path
         depth_range,
         notes: &sample.notes,
     };
-    let mut stdout = std::io::stdout().lock();
-    // A reader that closed its end early has seen what it wanted.
-    let _ = if args.json {
-        serde_json::to_writer(&mut stdout, &exported).map_err(Into::into).and_then(|()| writeln!(stdout))
-    } else {
-        write!(stdout, "{}: {label} frame={} time={}", exported.preview, exported.frame_index, sample.timestamp_ns)
-            .and_then(|()| match depth_range {
-                Some(Range { near, far }) => writeln!(stdout, " depth_m={near:.3}..{far:.3}"),
-                None => writeln!(stdout, " depth_m=none"),
-            })
+    let text = || {
+        let depth = match depth_range {
+            Some(Range { near, far }) => format!("{near:.3}..{far:.3}"),
+            None => "none".to_owned(),
+        };
+        let Exported { preview, frame_index, timestamp_ns, .. } = &exported;
+        format!("{preview}: {label} frame={frame_index} time={timestamp_ns} depth_m={depth}\n")
     };
-    Ok(())
+    report::print(&exported, args.json, text).map(drop)
 }
 
 /// Picture and depth side by side in the picture's size, and what the colours span.

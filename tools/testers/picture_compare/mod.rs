@@ -31,8 +31,7 @@ pub fn run() -> Result<(), Failure> {
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer cannot be started: {error}")))?;
     let mut found = Found::default();
     let outcome = compare(&args, &mut found);
-    found.report().print(&outcome, args.json);
-    outcome
+    found.report().print(outcome, args.json)
 }
 
 #[derive(Default)]

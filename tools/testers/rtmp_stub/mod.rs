@@ -60,8 +60,7 @@ pub fn run() -> Result<(), Failure> {
         report.push("four_cc_list", publisher.four_cc_list.join(","));
     }
     intake.report(&mut report);
-    report.print(&outcome, args.json);
-    outcome
+    report.print(outcome, args.json)
 }
 
 fn check_file(path: &Path, intake: &mut Intake) -> Result<(), Failure> {

@@ -50,7 +50,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub dump: Option<PathBuf>,
 
-    /// Go on after the threshold until the sender stops: RTCP BYE on the same port, or 1 s without packets
+    /// Go on after the threshold until the sender stops: RTCP BYE on the same port, or 1 s without packets. A BYE before
+    /// the threshold ends the run too
     #[arg(long)]
     pub until_end: bool,
 

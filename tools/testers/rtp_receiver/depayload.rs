@@ -1,5 +1,6 @@
 //! The proof that packets hold video: GStreamer's own depayloader and parser make access units of them.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,11 @@ use crate::common::failure::Failure;
 /// Packets that wait for the depayloader. More are dropped: one that stopped must not stop the receiving.
 const QUEUE_BYTES: u64 = 64 << 20;
 
-/// Stands for one frame in the buffers' timestamps.
-const FRAME_TIME: gst::ClockTime = gst::ClockTime::from_mseconds(1);
+/// How long a packet that is missing is waited for: one that was overtaken on its way comes sooner.
+const PATIENCE_MS: u32 = 200;
+
+/// Frames of which the depayloader still may make its first access unit.
+const FRAMES_KEPT: usize = 64;
 
 /// How long the elements get for what is in them when the stream has ended.
 const DRAIN: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -34,6 +38,31 @@ struct Shared {
     parsed: Parsed,
     dump: Option<BufWriter<File>>,
     dump_error: Option<String>,
+    frames: Frames,
+}
+
+/// The frames whose packets the depayloader has got, in the order in which they were sent.
+#[derive(Default)]
+struct Frames {
+    count: u64,
+    /// Times of the last ones.
+    times: VecDeque<Option<gst::ClockTime>>,
+}
+
+impl Frames {
+    fn packet(&mut self, time: Option<gst::ClockTime>) {
+        if self.times.back() != Some(&time) {
+            self.count += 1;
+            self.times.push_back(time);
+            self.times.drain(..self.times.len().saturating_sub(FRAMES_KEPT));
+        }
+    }
+
+    /// Number of the frame of a time, from 0.
+    fn number(&self, time: Option<gst::ClockTime>) -> u64 {
+        let behind = self.times.iter().rev().position(|frame| *frame == time).map_or(0, |behind| behind as u64);
+        self.count.saturating_sub(1 + behind)
+    }
 }
 
 pub struct Depayloader {
@@ -63,6 +92,8 @@ impl Depayloader {
         let source = gst_app::AppSrc::builder()
             .caps(&caps.build())
             .format(gst::Format::Time)
+            .is_live(true)
+            .do_timestamp(true)
             .max_bytes(QUEUE_BYTES)
             .leaky_type(gst_app::AppLeakyType::Upstream)
             .build();
@@ -70,6 +101,10 @@ impl Depayloader {
             Codec::H264 => ("rtph264depay", "h264parse", "video/x-h264"),
             Codec::H265 => ("rtph265depay", "h265parse", "video/x-h265"),
         };
+        let order = make("rtpjitterbuffer")?;
+        // By the packets' own timestamps alone: each frame keeps a time of its own.
+        order.set_property_from_str("mode", "none");
+        order.set_property("latency", PATIENCE_MS);
         let depay = make(depay)?;
         let parse = make(parse)?;
         let sink = gst_app::AppSink::builder()
@@ -78,6 +113,17 @@ impl Depayloader {
             .max_buffers(16)
             .build();
         let shared = Arc::new(Mutex::new(Shared { dump: dump.map(writer).transpose()?, ..Shared::default() }));
+        let counter = Arc::clone(&shared);
+        let ordered = depay.static_pad("sink").expect("a depayloader has a sink pad");
+        ordered.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+            let frames = &mut lock(&counter).frames;
+            match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => frames.packet(buffer.pts()),
+                Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(|buffer| frames.packet(buffer.pts())),
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
         let receiver = Arc::clone(&shared);
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
@@ -89,7 +135,7 @@ impl Depayloader {
                 .build(),
         );
         let pipeline = gst::Pipeline::new();
-        let elements = [source.upcast_ref(), &depay, &parse, sink.upcast_ref()];
+        let elements = [source.upcast_ref(), &order, &depay, &parse, sink.upcast_ref()];
         let broken =
             |error: &dyn std::fmt::Display| Failure::Pipeline(format!("the depayloader cannot be started: {error}"));
         pipeline.add_many(elements).map_err(|error| broken(&error))?;
@@ -102,15 +148,10 @@ impl Depayloader {
         self.codec
     }
 
-    /// Takes a packet of the frame of this number, counted from 0.
-    pub fn packet(&self, bytes: &[u8], frame: u64) {
-        let mut buffer = gst::Buffer::from_mut_slice(bytes.to_vec());
-        if let Some(buffer) = buffer.get_mut() {
-            // Comes out again with the access unit.
-            buffer.set_pts(FRAME_TIME * frame);
-        }
+    /// Takes a packet, in the order of arrival.
+    pub fn packet(&self, bytes: &[u8]) {
         // A depayloader that stopped shows as access units that are missing, and in `finish`.
-        let _ = self.source.push_buffer(buffer);
+        let _ = self.source.push_buffer(gst::Buffer::from_mut_slice(bytes.to_vec()));
     }
 
     pub fn parsed(&self) -> Parsed {
@@ -160,7 +201,7 @@ impl Shared {
         }
         self.parsed.size = size;
         if self.parsed.access_units == 0 {
-            self.parsed.first_frame = buffer.pts().map_or(0, |pts| pts / FRAME_TIME);
+            self.parsed.first_frame = self.frames.number(buffer.pts());
         }
         self.parsed.access_units += 1;
         self.parsed.bytes += buffer.size() as u64;

@@ -1,5 +1,7 @@
 //! The run of packets: sequence numbers, timestamps and the source, which has to stay the same.
 
+use std::collections::VecDeque;
+
 use super::packet::RtpHeader;
 
 /// How far back a packet can be late and still be told from a repeated one.
@@ -10,6 +12,9 @@ pub const CLOCK_RATE: u32 = 90_000;
 
 /// Pictures are reordered by fractions of a second. Ten seconds back are another stream's timestamps.
 const MAX_TIMESTAMP_STEP_BACK: i64 = 10 * CLOCK_RATE as i64;
+
+/// Frames whose packets may arrive among those of others.
+const FRAMES_AT_ONCE: usize = 64;
 
 /// Frames after which timestamps that never change are taken for a mistake.
 const FRAMES_WITH_ONE_TIMESTAMP: u64 = 5;
@@ -28,6 +33,8 @@ pub struct Flow {
     highest_timestamp: i64,
     /// Pictures, as their timestamps tell them apart.
     pub frames: u64,
+    /// The last of their timestamps: packets arrive in another order than they were sent.
+    recent: VecDeque<i64>,
     /// Which of the last sequence numbers came.
     seen: SeenWindow,
 }
@@ -95,6 +102,7 @@ impl Flow {
             self.last_timestamp = i64::from(timestamp);
             self.highest_timestamp = self.last_timestamp;
             self.frames = 1;
+            self.recent.push_back(self.last_timestamp);
             return Ok(());
         };
         let step = i64::from(timestamp.wrapping_sub(self.last_timestamp as u32).cast_signed());
@@ -106,7 +114,11 @@ impl Flow {
                 (self.highest_timestamp - extended) / i64::from(CLOCK_RATE)
             ));
         }
-        self.frames += u64::from(step != 0);
+        if !self.recent.contains(&extended) {
+            self.frames += 1;
+            self.recent.push_back(extended);
+            self.recent.drain(..self.recent.len().saturating_sub(FRAMES_AT_ONCE));
+        }
         self.last_timestamp = extended;
         self.highest_timestamp = self.highest_timestamp.max(extended).max(first);
         Ok(())
@@ -185,6 +197,18 @@ mod tests {
     fn a_long_gap_leaves_no_stale_bits() {
         let flow = run(&[0, 1, 5000, 4999, 4998]);
         assert_eq!((flow.lost, flow.reordered, flow.duplicates), (4996, 2, 0));
+    }
+
+    #[test]
+    fn packets_that_change_places_at_a_frames_border_make_no_frames() {
+        let mut flow = Flow::default();
+        // Two packets a frame; of every fourth frame, the last one comes behind the next one's first.
+        let mut sent: Vec<_> = (0..400_u16).map(|number| (number, u32::from(number / 2) * 3000)).collect();
+        (7..399).step_by(8).for_each(|last| sent.swap(last, last + 1));
+        for (sequence, timestamp) in sent {
+            flow.packet(&header(sequence, timestamp)).unwrap();
+        }
+        assert_eq!((flow.frames, flow.lost, flow.reordered), (200, 0, 49));
     }
 
     #[test]

@@ -27,8 +27,7 @@ pub fn run() -> Result<(), Failure> {
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer cannot be started: {error}")))?;
     let mut received = Received::default();
     let outcome = receive_as_asked(&args, &mut received);
-    report(&received).print(&outcome, args.json);
-    outcome
+    report(&received).print(outcome, args.json)
 }
 
 fn receive_as_asked(args: &Args, received: &mut Received) -> Result<(), Failure> {

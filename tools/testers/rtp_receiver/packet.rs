@@ -16,9 +16,9 @@ pub struct RtpHeader {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Datagram {
     Rtp(RtpHeader),
-    /// An RTCP compound packet; whether it says that a source leaves.
+    /// An RTCP compound packet; the sources that it says leave.
     Rtcp {
-        goodbye: bool,
+        goodbye: Vec<u32>,
     },
 }
 
@@ -76,7 +76,7 @@ fn rtp(bytes: &[u8]) -> Result<RtpHeader, String> {
 
 fn rtcp(bytes: &[u8]) -> Result<Datagram, String> {
     const BYE: u8 = 203;
-    let mut goodbye = false;
+    let mut goodbye = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
         let Some(header) = rest.first_chunk::<4>() else {
@@ -85,10 +85,15 @@ fn rtcp(bytes: &[u8]) -> Result<Datagram, String> {
         if header[0] >> 6 != 2 {
             return Err(format!("an RTCP packet of version {}, it has to be 2", header[0] >> 6));
         }
-        goodbye |= header[1] == BYE;
         let length = (usize::from(u16::from_be_bytes([header[2], header[3]])) + 1) * 4;
-        rest =
-            rest.get(length..).ok_or_else(|| format!("an RTCP packet of {length} bytes, {} are there", rest.len()))?;
+        let (packet, behind) = rest
+            .split_at_checked(length)
+            .ok_or_else(|| format!("an RTCP packet of {length} bytes, {} are there", rest.len()))?;
+        rest = behind;
+        if header[1] == BYE {
+            let sources = packet[header.len()..].chunks_exact(4).take(usize::from(header[0] & 0x1f));
+            goodbye.extend(sources.map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
+        }
     }
     Ok(Datagram::Rtcp { goodbye })
 }
@@ -152,8 +157,8 @@ mod tests {
     fn goodbye_is_found_in_a_compound_packet() {
         let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
         let goodbye = [0x81, 203, 0, 1, 1, 2, 3, 4];
-        assert_eq!(parse(&report), Ok(Datagram::Rtcp { goodbye: false }));
-        assert_eq!(parse(&[report, goodbye].concat()), Ok(Datagram::Rtcp { goodbye: true }));
+        assert_eq!(parse(&report), Ok(Datagram::Rtcp { goodbye: vec![] }));
+        assert_eq!(parse(&[report, goodbye].concat()), Ok(Datagram::Rtcp { goodbye: vec![0x0102_0304] }));
         assert!(parse(&report[..6]).unwrap_err().contains("8 bytes, 6"));
     }
 }
