@@ -1,22 +1,13 @@
-//! `info`, `reset`, `seek`, and requests in bytes.
+//! `info`, `reset` and `seek`.
 
-use std::fs;
-
-use clap::ValueEnum;
 use cvmmap::{
     Target,
     nats::{Client, Control, Subjects, proto::source_flags},
 };
 use serde::Serialize;
 
-use super::{
-    args::{Options, Raw},
-    failure, output,
-};
+use super::{args::Options, failure, output};
 use crate::common::{failure::Failure, report};
-
-/// Largest request that is read from a file; a NATS server takes no more by default.
-const REQUEST_MAX: u64 = 1 << 20;
 
 #[derive(Serialize)]
 struct Info {
@@ -35,7 +26,7 @@ struct Info {
     current_frame_count: u32,
 }
 
-fn control(client: Client, target: &Target) -> Control {
+pub(super) fn control(client: Client, target: &Target) -> Control {
     Control::new(client, Subjects::from(target))
 }
 
@@ -130,56 +121,4 @@ pub fn seek(client: Client, target: &Target, timestamp_ns: u64, options: &Option
         format!("at {} ns, frame {} ({how})\n", landed.landed_timestamp_ns, landed.landed_frame_count)
     });
     Ok(())
-}
-
-/// Asks in bytes, and prints the answer's.
-///
-/// # Errors
-/// When the bytes are none, or the producer does not answer.
-pub fn raw<V: ValueEnum + Send + Sync + 'static>(
-    client: Client,
-    path: &str,
-    raw: &Raw<V>,
-    options: &Options,
-) -> Result<(), Failure> {
-    let payload = match &raw.payload_file {
-        None => from_hex(&raw.payload).ok_or_else(|| Failure::Usage("--payload must be hexadecimal".to_owned()))?,
-        Some(file) => {
-            let unusable = |why: String| Failure::Configuration(format!("--payload-file {}: {why}", file.display()));
-            let about = fs::metadata(file).map_err(|error| unusable(error.to_string()))?;
-            if !about.is_file() || about.len() > REQUEST_MAX {
-                return Err(unusable("not a plain file of 1 MiB at most".to_owned()));
-            }
-            fs::read(file).map_err(|error| unusable(error.to_string()))?
-        }
-    };
-    let answer = control(client, &raw.producer.target).raw(path, payload, options.timeout());
-    let answer = to_hex(&answer.map_err(failure)?);
-    report::print(&serde_json::json!({ "payload": answer }), options.json, || format!("{answer}\n"));
-    Ok(())
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hexadecimal_there_and_back() {
-        assert_eq!(from_hex("0801fF"), Some(vec![8, 1, 255]));
-        assert_eq!(to_hex(&[8, 1, 255]), "0801ff");
-        for wrong in ["0", "zz", "+1", "é"] {
-            assert_eq!(from_hex(wrong), None, "{wrong}");
-        }
-    }
 }
