@@ -17,7 +17,7 @@ Examples:
   A camera's frame rate, latency, losses, status and bodies, each second:
     cvmmap_ctl watch cvmmap://cam0
   Go back to a moment of a recording that is played:
-    cvmmap_ctl seek cvmmap://cam0 1790000000000000000
+    cvmmap_ctl seek cvmmap://cam0 +2.5
   Record what a streamer streams:
     cvmmap_ctl record start cvmmap://cam0 --output cam0.mcap
   Settings of a camera:
@@ -70,8 +70,9 @@ pub enum Command {
         /// Producer
         #[command(flatten)]
         producer: Producer,
-        /// Timestamp in nanoseconds, in the source's own time (see info)
-        timestamp_ns: u64,
+        /// Timestamp in nanoseconds, in the source's own time (see info), or +SECONDS from the start of its timeline
+        #[arg(value_name = "TIMESTAMP_NS|+SECONDS", value_parser = moment)]
+        moment: Moment,
     },
     /// Record what a streamer streams
     Record {
@@ -91,6 +92,26 @@ pub enum Command {
         #[command(subcommand)]
         verb: Playlist,
     },
+}
+
+/// A moment of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A timestamp in nanoseconds.
+    At(u64),
+    /// So long after the start of the timeline.
+    FromStart(Duration),
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    let moment = match text.strip_prefix('+') {
+        Some(seconds) => {
+            let seconds = seconds.parse().ok().filter(|seconds: &f64| *seconds <= 1e9);
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(Moment::FromStart)
+        }
+        None => text.parse().ok().map(Moment::At),
+    };
+    moment.ok_or_else(|| "neither nanoseconds nor + and seconds".to_owned())
 }
 
 /// Which producer.

@@ -32,7 +32,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Command::Info(producer) => source::info(connect()?, &producer.target, options),
         Command::Watch(watch) => watch::run(server.as_ref(), watch, options),
         Command::Reset(producer) => source::reset(connect()?, &producer.target, options),
-        Command::Seek { producer, timestamp_ns } => source::seek(connect()?, &producer.target, *timestamp_ns, options),
+        Command::Seek { producer, moment } => {
+            let client = connect()?;
+            let timestamp_ns = source::timestamp(&client, &producer.target, *moment, options)?;
+            source::seek(client, &producer.target, timestamp_ns, options)
+        }
         Command::Record { verb } => record::run(&connect()?, verb, options),
         Command::Camera { verb } => camera::run(connect()?, verb, options),
         Command::Playlist { verb } => playlist::run(connect()?, verb, options),

@@ -6,7 +6,10 @@ use cvmmap::{
 };
 use serde::Serialize;
 
-use super::{args::Options, failure, output};
+use super::{
+    args::{Moment, Options},
+    failure, output,
+};
 use crate::common::{failure::Failure, report};
 
 #[derive(Serialize)]
@@ -95,6 +98,22 @@ pub fn reset(client: Client, target: &Target, options: &Options) -> Result<(), F
     control(client, target).reset(options.timeout()).map_err(failure)?;
     report::print(&serde_json::json!({ "reset": true }), options.json, || "the frame count starts over\n".to_owned());
     Ok(())
+}
+
+/// The timestamp of a moment.
+///
+/// # Errors
+/// When the producer has to be asked, and does not answer or has no timeline.
+pub fn timestamp(client: &Client, target: &Target, moment: Moment, options: &Options) -> Result<u64, Failure> {
+    let after = match moment {
+        Moment::At(timestamp_ns) => return Ok(timestamp_ns),
+        Moment::FromStart(after) => after,
+    };
+    let told = control(client.clone(), target).source_info(options.timeout()).map_err(failure)?;
+    if told.timeline_end_ns == 0 {
+        return Err(Failure::Configuration(format!("{target} has no timeline that +SECONDS could count in")));
+    }
+    Ok(told.timeline_start_ns.saturating_add(after.as_nanos() as u64))
 }
 
 /// Goes on from another moment.
