@@ -480,13 +480,16 @@ fn nats() {
             line("cvmmap_ctl list").says("producer"),
             line("echo 'output_path").before(World::start_recorder).says("is_recording: true"),
             line("nats req cvmmap.cvmmap_cam0.streamer.recorder.mcap.status").says("is_recording: true"),
-            line("nats req cvmmap.cvmmap_cam0.streamer.recorder.mcap.stop").says("").makes("cam0.mcap"),
+            line("nats req cvmmap.cvmmap_cam0.streamer.recorder.mcap.stop")
+                .before(|world| world.wait_recorded())
+                .says("")
+                .makes("cam0.mcap"),
             line("nats req cvmmap.cvmmap_cam0.streamer.recorder.mp4.capabilities").says(""),
             line("cvmmap_ctl record start")
                 .before(|world| fs::remove_file(world.path("cam0.mcap")).unwrap())
                 .says("recording"),
             line("cvmmap_ctl record status").says("\"is_recording\":true"),
-            line("cvmmap_ctl record stop").says("ready").makes("cam0.mcap"),
+            line("cvmmap_ctl record stop").before(|world| world.wait_recorded()).says("ready").makes("cam0.mcap"),
             line("nats-server").before(World::stop).before(|world| world.nats.kill()).stays().check(|world, _| {
                 wait_for("the server", || std::net::TcpStream::connect(("127.0.0.1", world.nats.port())).is_ok());
             }),

@@ -120,6 +120,8 @@ impl World {
             .replace("--listen-port 1935", &format!("--listen-port {rtmp}"))
             .replace("http://127.0.0.1:8080/", &format!("http://127.0.0.1:{http}/"))
             .replace("nats://127.0.0.1:4222", &self.nats.url())
+            // An element takes its server from its property alone.
+            .replace("-m cvmmapsrc ", &format!("-m cvmmapsrc nats-url={} ", self.nats.url()))
             .replace("/var/lib/nats", &format!("{folder}/nats"))
             .replace(" /tmp/", &format!(" {folder}/"));
         match text.strip_prefix("nats-server ") {
@@ -224,6 +226,12 @@ impl World {
         wait_for("an answer", || {
             self.shell(&line).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
         });
+    }
+
+    /// Waits until the recorder has written a frame: one that is stopped before its first keyframe leaves no file.
+    pub fn wait_recorded(&self) {
+        let line = self.own("cvmmap_ctl record status cvmmap://cam0 --json | grep -q '\"frames_encoded\":[1-9]'");
+        wait_for("a recorded frame", || self.shell(&line).stderr(Stdio::null()).status().unwrap().success());
     }
 
     /// Ends everything in the background.
