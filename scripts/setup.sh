@@ -21,7 +21,7 @@ tests=false
 case "${1-}" in
   "") ;;
   --tests) tests=true; packages+=(
-    ffmpeg iproute2 nats-server openssl procps python3-venv stunnel4
+    ffmpeg iproute2 nats-server openssl procps protobuf-compiler python3-venv stunnel4 xxd
     # A screen for the viewer's window.
     libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
   ) ;;
@@ -63,4 +63,10 @@ fi
 if $tests && ! target/peers/venv/bin/python -c 'import mcap, mcap_protobuf' 2>/dev/null; then
   say "fetching Python's mcap into target/peers"
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check mcap==1.6.0 mcap-protobuf-support==0.6.0
+fi
+
+# Somebody else on NATS; the messages are of the protobuf package that came with mcap.
+if $tests && ! target/peers/venv/bin/python -c 'import nats, google.protobuf' 2>/dev/null; then
+  say "fetching Python's nats-py into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check nats-py==2.16.0
 fi

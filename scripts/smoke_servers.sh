@@ -65,4 +65,8 @@ for index in "${!urls[@]}"; do
 done
 write_summary
 echo "summary: $out/summary.json, $unexpected not as they should be"
+if [ "$unexpected" -gt 0 ]; then
+  echo "Are the last pictures of a row missing? A server that gathers before it writes keeps them: for SRS, set mw_latency 10"
+  echo "in its play block (docs/smoke/srs.md). Is there nothing at all? See docs/caveats.md, RTMP."
+fi
 [ "$unexpected" -eq 0 ]

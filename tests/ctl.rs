@@ -82,10 +82,14 @@ fn a_producer_is_found_asked_and_told() {
     let now = json(&server, &["info", &camera.uri])["current_timestamp_ns"].as_u64().unwrap();
     assert!(now >= target, "{now} is behind {target}");
     assert_eq!(json(&server, &["reset", &camera.uri])["reset"], true);
+    let landed = json(&server, &["seek", &camera.uri, "+60"]);
+    assert_eq!(landed["landed_timestamp_ns"].as_u64(), Some(target));
     assert_eq!(ctl(&server, &["seek", &camera.uri, "5"]).0, Some(2));
-    let (code, _, stderr) = ctl(&server, &["camera", &camera.uri, "get", "--payload", "0801"]);
-    assert_eq!(code, Some(124), "{stderr}");
-    assert!(stderr.contains("producer.camera_control.get"), "{stderr}");
+    assert_eq!(ctl(&server, &["seek", &camera.uri, "+100000000"]).0, Some(2), "behind the end");
+    for wrong in ["+", "+-1", "+nan", "+inf", "+1e300", "-1", "1.5"] {
+        assert_eq!(ctl(&server, &["seek", &camera.uri, wrong]).0, Some(1), "{wrong}");
+    }
+    assert!(producer["offers"].as_array().unwrap().contains(&"camera_control.set_range".into()));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use cvmmap::{
     nats::{
         Client, Consumer, Control, ControlError, Identity, Notice, Options, Producer, RequestError, SERVICE_PRODUCER,
         Service, Source, SourceState, StatusCode, Subjects, discover,
-        proto::{ErrorCode, SeekTimestampResponse, SourceKind, source_flags},
+        proto::{CameraControlSetting, ErrorCode, SeekTimestampResponse, SourceKind, source_flags},
     },
 };
 use nats_server::NatsServer;
@@ -133,7 +133,7 @@ fn a_producer_answers_what_it_is_asked() {
     let client = connected(&server.url());
     let found = loop {
         let found = discover(&client, SERVICE_PRODUCER, PATIENCE).unwrap();
-        if found.first().is_some_and(|service| service.endpoints.len() == 8) {
+        if found.first().is_some_and(|service| service.endpoints.len() == 14) {
             break found;
         }
     };
@@ -162,10 +162,11 @@ fn a_producer_answers_what_it_is_asked() {
     assert_eq!(control.source_info(PATIENCE).unwrap().current_timestamp_ns, 4);
     let refused = control.seek(11, PATIENCE).unwrap_err();
     assert_eq!(refused, ControlError::Refused { code: ErrorCode::OutOfRange, message: String::new() });
-    assert!(matches!(
-        control.raw("camera_control.get", "", PATIENCE),
-        Err(ControlError::Request(RequestError::NoResponders(_)))
-    ));
+    // The source has no camera and plays no recordings.
+    assert_eq!(control.camera_settings(PATIENCE), Ok(Vec::new()));
+    assert!(!control.playlist(PATIENCE).unwrap().has_playlist);
+    let refused = control.camera_control(CameraControlSetting::Gain, PATIENCE).unwrap_err();
+    assert!(matches!(refused, ControlError::Refused { code: ErrorCode::Unsupported, .. }), "{refused}");
     // Half a varint is no protobuf message.
     let answer = client.request("cvmmap.cvmmap_cam_0.control.source.seek", vec![0x08, 0xFF], PATIENCE).unwrap();
     assert_eq!(*answer, [0x08, 4], "INVALID_PAYLOAD");

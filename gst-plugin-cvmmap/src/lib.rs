@@ -2,6 +2,7 @@
 
 mod address;
 pub mod body;
+mod controls;
 mod cvmmapsink;
 mod cvmmapsrc;
 mod lock;

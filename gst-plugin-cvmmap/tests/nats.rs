@@ -12,7 +12,7 @@ use cvmmap::{
     body::{Body, Packet},
     nats::{Client, Options, Service, Subjects},
 };
-use gst::{glib, prelude::*};
+use gst::prelude::*;
 use nats_server::NatsServer;
 
 /// A sink that publishes what the test pushes.
@@ -170,9 +170,94 @@ fn a_producer_tells_what_it_is_and_seeks() {
     assert_eq!(landed.get("landed-timestamp"), Ok(150u64), "{landed:?}");
     assert_eq!(landed.get("exact"), Ok(false));
     assert_eq!(ask("source-info", &[]).get("duration"), Ok(100u64));
-    let payload = glib::Bytes::from_static(b"x");
-    assert_eq!(ask("camera-control", &[&"get", &payload]).get::<&str>("error"), Ok("NO_RESPONDERS"));
-    assert_eq!(ask("camera-control", &[&"a.b", &payload]).get::<&str>("error"), Ok("ERROR"));
+}
+
+#[test]
+fn an_application_answers_for_its_camera() {
+    let (server, place) = (NatsServer::start(), Place::new());
+    let player = player(&place, &server.url(), &[]);
+    let camera = Camera::new(&place, &server.url(), "v2");
+    camera.wait_connected();
+    settle(&player);
+    let ask = |name: &str, arguments: &[&dyn ToValue]| player.src.emit_by_name::<gst::Structure>(name, arguments);
+    let error = |reply: &gst::Structure| reply.get::<String>("error").unwrap();
+    until("an answer", || error(&ask("camera-settings", &[])) == "OK");
+    assert!(ask("camera-settings", &[]).get::<gst::Array>("settings").unwrap().is_empty());
+    assert_eq!(error(&ask("get-camera-control", &[&"gain"])), "UNSUPPORTED");
+
+    let controls = "camera, gain=(int)-3, exposure=(int)40, auto-analog-gain-range=(int)<0, 30>";
+    camera.sink.set_property("camera-controls", controls.parse::<gst::Structure>().unwrap());
+    let settings = ask("camera-settings", &[]).get::<gst::Array>("settings").unwrap();
+    let settings: Vec<_> = settings.iter().map(|setting| setting.get::<String>().unwrap()).collect();
+    assert_eq!(settings, ["exposure", "gain", "auto-analog-gain-range"]);
+    assert_eq!(ask("get-camera-control", &[&"gain"]).get("value"), Ok(-3));
+    // Nobody is there to change it.
+    assert_eq!(error(&ask("set-camera-control", &[&"gain", &5])), "UNSUPPORTED");
+
+    camera.sink.connect("set-camera-control", false, |values| {
+        let (setting, wanted) = (values[1].get::<String>().unwrap(), values[2].get::<gst::Structure>().unwrap());
+        let answer = match (setting.as_str(), wanted.get::<&str>("mode").unwrap()) {
+            ("exposure", _) => "no, error=OUT_OF_RANGE, message=\"1 to 9\"".to_owned(),
+            // One thing leads to another.
+            (_, "auto") => "yes, gain=(int)12, exposure=(int)41".to_owned(),
+            (setting, "manual") => format!("yes, {setting}=(int){}", wanted.get::<i32>("value").unwrap()),
+            (setting, _) => {
+                let [min, max] = ["min", "max"].map(|bound| wanted.get::<i32>(bound).unwrap());
+                format!("yes, {setting}=(int)<{min}, {max}>, made-up=(int)1")
+            }
+        };
+        Some(Some(answer.parse::<gst::Structure>().unwrap()).to_value())
+    });
+    assert_eq!(ask("set-camera-control", &[&"gain", &-5]).get("value"), Ok(-5));
+    let automatic = ask("set-camera-control-auto", &[&"gain"]);
+    assert_eq!((automatic.get("value"), automatic.get("setting")), (Ok(12), Ok("gain")));
+    assert_eq!(ask("get-camera-control", &[&"exposure"]).get("value"), Ok(41));
+    let range = ask("set-camera-control-range", &[&"auto-analog-gain-range", &-1, &7]);
+    assert_eq!((range.get("min"), range.get("max")), (Ok(-1), Ok(7)), "{range:?}");
+    let refused = ask("set-camera-control", &[&"exposure", &50]);
+    assert_eq!(error(&refused), "OUT_OF_RANGE");
+    assert!(refused.get::<&str>("message").unwrap().contains("1 to 9"), "{refused:?}");
+    assert_eq!(error(&ask("set-camera-control", &[&"led-status", &1])), "UNSUPPORTED");
+    assert_eq!(error(&ask("set-camera-control-range", &[&"gain", &1, &2])), "INVALID_PAYLOAD");
+    assert_eq!(error(&ask("get-camera-control", &[&"brightness"])), "INVALID_PAYLOAD");
+    let told = camera.sink.property::<gst::Structure>("camera-controls");
+    assert_eq!((told.get("gain"), told.has_field("made-up")), (Ok(12), false), "{told:?}");
+}
+
+#[test]
+fn an_application_answers_for_its_playlist() {
+    let (server, place) = (NatsServer::start(), Place::new());
+    let player = player(&place, &server.url(), &[]);
+    settle(&player);
+    let camera = Camera::new(&place, &server.url(), "v2");
+    assert_eq!(status(&player), "online");
+    first_frame(&camera, &player);
+    let ask = |name: &str, arguments: &[&dyn ToValue]| player.src.emit_by_name::<gst::Structure>(name, arguments);
+    let apply = |paths: &[&str]| {
+        let paths: Vec<String> = paths.iter().map(|&path| path.to_owned()).collect();
+        ask("apply-playlist", &[&paths, &true])
+    };
+    assert_eq!(ask("playlist", &[]).get("has-playlist"), Ok(false));
+    assert_eq!(apply(&["/a"]).get::<&str>("error"), Ok("UNSUPPORTED"));
+
+    camera.sink.set_property(
+        "playlist",
+        "playlist, paths=(string)<\"/a\", \"/b\">, current-index=(uint)1".parse::<gst::Structure>().unwrap(),
+    );
+    let played = ask("playlist", &[]);
+    assert_eq!((played.get("has-playlist"), played.get("current-path")), (Ok(true), Ok("/b")), "{played:?}");
+    camera.sink.connect("apply-playlist", false, |values| {
+        let wanted = values[1].get::<gst::Structure>().unwrap();
+        assert_eq!(wanted.get("sort-by-recording-time"), Ok(true));
+        Some(Some(wanted).to_value())
+    });
+    let applied = apply(&["/c", "/d"]);
+    assert_eq!((applied.get("current-path"), applied.get("current-index")), (Ok("/c"), Ok(0u32)), "{applied:?}");
+    assert_eq!(status(&player), "stream-reset");
+    camera.push(unix_now(), |_| {});
+    until("frame 0", || player.pull().id == 0);
+    assert_eq!(apply(&[""]).get::<&str>("error"), Ok("INVALID_PAYLOAD"));
+    player.assert_no_error();
 }
 
 #[test]
@@ -322,9 +407,8 @@ fn a_late_answer_delays_nothing() {
     first_frame(&camera, &player);
     let src = player.src.clone();
     let answer = thread::spawn(move || {
-        let payload = glib::Bytes::from_static(b"x");
         loop {
-            let reply = src.emit_by_name::<gst::Structure>("camera-control", &[&"get", &payload]);
+            let reply = src.emit_by_name::<gst::Structure>("get-camera-control", &[&"gain"]);
             // The service may not listen yet.
             if reply.get::<&str>("error") != Ok("NO_RESPONDERS") {
                 break reply;

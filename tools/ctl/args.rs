@@ -1,9 +1,12 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cvmmap::Target;
+use cvmmap::{
+    Target,
+    nats::{CameraControlChange, proto::CameraControlSetting},
+};
 
 use crate::common::{cli::VERSION, nats::NatsArgs};
 
@@ -14,11 +17,14 @@ Examples:
   A camera's frame rate, latency, losses, status and bodies, each second:
     cvmmap_ctl watch cvmmap://cam0
   Go back to a moment of a recording that is played:
-    cvmmap_ctl seek cvmmap://cam0 1790000000000000000
+    cvmmap_ctl seek cvmmap://cam0 +2.5
   Record what a streamer streams:
     cvmmap_ctl record start cvmmap://cam0 --output cam0.mcap
-  A camera control, in the bytes of its protobuf message:
-    cvmmap_ctl camera cvmmap://cam0 get --payload 0801
+  Settings of a camera:
+    cvmmap_ctl camera list cvmmap://cam0
+    cvmmap_ctl camera set cvmmap://cam0 exposure 40
+    cvmmap_ctl camera set cvmmap://cam0 gain auto
+    cvmmap_ctl camera set-range cvmmap://cam0 auto-analog-gain-range 0 30
 
 Exit codes: 0 success, 1 wrong arguments, 2 a configuration that cannot be used, or a request that was refused,
 7 an answer that is none, 124 no server or no answer in time.";
@@ -64,8 +70,9 @@ pub enum Command {
         /// Producer
         #[command(flatten)]
         producer: Producer,
-        /// Timestamp in nanoseconds, in the source's own time (see info)
-        timestamp_ns: u64,
+        /// Timestamp in nanoseconds, in the source's own time (see info), or +SECONDS from the start of its timeline
+        #[arg(value_name = "TIMESTAMP_NS|+SECONDS", value_parser = moment)]
+        moment: Moment,
     },
     /// Record what a streamer streams
     Record {
@@ -73,10 +80,38 @@ pub enum Command {
         #[command(subcommand)]
         verb: Record,
     },
-    /// Camera controls, as bytes of their protobuf messages
-    Camera(Raw<CameraVerb>),
-    /// Playlists, as bytes of their protobuf messages
-    Playlist(Raw<PlaylistVerb>),
+    /// Exposure, gain and the other settings of a producer's camera
+    Camera {
+        /// What to do with the settings
+        #[command(subcommand)]
+        verb: Camera,
+    },
+    /// The recordings that a producer plays
+    Playlist {
+        /// What to do with the list
+        #[command(subcommand)]
+        verb: Playlist,
+    },
+}
+
+/// A moment of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A timestamp in nanoseconds.
+    At(u64),
+    /// So long after the start of the timeline.
+    FromStart(Duration),
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    let moment = match text.strip_prefix('+') {
+        Some(seconds) => {
+            let seconds = seconds.parse().ok().filter(|seconds: &f64| *seconds <= 1e9);
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(Moment::FromStart)
+        }
+        None => text.parse().ok().map(Moment::At),
+    };
+    moment.ok_or_else(|| "neither nanoseconds nor + and seconds".to_owned())
 }
 
 /// Which producer.
@@ -170,41 +205,76 @@ impl Format {
     }
 }
 
-/// A request in bytes, for messages whose fields are not known here.
-#[derive(Clone, Debug, Args)]
-pub struct Raw<V: ValueEnum + Send + Sync + 'static> {
-    /// Producer
-    #[command(flatten)]
-    pub producer: Producer,
-    /// Request
-    #[arg(value_enum)]
-    pub verb: V,
-    /// The request's bytes in hexadecimal
-    #[arg(long, value_name = "HEX", default_value = "", conflicts_with = "payload_file")]
-    pub payload: String,
-    /// File with the request's bytes
-    #[arg(long, value_name = "FILE")]
-    pub payload_file: Option<PathBuf>,
+/// `camera`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Camera {
+    /// The settings that the camera has, and what they stand at
+    List(Producer),
+    /// What a setting stands at
+    Get {
+        /// Producer
+        #[command(flatten)]
+        producer: Producer,
+        /// Setting
+        #[arg(value_name = "SETTING", help = SETTING)]
+        setting: CameraControlSetting,
+    },
+    /// Set one value, or have the camera choose it
+    Set {
+        /// Producer
+        #[command(flatten)]
+        producer: Producer,
+        /// Setting
+        #[arg(value_name = "SETTING", help = SETTING)]
+        setting: CameraControlSetting,
+        /// A whole number in the camera's own unit, or auto
+        #[arg(value_name = "VALUE|auto", allow_hyphen_values = true, value_parser = one_value)]
+        value: CameraControlChange,
+    },
+    /// Set the range that the camera may choose from
+    SetRange {
+        /// Producer
+        #[command(flatten)]
+        producer: Producer,
+        /// Setting
+        #[arg(value_name = "SETTING", help = RANGE_SETTING)]
+        setting: CameraControlSetting,
+        /// Lowest value
+        #[arg(allow_negative_numbers = true)]
+        min: i32,
+        /// Highest value
+        #[arg(allow_negative_numbers = true)]
+        max: i32,
+    },
 }
 
-/// `camera`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CameraVerb {
-    /// Which controls there are
-    Capabilities,
-    /// Read one
-    Get,
-    /// Set one
-    Set,
-    /// Set the range of one
-    SetRange,
+const SETTING: &str = "Setting: exposure, gain, aec-agc, whitebalance-temperature, whitebalance-auto, led-status, \
+exposure-time, analog-gain, digital-gain, or one of those of set-range";
+const RANGE_SETTING: &str = "Setting: auto-exposure-time-range, auto-analog-gain-range or auto-digital-gain-range";
+
+fn one_value(text: &str) -> Result<CameraControlChange, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(CameraControlChange::Auto);
+    }
+    let value = text.parse().map_err(|_| "neither auto nor a whole number of 32 bits".to_owned())?;
+    Ok(CameraControlChange::Manual(value))
 }
 
 /// `playlist`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PlaylistVerb {
+#[derive(Clone, Debug, Subcommand)]
+pub enum Playlist {
     /// What is played
-    Info,
-    /// Play something else
-    Apply,
+    Show(Producer),
+    /// Play other recordings, from the first one on
+    Apply {
+        /// Producer
+        #[command(flatten)]
+        producer: Producer,
+        /// Recordings, as the producer's machine names them
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+        /// In the order in which they were recorded
+        #[arg(long)]
+        sort_by_recording_time: bool,
+    },
 }

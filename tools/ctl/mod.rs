@@ -2,15 +2,17 @@
 
 pub mod args;
 
+mod camera;
 mod list;
 mod output;
+mod playlist;
 mod record;
 mod source;
 mod watch;
 
 use cvmmap::nats::{Client, ControlError, RequestError};
 
-use self::args::{CameraVerb, Command, Options, PlaylistVerb};
+use self::args::{Command, Options};
 use crate::common::failure::Failure;
 
 /// Does what was asked.
@@ -30,24 +32,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Command::Info(producer) => source::info(connect()?, &producer.target, options),
         Command::Watch(watch) => watch::run(server.as_ref(), watch, options),
         Command::Reset(producer) => source::reset(connect()?, &producer.target, options),
-        Command::Seek { producer, timestamp_ns } => source::seek(connect()?, &producer.target, *timestamp_ns, options),
+        Command::Seek { producer, moment } => {
+            let client = connect()?;
+            let timestamp_ns = source::timestamp(&client, &producer.target, *moment, options)?;
+            source::seek(client, &producer.target, timestamp_ns, options)
+        }
         Command::Record { verb } => record::run(&connect()?, verb, options),
-        Command::Camera(raw) => {
-            let verb = match raw.verb {
-                CameraVerb::Capabilities => "capabilities",
-                CameraVerb::Get => "get",
-                CameraVerb::Set => "set",
-                CameraVerb::SetRange => "set_range",
-            };
-            source::raw(connect()?, &format!("camera_control.{verb}"), raw, options)
-        }
-        Command::Playlist(raw) => {
-            let verb = match raw.verb {
-                PlaylistVerb::Info => "info",
-                PlaylistVerb::Apply => "apply",
-            };
-            source::raw(connect()?, &format!("source.playlist.{verb}"), raw, options)
-        }
+        Command::Camera { verb } => camera::run(connect()?, verb, options),
+        Command::Playlist { verb } => playlist::run(connect()?, verb, options),
     }
 }
 

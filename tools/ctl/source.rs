@@ -1,8 +1,7 @@
-//! `info`, `reset`, `seek`, and requests in bytes.
+//! `info`, `reset` and `seek`.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use clap::ValueEnum;
 use cvmmap::{
     Target,
     nats::{
@@ -13,13 +12,10 @@ use cvmmap::{
 use serde::Serialize;
 
 use super::{
-    args::{Options, Raw},
+    args::{Moment, Options},
     failure, output,
 };
 use crate::common::{failure::Failure, report};
-
-/// Largest request that is read from a file; a NATS server takes no more by default.
-const REQUEST_MAX: u64 = 1 << 20;
 
 #[derive(Serialize)]
 struct Info {
@@ -38,7 +34,7 @@ struct Info {
     current_frame_count: u32,
 }
 
-fn control(client: Client, target: &Target) -> Control {
+pub(super) fn control(client: Client, target: &Target) -> Control {
     Control::new(client, Subjects::from(target))
 }
 
@@ -109,6 +105,22 @@ pub fn reset(client: Client, target: &Target, options: &Options) -> Result<(), F
     Ok(())
 }
 
+/// The timestamp of a moment.
+///
+/// # Errors
+/// When the producer has to be asked, and does not answer or has no timeline.
+pub fn timestamp(client: &Client, target: &Target, moment: Moment, options: &Options) -> Result<u64, Failure> {
+    let after = match moment {
+        Moment::At(timestamp_ns) => return Ok(timestamp_ns),
+        Moment::FromStart(after) => after,
+    };
+    let told = control(client.clone(), target).source_info(options.timeout()).map_err(failure)?;
+    if told.timeline_end_ns == 0 {
+        return Err(Failure::Configuration(format!("{target} has no timeline that +SECONDS could count in")));
+    }
+    Ok(told.timeline_start_ns.saturating_add(after.as_nanos() as u64))
+}
+
 /// Goes on from another moment.
 ///
 /// # Errors
@@ -149,57 +161,5 @@ fn with_range(control: &Control, error: ControlError, timeout: Duration) -> Fail
             ))
         }
         (failure, _) => failure,
-    }
-}
-
-/// Asks in bytes, and prints the answer's.
-///
-/// # Errors
-/// When the bytes are none, or the producer does not answer.
-pub fn raw<V: ValueEnum + Send + Sync + 'static>(
-    client: Client,
-    path: &str,
-    raw: &Raw<V>,
-    options: &Options,
-) -> Result<(), Failure> {
-    let payload = match &raw.payload_file {
-        None => from_hex(&raw.payload).ok_or_else(|| Failure::Usage("--payload must be hexadecimal".to_owned()))?,
-        Some(file) => {
-            let unusable = |why: String| Failure::Configuration(format!("--payload-file {}: {why}", file.display()));
-            let about = fs::metadata(file).map_err(|error| unusable(error.to_string()))?;
-            if !about.is_file() || about.len() > REQUEST_MAX {
-                return Err(unusable("not a plain file of 1 MiB at most".to_owned()));
-            }
-            fs::read(file).map_err(|error| unusable(error.to_string()))?
-        }
-    };
-    let answer = control(client, &raw.producer.target).raw(path, payload, options.timeout());
-    let answer = to_hex(&answer.map_err(failure)?);
-    report::print(&serde_json::json!({ "payload": answer }), options.json, || format!("{answer}\n"))?;
-    Ok(())
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hexadecimal_there_and_back() {
-        assert_eq!(from_hex("0801fF"), Some(vec![8, 1, 255]));
-        assert_eq!(to_hex(&[8, 1, 255]), "0801ff");
-        for wrong in ["0", "zz", "+1", "é"] {
-            assert_eq!(from_hex(wrong), None, "{wrong}");
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! A simulated producer: test pictures under the names of a camera.
 
 mod bodies;
+mod camera;
 mod encode;
 mod planes;
+mod playlist;
 mod timeline;
 
 use std::sync::{
@@ -13,7 +15,12 @@ use std::sync::{
 use cvmmap::{Address, body::Format};
 use gst::prelude::*;
 
-use self::{encode::Encoder, timeline::Timeline};
+use self::{
+    camera::Camera,
+    encode::Encoder,
+    playlist::{DEFAULT_PATTERN, Playlist},
+    timeline::Timeline,
+};
 use crate::{
     common::{elements, failure::Failure, nats},
     streamer::options::{Codec, Skeleton},
@@ -62,7 +69,7 @@ impl Simulator {
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
         let source = elements::make("videotestsrc")?;
         source.set_property("is-live", true);
-        source.set_property_from_str("pattern", "ball");
+        source.set_property_from_str("pattern", DEFAULT_PATTERN);
         let filter = elements::make("capsfilter")?;
         let caps = gst_video::VideoCapsBuilder::new()
             .format(gst_video::VideoFormat::Bgr)
@@ -116,10 +123,20 @@ fn decorate(source: &gst::Element, sink: &gst::Element, settings: &Settings, cap
         let landed = landed.map(|landed| gst::Structure::builder("landed").field("landed-timestamp", landed).build());
         Some(landed.to_value())
     });
+    let camera = simulate_camera(sink);
+    let playlist = simulate_playlist(source, sink, settings.fps)?;
     let encoder = settings.encoded.map(|codec| Encoder::new(codec, caps, settings.fps)).transpose()?;
     let encoder = Mutex::new(encoder);
-    let (settings, weak_sink) = (settings.clone(), sink.downgrade());
+    let (settings, weak_source, weak_sink) = (settings.clone(), source.downgrade(), sink.downgrade());
     elements::pad(source, "src").add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(pattern) = playlist.advance()
+            && let (Some(source), Some(sink)) = (weak_source.upgrade(), weak_sink.upgrade())
+        {
+            // This picture was drawn before: the next one is the first of the other recording.
+            source.set_property_from_str("pattern", &pattern);
+            sink.set_property("playlist", playlist.describe());
+            return gst::PadProbeReturn::Drop;
+        }
         let Some(moment) = timeline.advance() else {
             info.flow_res = Err(gst::FlowError::Eos);
             return gst::PadProbeReturn::Handled;
@@ -137,12 +154,53 @@ fn decorate(source: &gst::Element, sink: &gst::Element, settings: &Settings, cap
                 let captured = gst::ClockTime::from_nseconds(captured);
                 gst::ReferenceTimestampMeta::add(buffer, &unix, captured, gst::ClockTime::NONE);
             }
+            camera.expose(buffer);
             let encoder = &mut *encoder.lock().unwrap_or_else(PoisonError::into_inner);
             load(buffer, moment.index, &settings, encoder.as_mut());
         }
         gst::PadProbeReturn::Ok
     });
     Ok(())
+}
+
+/// A camera whose controls are answered by the sink.
+fn simulate_camera(sink: &gst::Element) -> Arc<Camera> {
+    let camera = Arc::new(Camera::new());
+    sink.set_property("camera-controls", camera.describe());
+    let asked = Arc::clone(&camera);
+    sink.connect("set-camera-control", false, move |values| {
+        let setting = values[1].get::<&str>().unwrap_or_default();
+        let wanted = values[2].get::<gst::Structure>().expect("checked by GObject");
+        let answer = match asked.change(setting, &wanted) {
+            Ok(()) => asked.describe(),
+            Err((code, message)) => refuse(code, &message),
+        };
+        Some(Some(answer).to_value())
+    });
+    camera
+}
+
+/// A playlist that is answered by the sink.
+fn simulate_playlist(source: &gst::Element, sink: &gst::Element, fps: u32) -> Result<Arc<Playlist>, Failure> {
+    let playlist =
+        Playlist::new(source, fps).ok_or_else(|| Failure::Pipeline("videotestsrc has no patterns here".to_owned()))?;
+    let playlist = Arc::new(playlist);
+    sink.set_property("playlist", playlist.describe());
+    let asked = Arc::clone(&playlist);
+    sink.connect("apply-playlist", false, move |values| {
+        let wanted = values[1].get::<gst::Structure>().expect("checked by GObject");
+        let answer = match asked.apply(&wanted) {
+            Ok(()) => asked.describe(),
+            Err(message) => refuse("INVALID_PAYLOAD", &message),
+        };
+        Some(Some(answer).to_value())
+    });
+    Ok(playlist)
+}
+
+/// How a handler of the sink's signals refuses.
+fn refuse(code: &str, message: &str) -> gst::Structure {
+    gst::Structure::builder("refused").field("error", code).field("message", message).build()
 }
 
 /// Puts planes and bodies on a picture.

@@ -8,11 +8,16 @@ use std::{
 use prost::bytes::Bytes;
 
 use super::{
+    camera::{CameraControlChange, CameraControlValue},
     client::{Client, RequestError},
     discovery::{SERVICE_PRODUCER, discover},
     proto::{
-        CapabilitiesRequest, CapabilitiesResponse, ErrorCode, GetSourceInfoRequest, GetSourceInfoResponse, Reply,
-        ResetFrameCountRequest, ResetFrameCountResponse, SeekTimestampRequest, SeekTimestampResponse,
+        ApplyPlaylistRequest, ApplyPlaylistResponse, CameraControlSetting, CameraControlState, CameraControlWriteMode,
+        CapabilitiesRequest, CapabilitiesResponse, ErrorCode, GetCameraControlCapabilitiesRequest,
+        GetCameraControlCapabilitiesResponse, GetCameraControlRequest, GetCameraControlResponse,
+        GetPlaylistInfoRequest, GetPlaylistInfoResponse, GetSourceInfoRequest, GetSourceInfoResponse, PlaylistInfo,
+        Reply, ResetFrameCountRequest, ResetFrameCountResponse, SeekTimestampRequest, SeekTimestampResponse,
+        SetCameraControlRangeRequest, SetCameraControlRangeResponse, SetCameraControlRequest, SetCameraControlResponse,
     },
     subjects::{Family, Subjects},
 };
@@ -90,14 +95,87 @@ impl Control {
         self.ask("source.seek", &SeekTimestampRequest { target_timestamp_ns }, timeout)
     }
 
-    /// A request in bytes, for messages whose fields the contract does not have: `playlist.apply` and `playlist.info` of
-    /// `source`, and `capabilities`, `get`, `set` and `set_range` of `camera_control`. `path` is the subject behind the
-    /// family, `camera_control.get` for one.
+    /// The settings that the producer's camera has; none without a camera. Settings of a newer contract are left out.
     ///
     /// # Errors
-    /// [`ControlError::Request`].
-    pub fn raw(&self, path: &str, payload: impl Into<Bytes>, timeout: Duration) -> Result<Bytes, ControlError> {
-        let payload = payload.into();
+    /// See [`ControlError`].
+    pub fn camera_settings(&self, timeout: Duration) -> Result<Vec<CameraControlSetting>, ControlError> {
+        let told: GetCameraControlCapabilitiesResponse =
+            self.ask("camera_control.capabilities", &GetCameraControlCapabilitiesRequest {}, timeout)?;
+        let known = |setting: &CameraControlSetting| *setting != CameraControlSetting::Unknown;
+        // The iterator skips numbers that are not known.
+        Ok(if told.supported { told.supported_settings().filter(known).collect() } else { Vec::new() })
+    }
+
+    /// What a setting of the producer's camera stands at.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn camera_control(
+        &self,
+        setting: CameraControlSetting,
+        timeout: Duration,
+    ) -> Result<CameraControlValue, ControlError> {
+        const PATH: &str = "camera_control.get";
+        let request = GetCameraControlRequest { setting: setting.into() };
+        let told: GetCameraControlResponse = self.ask(PATH, &request, timeout)?;
+        value_of(PATH, told.control, setting)
+    }
+
+    /// Changes a setting of the producer's camera; what it stands at then.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn set_camera_control(
+        &self,
+        setting: CameraControlSetting,
+        change: CameraControlChange,
+        timeout: Duration,
+    ) -> Result<CameraControlValue, ControlError> {
+        let (mode, value) = match change {
+            CameraControlChange::Range { min, max } => {
+                const PATH: &str = "camera_control.set_range";
+                let request = SetCameraControlRangeRequest { setting: setting.into(), min_value: min, max_value: max };
+                let told: SetCameraControlRangeResponse = self.ask(PATH, &request, timeout)?;
+                return value_of(PATH, told.control, setting);
+            }
+            CameraControlChange::Auto => (CameraControlWriteMode::Auto, 0),
+            CameraControlChange::Manual(value) => (CameraControlWriteMode::Manual, value),
+        };
+        const PATH: &str = "camera_control.set";
+        let request = SetCameraControlRequest { setting: setting.into(), mode: mode.into(), value };
+        let told: SetCameraControlResponse = self.ask(PATH, &request, timeout)?;
+        value_of(PATH, told.control, setting)
+    }
+
+    /// Which recordings the producer plays. `has_playlist` is false when it plays none of a list.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn playlist(&self, timeout: Duration) -> Result<PlaylistInfo, ControlError> {
+        const PATH: &str = "source.playlist.info";
+        let told: GetPlaylistInfoResponse = self.ask(PATH, &GetPlaylistInfoRequest {}, timeout)?;
+        told.playlist_info.ok_or_else(|| ControlError::Garbage(PATH.to_owned()))
+    }
+
+    /// Plays other recordings, from the first one on; what is played then. Paths are the producer's.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn apply_playlist(
+        &self,
+        paths: Vec<String>,
+        sort_by_recording_time: bool,
+        timeout: Duration,
+    ) -> Result<PlaylistInfo, ControlError> {
+        const PATH: &str = "source.playlist.apply";
+        let request = ApplyPlaylistRequest { paths, sort_by_recording_time };
+        let told: ApplyPlaylistResponse = self.ask(PATH, &request, timeout)?;
+        told.playlist_info.ok_or_else(|| ControlError::Garbage(PATH.to_owned()))
+    }
+
+    /// Sends a request to the subject behind the producer's family, `source.info` for one.
+    fn send(&self, path: &str, payload: Bytes, timeout: Duration) -> Result<Bytes, ControlError> {
         let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now());
         let send = |prefix: &str| self.client.request(&format!("{prefix}.{path}"), payload.clone(), left());
@@ -148,9 +226,18 @@ impl Control {
     }
 
     fn ask<R: Reply>(&self, path: &str, request: &impl prost::Message, timeout: Duration) -> Result<R, ControlError> {
-        let answer = self.raw(path, request.encode_to_vec(), timeout)?;
+        let answer = self.send(path, request.encode_to_vec().into(), timeout)?;
         checked(path, &answer)
     }
+}
+
+/// The value in a reply, which has to be of the setting that was asked for.
+fn value_of(
+    path: &str,
+    state: Option<CameraControlState>,
+    setting: CameraControlSetting,
+) -> Result<CameraControlValue, ControlError> {
+    CameraControlValue::from_state(state, setting).ok_or_else(|| ControlError::Garbage(path.to_owned()))
 }
 
 /// The reply in an answer, when it is one and says that the request worked.

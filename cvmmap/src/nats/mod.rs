@@ -24,23 +24,29 @@
 
 pub mod proto;
 
+mod camera;
 mod client;
 mod consumer;
 mod control;
 mod denials;
 mod discovery;
 mod options;
+mod playlist;
 mod producer;
+mod refusal;
 mod runtime;
 mod service;
 mod subjects;
 
+pub use camera::{Camera, CameraControlChange, CameraControlValue, UnknownSetting};
 pub use client::{Client, ClientError, Counters, Health, Message, RequestError, Subscription};
 pub use consumer::{BodyPacket, Consumer, Notice, Status, StatusCode};
 pub use control::{Control, ControlError};
 pub use discovery::{Discovered, SERVICE_PRODUCER, SERVICE_STREAMER, discover};
 pub use options::{Credentials, DEFAULT_URL, Options, OptionsError, Secret, TlsFiles};
+pub use playlist::Player;
 pub use producer::{Identity, Producer, Source, SourceState};
 pub use prost::{self, bytes::Bytes};
+pub use refusal::Refusal;
 pub use service::{Service, ServiceBuilder};
 pub use subjects::{Family, Subjects};

@@ -12,8 +12,10 @@ use std::{
 use prost::Message as _;
 
 use super::{
+    camera::{self, Camera},
     client::Client,
     discovery::SERVICE_PRODUCER,
+    playlist::{self, Player},
     proto::{
         CapabilitiesRequest, CapabilitiesResponse, ErrorCode, GetSourceInfoRequest, GetSourceInfoResponse,
         ModuleStatusCode, ModuleStatusEvent, ResetFrameCountRequest, ResetFrameCountResponse, SeekTimestampRequest,
@@ -98,6 +100,16 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// With the code to refuse with.
     fn seek(&self, target_timestamp_ns: u64) -> Result<SeekTimestampResponse, ErrorCode>;
+
+    /// Its camera's controls, if it has any.
+    fn camera(&self) -> Option<&dyn Camera> {
+        None
+    }
+
+    /// What plays its recordings, if it plays any.
+    fn player(&self) -> Option<&dyn Player> {
+        None
+    }
 }
 
 /// A producer that is there until it is dropped.
@@ -123,6 +135,20 @@ impl Producer {
                 service = service
                     .endpoint(&format!("{prefix}.source.{verb}"), move |request| answer(&*source, verb, request));
             }
+        }
+        // The older family has neither.
+        let prefix = identity.subjects.prefix(Family::Producer);
+        for verb in camera::VERBS {
+            let source = Arc::clone(&source);
+            service = service.endpoint(&format!("{prefix}.camera_control.{verb}"), move |request| {
+                camera::answer(source.camera(), verb, request)
+            });
+        }
+        for verb in playlist::VERBS {
+            let source = Arc::clone(&source);
+            service = service.endpoint(&format!("{prefix}.source.playlist.{verb}"), move |request| {
+                playlist::answer(source.player(), verb, request)
+            });
         }
         let greeted = Arc::new(AtomicBool::new(false));
         let producer =

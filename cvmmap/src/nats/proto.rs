@@ -31,15 +31,30 @@ macro_rules! replies {
 
 replies!(ResetFrameCountResponse, GetSourceInfoResponse, SeekTimestampResponse, CapabilitiesResponse);
 
-impl Reply for RecordingStatusResponse {
-    fn code(&self) -> ErrorCode {
-        code(self.error)
-    }
+/// Replies with words of their own.
+macro_rules! replies_with_message {
+    ($($reply:ty),*) => {
+        $(impl Reply for $reply {
+            fn code(&self) -> ErrorCode {
+                code(self.error)
+            }
 
-    fn message(&self) -> &str {
-        &self.error_message
-    }
+            fn message(&self) -> &str {
+                &self.error_message
+            }
+        })*
+    };
 }
+
+replies_with_message!(
+    RecordingStatusResponse,
+    ApplyPlaylistResponse,
+    GetPlaylistInfoResponse,
+    GetCameraControlCapabilitiesResponse,
+    GetCameraControlResponse,
+    SetCameraControlResponse,
+    SetCameraControlRangeResponse
+);
 
 impl ErrorCode {
     /// The code's name in the contract.

@@ -128,6 +128,123 @@ pub struct RecordingStatusResponse {
     #[prost(string, tag = "10")]
     pub error_message: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlaylistInfo {
+    #[prost(bool, tag = "1")]
+    pub has_playlist: bool,
+    #[prost(string, repeated, tag = "2")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "3")]
+    pub sort_by_recording_time: bool,
+    #[prost(uint32, tag = "4")]
+    pub current_index: u32,
+    #[prost(string, tag = "5")]
+    pub current_path: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplyPlaylistRequest {
+    #[prost(string, repeated, tag = "1")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "2")]
+    pub sort_by_recording_time: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplyPlaylistResponse {
+    #[prost(enumeration = "ErrorCode", tag = "1")]
+    pub error: i32,
+    #[prost(message, optional, tag = "2")]
+    pub playlist_info: ::core::option::Option<PlaylistInfo>,
+    #[prost(string, tag = "3")]
+    pub error_message: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPlaylistInfoRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPlaylistInfoResponse {
+    #[prost(enumeration = "ErrorCode", tag = "1")]
+    pub error: i32,
+    #[prost(message, optional, tag = "2")]
+    pub playlist_info: ::core::option::Option<PlaylistInfo>,
+    #[prost(string, tag = "3")]
+    pub error_message: ::prost::alloc::string::String,
+}
+/// `value` is that of a SINGLE, `min_value` and `max_value` are those of a RANGE.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CameraControlState {
+    #[prost(enumeration = "CameraControlSetting", tag = "1")]
+    pub setting: i32,
+    #[prost(enumeration = "CameraControlValueKind", tag = "2")]
+    pub kind: i32,
+    #[prost(sint32, tag = "3")]
+    pub value: i32,
+    #[prost(sint32, tag = "4")]
+    pub min_value: i32,
+    #[prost(sint32, tag = "5")]
+    pub max_value: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCameraControlCapabilitiesRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCameraControlCapabilitiesResponse {
+    #[prost(enumeration = "ErrorCode", tag = "1")]
+    pub error: i32,
+    #[prost(bool, tag = "2")]
+    pub supported: bool,
+    #[prost(enumeration = "CameraControlSetting", repeated, tag = "3")]
+    pub supported_settings: ::prost::alloc::vec::Vec<i32>,
+    #[prost(string, tag = "4")]
+    pub error_message: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCameraControlRequest {
+    #[prost(enumeration = "CameraControlSetting", tag = "1")]
+    pub setting: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCameraControlResponse {
+    #[prost(enumeration = "ErrorCode", tag = "1")]
+    pub error: i32,
+    #[prost(message, optional, tag = "2")]
+    pub control: ::core::option::Option<CameraControlState>,
+    #[prost(string, tag = "3")]
+    pub error_message: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetCameraControlRequest {
+    #[prost(enumeration = "CameraControlSetting", tag = "1")]
+    pub setting: i32,
+    #[prost(enumeration = "CameraControlWriteMode", tag = "2")]
+    pub mode: i32,
+    #[prost(sint32, tag = "3")]
+    pub value: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetCameraControlResponse {
+    #[prost(enumeration = "ErrorCode", tag = "1")]
+    pub error: i32,
+    #[prost(message, optional, tag = "2")]
+    pub control: ::core::option::Option<CameraControlState>,
+    #[prost(string, tag = "3")]
+    pub error_message: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetCameraControlRangeRequest {
+    #[prost(enumeration = "CameraControlSetting", tag = "1")]
+    pub setting: i32,
+    #[prost(sint32, tag = "2")]
+    pub min_value: i32,
+    #[prost(sint32, tag = "3")]
+    pub max_value: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetCameraControlRangeResponse {
+    #[prost(enumeration = "ErrorCode", tag = "1")]
+    pub error: i32,
+    #[prost(message, optional, tag = "2")]
+    pub control: ::core::option::Option<CameraControlState>,
+    #[prost(string, tag = "3")]
+    pub error_message: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum SourceKind {
@@ -284,6 +401,137 @@ impl ErrorCode {
             "ERROR_CODE_INVALID_PAYLOAD" => Some(Self::InvalidPayload),
             "ERROR_CODE_OUT_OF_RANGE" => Some(Self::OutOfRange),
             "ERROR_CODE_TIMEOUT" => Some(Self::Timeout),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CameraControlSetting {
+    Unknown = 0,
+    Exposure = 1,
+    Gain = 2,
+    AecAgc = 3,
+    WhitebalanceTemperature = 4,
+    WhitebalanceAuto = 5,
+    LedStatus = 6,
+    ExposureTime = 7,
+    AnalogGain = 8,
+    DigitalGain = 9,
+    AutoExposureTimeRange = 10,
+    AutoAnalogGainRange = 11,
+    AutoDigitalGainRange = 12,
+}
+impl CameraControlSetting {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "CAMERA_CONTROL_SETTING_UNKNOWN",
+            Self::Exposure => "CAMERA_CONTROL_SETTING_EXPOSURE",
+            Self::Gain => "CAMERA_CONTROL_SETTING_GAIN",
+            Self::AecAgc => "CAMERA_CONTROL_SETTING_AEC_AGC",
+            Self::WhitebalanceTemperature => {
+                "CAMERA_CONTROL_SETTING_WHITEBALANCE_TEMPERATURE"
+            }
+            Self::WhitebalanceAuto => "CAMERA_CONTROL_SETTING_WHITEBALANCE_AUTO",
+            Self::LedStatus => "CAMERA_CONTROL_SETTING_LED_STATUS",
+            Self::ExposureTime => "CAMERA_CONTROL_SETTING_EXPOSURE_TIME",
+            Self::AnalogGain => "CAMERA_CONTROL_SETTING_ANALOG_GAIN",
+            Self::DigitalGain => "CAMERA_CONTROL_SETTING_DIGITAL_GAIN",
+            Self::AutoExposureTimeRange => {
+                "CAMERA_CONTROL_SETTING_AUTO_EXPOSURE_TIME_RANGE"
+            }
+            Self::AutoAnalogGainRange => "CAMERA_CONTROL_SETTING_AUTO_ANALOG_GAIN_RANGE",
+            Self::AutoDigitalGainRange => {
+                "CAMERA_CONTROL_SETTING_AUTO_DIGITAL_GAIN_RANGE"
+            }
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CAMERA_CONTROL_SETTING_UNKNOWN" => Some(Self::Unknown),
+            "CAMERA_CONTROL_SETTING_EXPOSURE" => Some(Self::Exposure),
+            "CAMERA_CONTROL_SETTING_GAIN" => Some(Self::Gain),
+            "CAMERA_CONTROL_SETTING_AEC_AGC" => Some(Self::AecAgc),
+            "CAMERA_CONTROL_SETTING_WHITEBALANCE_TEMPERATURE" => {
+                Some(Self::WhitebalanceTemperature)
+            }
+            "CAMERA_CONTROL_SETTING_WHITEBALANCE_AUTO" => Some(Self::WhitebalanceAuto),
+            "CAMERA_CONTROL_SETTING_LED_STATUS" => Some(Self::LedStatus),
+            "CAMERA_CONTROL_SETTING_EXPOSURE_TIME" => Some(Self::ExposureTime),
+            "CAMERA_CONTROL_SETTING_ANALOG_GAIN" => Some(Self::AnalogGain),
+            "CAMERA_CONTROL_SETTING_DIGITAL_GAIN" => Some(Self::DigitalGain),
+            "CAMERA_CONTROL_SETTING_AUTO_EXPOSURE_TIME_RANGE" => {
+                Some(Self::AutoExposureTimeRange)
+            }
+            "CAMERA_CONTROL_SETTING_AUTO_ANALOG_GAIN_RANGE" => {
+                Some(Self::AutoAnalogGainRange)
+            }
+            "CAMERA_CONTROL_SETTING_AUTO_DIGITAL_GAIN_RANGE" => {
+                Some(Self::AutoDigitalGainRange)
+            }
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CameraControlValueKind {
+    Unknown = 0,
+    Single = 1,
+    Range = 2,
+}
+impl CameraControlValueKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "CAMERA_CONTROL_VALUE_KIND_UNKNOWN",
+            Self::Single => "CAMERA_CONTROL_VALUE_KIND_SINGLE",
+            Self::Range => "CAMERA_CONTROL_VALUE_KIND_RANGE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CAMERA_CONTROL_VALUE_KIND_UNKNOWN" => Some(Self::Unknown),
+            "CAMERA_CONTROL_VALUE_KIND_SINGLE" => Some(Self::Single),
+            "CAMERA_CONTROL_VALUE_KIND_RANGE" => Some(Self::Range),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CameraControlWriteMode {
+    Unknown = 0,
+    Manual = 1,
+    Auto = 2,
+}
+impl CameraControlWriteMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "CAMERA_CONTROL_WRITE_MODE_UNKNOWN",
+            Self::Manual => "CAMERA_CONTROL_WRITE_MODE_MANUAL",
+            Self::Auto => "CAMERA_CONTROL_WRITE_MODE_AUTO",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CAMERA_CONTROL_WRITE_MODE_UNKNOWN" => Some(Self::Unknown),
+            "CAMERA_CONTROL_WRITE_MODE_MANUAL" => Some(Self::Manual),
+            "CAMERA_CONTROL_WRITE_MODE_AUTO" => Some(Self::Auto),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use gst_video::prelude::*;
 use super::{Abi, link::Link, planes::Riding};
 use crate::{
     address::AddressSettings,
-    body,
+    body, controls,
     lock::lock,
     nats::NatsSettings,
     picture::{CAPTURE_TIME_CAPS, template_caps, wire_format},
@@ -36,6 +36,8 @@ struct Settings {
     abi: Abi,
     nats: NatsSettings,
     source_info: Option<gst::Structure>,
+    camera_controls: Option<gst::Structure>,
+    playlist: Option<gst::Structure>,
 }
 
 struct Producer {
@@ -82,6 +84,16 @@ impl ObjectImpl for CvmmapSink {
                     .blurb("What requests for source info are answered with: kind, can-seek, start, end")
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("camera-controls")
+                    .nick("Camera controls")
+                    .blurb("What the camera has and stands at: exposure=(int)40, auto-analog-gain-range=(int)<0, 30>, and so on")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("playlist")
+                    .nick("Playlist")
+                    .blurb("What is played: paths (an array of strings), current-index, sort-by-recording-time")
+                    .mutable_playing()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("Counters of frames and bytes published")
@@ -99,7 +111,15 @@ impl ObjectImpl for CvmmapSink {
                 .param_types([u64::static_type()])
                 .return_type::<Option<gst::Structure>>()
                 .run_last();
-            vec![seek.build()]
+            let set = glib::subclass::Signal::builder("set-camera-control")
+                .param_types([String::static_type(), gst::Structure::static_type()])
+                .return_type::<Option<gst::Structure>>()
+                .run_last();
+            let apply = glib::subclass::Signal::builder("apply-playlist")
+                .param_types([gst::Structure::static_type()])
+                .return_type::<Option<gst::Structure>>()
+                .run_last();
+            vec![seek.build(), set.build(), apply.build()]
         });
         &SIGNALS
     }
@@ -109,6 +129,8 @@ impl ObjectImpl for CvmmapSink {
         match pspec.name() {
             "abi" => settings.abi = value.get().expect("checked by GObject"),
             "source-info" => settings.source_info = value.get().expect("checked by GObject"),
+            "camera-controls" => settings.camera_controls = value.get().expect("checked by GObject"),
+            "playlist" => settings.playlist = value.get().expect("checked by GObject"),
             name => {
                 let known = settings.address.set(name, value) || settings.nats.set(name, value);
                 debug_assert!(known, "property {name} has no setter");
@@ -134,6 +156,8 @@ impl ObjectImpl for CvmmapSink {
                 structure.to_value()
             }
             "source-info" => lock(&self.settings).source_info.to_value(),
+            "camera-controls" => lock(&self.settings).camera_controls.to_value(),
+            "playlist" => lock(&self.settings).playlist.to_value(),
             name => {
                 let mut settings = lock(&self.settings);
                 let Settings { address, nats, .. } = &mut *settings;
@@ -315,6 +339,18 @@ impl CvmmapSink {
         if let Some(link) = self.link() {
             link.stream_reset();
         }
+    }
+
+    /// Takes over the settings of the camera that a structure has a field for.
+    pub(super) fn update_camera_controls(&self, changed: &gst::StructureRef) {
+        if let Some(controls) = &mut lock(&self.settings).camera_controls {
+            for setting in controls::settings_of(changed) {
+                if let Ok(value) = changed.value(setting.word()) {
+                    controls.set_value(setting.word(), value.clone());
+                }
+            }
+        }
+        self.obj().notify("camera-controls");
     }
 
     /// Unix time of a buffer's capture in nanoseconds.

@@ -1,7 +1,7 @@
 //! What the sink says and answers over NATS.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -9,11 +9,17 @@ use cvmmap::{
     Address,
     body::Packet,
     nats::{
-        Client, Identity, Producer, Source, SourceState,
-        proto::{ErrorCode, SeekTimestampResponse, SourceKind, TimestampDomain, source_flags},
+        Camera, CameraControlChange, CameraControlValue, Client, Identity, Player, Producer, Refusal, Source,
+        SourceState,
+        proto::{
+            CameraControlSetting, ErrorCode, PlaylistInfo, SeekTimestampResponse, SourceKind, TimestampDomain,
+            source_flags,
+        },
     },
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
+
+use crate::{controls, lock::lock};
 
 /// Where a body packet's fields stand that a publisher fills in. Source: cv-mmap IPC contract, "Body-tracking packet".
 const FRAME: std::ops::Range<usize> = 4..8;
@@ -31,7 +37,7 @@ impl Link {
     /// stand in a subject.
     pub(super) fn start(client: Client, address: &Address, element: &super::CvmmapSink) -> Option<Self> {
         let identity = Identity::new(address, "cvmmapsink")?;
-        let source = Arc::new(Answers(element.downgrade()));
+        let source = Arc::new(Answers { element: element.downgrade(), changing: Mutex::new(()) });
         let label = address.label().unwrap_or_default().to_owned();
         Some(Self { producer: Producer::start(client, identity, source), label })
     }
@@ -60,11 +66,15 @@ impl Link {
     }
 }
 
-struct Answers(glib::WeakRef<super::CvmmapSink>);
+struct Answers {
+    element: glib::WeakRef<super::CvmmapSink>,
+    /// Held while the application makes a change, so that what it says then is what it stands at.
+    changing: Mutex<()>,
+}
 
 impl Source for Answers {
     fn state(&self) -> SourceState {
-        let Some(element) = self.0.upgrade() else {
+        let Some(element) = self.element.upgrade() else {
             return SourceState { error: ErrorCode::Error.into(), ..SourceState::default() };
         };
         let last = element.imp().last_published();
@@ -92,12 +102,12 @@ impl Source for Answers {
     }
 
     fn reset(&self) -> Result<(), ErrorCode> {
-        self.0.upgrade().ok_or(ErrorCode::Error)?.imp().start_over();
+        self.element()?.imp().start_over();
         Ok(())
     }
 
     fn seek(&self, target: u64) -> Result<SeekTimestampResponse, ErrorCode> {
-        let element = self.0.upgrade().ok_or(ErrorCode::Error)?;
+        let element = self.element()?;
         let told = element.property::<Option<gst::Structure>>("source-info").ok_or(ErrorCode::Unsupported)?;
         if told.get("can-seek") != Ok(true) {
             return Err(ErrorCode::Unsupported);
@@ -117,5 +127,77 @@ impl Source for Answers {
             landed_frame_count: 0,
             exact_match: landed_timestamp_ns == target,
         })
+    }
+
+    fn camera(&self) -> Option<&dyn Camera> {
+        self.told("camera-controls").is_ok().then_some(self)
+    }
+
+    fn player(&self) -> Option<&dyn Player> {
+        self.told("playlist").is_ok().then_some(self)
+    }
+}
+
+impl Answers {
+    fn element(&self) -> Result<super::CvmmapSink, ErrorCode> {
+        self.element.upgrade().ok_or(ErrorCode::Error)
+    }
+
+    /// What the application has told by a property.
+    fn told(&self, property: &str) -> Result<gst::Structure, ErrorCode> {
+        self.element()?.property::<Option<gst::Structure>>(property).ok_or(ErrorCode::Unsupported)
+    }
+}
+
+fn lacks(setting: CameraControlSetting) -> Refusal {
+    Refusal::new(ErrorCode::Unsupported, format!("this camera has no setting {setting}"))
+}
+
+/// The application says by `camera-controls` what its camera has, and changes it when it is asked by
+/// `set-camera-control`.
+impl Camera for Answers {
+    fn settings(&self) -> Result<Vec<CameraControlSetting>, Refusal> {
+        let told = self.told("camera-controls")?;
+        Ok(controls::settings_of(&told))
+    }
+
+    fn value(&self, setting: CameraControlSetting) -> Result<CameraControlValue, Refusal> {
+        let told = self.told("camera-controls")?;
+        controls::value_of(&told, setting).ok_or_else(|| lacks(setting))
+    }
+
+    fn change(
+        &self,
+        setting: CameraControlSetting,
+        change: CameraControlChange,
+    ) -> Result<CameraControlValue, Refusal> {
+        let _one_at_a_time = lock(&self.changing);
+        self.value(setting)?;
+        let (element, wanted) = (self.element()?, controls::describe_change(change));
+        let answer = element.emit_by_name::<Option<gst::Structure>>("set-camera-control", &[&setting.word(), &wanted]);
+        let changed = controls::granted(answer)?;
+        element.imp().update_camera_controls(&changed);
+        self.value(setting)
+    }
+}
+
+/// The application says by `playlist` what it plays, and plays something else when it is asked by `apply-playlist`.
+impl Player for Answers {
+    fn playlist(&self) -> Result<PlaylistInfo, Refusal> {
+        let told = self.told("playlist")?;
+        Ok(controls::playlist_of(&told))
+    }
+
+    fn apply(&self, paths: Vec<String>, sort_by_recording_time: bool) -> Result<PlaylistInfo, Refusal> {
+        let _one_at_a_time = lock(&self.changing);
+        let element = self.element()?;
+        let wanted = PlaylistInfo { paths, sort_by_recording_time, ..PlaylistInfo::default() };
+        let wanted = controls::with_playlist(gst::Structure::builder("playlist"), &wanted).build();
+        let answer = element.emit_by_name::<Option<gst::Structure>>("apply-playlist", &[&wanted]);
+        let playlist = controls::granted(answer)?;
+        let info = controls::playlist_of(&playlist);
+        element.set_property("playlist", playlist);
+        element.imp().start_over();
+        Ok(info)
     }
 }

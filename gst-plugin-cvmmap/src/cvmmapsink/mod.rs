@@ -30,6 +30,15 @@ glib::wrapper! {
     /// (`uint64`, the timestamps of the timeline), and answers the signal `seek-source` (`uint64` target timestamp) with a
     /// structure that has `landed-timestamp` (`uint64`), or none when it cannot.
     ///
+    /// Camera controls are the application's, too: it sets `camera-controls` to a structure with a field for each setting
+    /// that its camera has, named as in docs/nats.md, which is what the setting stands at: an `int`, or an array of two for
+    /// a range. It answers the signal `set-camera-control` (the setting's name, and a structure whose `mode` is `auto`,
+    /// `manual` with `value`, or `range` with `min` and `max`) with a structure of all settings that changed, one with
+    /// `error` (`OUT_OF_RANGE` and so on) and `message` when it refuses, or none when it cannot. So are playlists: it sets
+    /// `playlist` to a structure with `paths` (an array of strings), `current-index` (`uint`) and `sort-by-recording-time`
+    /// (boolean), and answers the signal `apply-playlist` (such a structure) with what it plays from now on; then frame ids
+    /// start over. Handlers run in a thread of the NATS client.
+    ///
     /// # Properties
     ///
     /// | name | meaning | default |
@@ -41,6 +50,8 @@ glib::wrapper! {
     /// | `nats-url` | NATS server, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://...`; empty: none | `nats://localhost:4222` |
     /// | `nats-credentials`, `nats-ca`, `nats-cert`, `nats-key` | credentials file; PEM files of the server's authority, of a client certificate and of its key | |
     /// | `source-info` | what requests for source info are answered with, see above | |
+    /// | `camera-controls` | settings of the camera and what they stand at, see above | none: there is no camera |
+    /// | `playlist` | what is played, see above | none: nothing is played |
     /// | `stats` | counters, read-only: `frames-published`, `bytes-published`, `planes-unusable`, `bodies-published`, `bodies-unsent` (`uint64`), `nats-connected` (boolean) | |
     pub struct CvmmapSink(ObjectSubclass<imp::CvmmapSink>)
         @extends gst_base::BaseSink, gst::Element, gst::Object,

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use cvmmap::nats::{
-    Control, ControlError, RequestError,
-    proto::{GetSourceInfoResponse, SourceKind, TimestampDomain, source_flags},
+    CameraControlChange, CameraControlValue, Control, ControlError, RequestError, UnknownSetting,
+    proto::{
+        CameraControlSetting, ErrorCode, GetSourceInfoResponse, PlaylistInfo, SourceKind, TimestampDomain, source_flags,
+    },
 };
 use gst::{glib, glib::subclass::Signal, prelude::*, subclass::prelude::*};
 
 use super::imp::CvmmapSrc;
+use crate::controls;
 
 /// Name of every answer.
 const REPLY: &str = "cvmmap-reply";
@@ -17,6 +20,7 @@ type Answer = Result<gst::Structure, ControlError>;
 
 /// The signals of the element.
 pub(super) fn signals() -> Vec<Signal> {
+    let (text, int) = (String::static_type(), i32::static_type());
     vec![
         action("source-info", &[], |control, _, timeout| Ok(describe_info(&control.source_info(timeout)?))),
         action("source-capabilities", &[], |control, _, timeout| {
@@ -33,26 +37,60 @@ pub(super) fn signals() -> Vec<Signal> {
                 .field("exact", landed.exact_match);
             Ok(reply.build())
         }),
-        raw("camera-control", "camera_control"),
-        raw("playlist", "source.playlist"),
+        action("camera-settings", &[], |control, _, timeout| {
+            let settings = control.camera_settings(timeout)?;
+            let words = settings.iter().map(|setting| setting.word().to_send_value());
+            Ok(worked().field("settings", gst::Array::from_values(words)).build())
+        }),
+        action("get-camera-control", &[text], |control, arguments, timeout| {
+            let setting = setting_of(&arguments[0])?;
+            Ok(describe_control(setting, control.camera_control(setting, timeout)?))
+        }),
+        action("set-camera-control", &[text, int], |control, arguments, timeout| {
+            let value = arguments[1].get().expect("checked by GObject");
+            change(control, &arguments[0], CameraControlChange::Manual(value), timeout)
+        }),
+        action("set-camera-control-auto", &[text], |control, arguments, timeout| {
+            change(control, &arguments[0], CameraControlChange::Auto, timeout)
+        }),
+        action("set-camera-control-range", &[text, int, int], |control, arguments, timeout| {
+            let [min, max] = [1, 2].map(|at: usize| arguments[at].get().expect("checked by GObject"));
+            change(control, &arguments[0], CameraControlChange::Range { min, max }, timeout)
+        }),
+        action("playlist", &[], |control, _, timeout| Ok(describe_playlist(&control.playlist(timeout)?))),
+        action(
+            "apply-playlist",
+            &[<Vec<String>>::static_type(), bool::static_type()],
+            |control, arguments, timeout| {
+                let paths = arguments[0].get::<Vec<String>>().unwrap_or_default();
+                let sort = arguments[1].get().expect("checked by GObject");
+                Ok(describe_playlist(&control.apply_playlist(paths, sort, timeout)?))
+            },
+        ),
     ]
 }
 
-/// A request of messages whose fields the contract does not have: a verb, and bytes for bytes.
-fn raw(name: &'static str, group: &'static str) -> Signal {
-    action(name, &[String::static_type(), glib::Bytes::static_type()], move |control, arguments, timeout| {
-        let verb = arguments[0].get::<Option<String>>().expect("checked by GObject").unwrap_or_default();
-        let payload = arguments[1].get::<Option<glib::Bytes>>().expect("checked by GObject");
-        let payload = payload.map(|bytes| bytes.to_vec()).unwrap_or_default();
-        if verb.is_empty() || !verb.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-            return Err(ControlError::Request(RequestError::Failed {
-                subject: group.to_owned(),
-                why: "no such verb".to_owned(),
-            }));
-        }
-        let answer = control.raw(&format!("{group}.{verb}"), payload, timeout)?;
-        Ok(worked().field("payload", glib::Bytes::from_owned(answer)).build())
+fn setting_of(name: &glib::Value) -> Result<CameraControlSetting, ControlError> {
+    let name = name.get::<Option<String>>().expect("checked by GObject").unwrap_or_default();
+    name.parse().map_err(|error: UnknownSetting| ControlError::Refused {
+        code: ErrorCode::InvalidPayload,
+        message: error.to_string(),
     })
+}
+
+fn change(control: &Control, name: &glib::Value, change: CameraControlChange, timeout: Duration) -> Answer {
+    let setting = setting_of(name)?;
+    Ok(describe_control(setting, control.set_camera_control(setting, change, timeout)?))
+}
+
+fn describe_control(setting: CameraControlSetting, value: CameraControlValue) -> gst::Structure {
+    controls::with_value(worked().field("setting", setting.word()), value).build()
+}
+
+fn describe_playlist(info: &PlaylistInfo) -> gst::Structure {
+    controls::with_playlist(worked().field("has-playlist", info.has_playlist), info)
+        .field("current-path", controls::plain(&info.current_path))
+        .build()
 }
 
 fn action(

@@ -116,10 +116,10 @@ glib::wrapper! {
     /// Status events are element messages `cvmmap-status` (`status`: `online`, `offline` or `stream-reset`). When the source
     /// starts over, timestamps that jump backwards go on from where they are. Body-tracking packets are element messages
     /// `cvmmap-body`, and ride as `GstCvmmapBodyMeta` of the same fields on the frame that they are of; one that comes after
-    /// its frame left rides on the next. Action signals `source-info`, `source-capabilities`, `reset-source`, `seek-source`
-    /// (`uint64` timestamp), `camera-control` and `playlist` (string verb, `GBytes` payload) ask the producer, wait
-    /// `control-timeout` at most and return a structure with `error`, which is `OK` or says why not. docs/nats.md has all
-    /// fields.
+    /// its frame left rides on the next. Action signals ask the producer, wait `control-timeout` at most and return a
+    /// structure with `error`, which is `OK` or says why not: `source-info`, `source-capabilities`, `reset-source`,
+    /// `seek-source`, `camera-settings`, `get-camera-control`, `set-camera-control`, `set-camera-control-auto`,
+    /// `set-camera-control-range`, `playlist` and `apply-playlist`. docs/nats.md has their arguments and all fields.
     ///
     /// # Properties
     ///
