@@ -49,13 +49,18 @@ const SEGMENT: &str = "2026-03-18T11-59-41";
 /// What programs that are not ours end with when they are interrupted: a shell, ffplay.
 const ENDED: [Option<i32>; 2] = [Some(130), Some(123)];
 
+/// Done before a line runs.
+type Step = Box<dyn Fn(&mut World)>;
+/// What a line has to have done.
+type Check = Box<dyn Fn(&World, &Ran)>;
+
 /// How a page's line is run, and what it has to do.
 struct Row {
     line: &'static str,
-    before: Vec<Box<dyn Fn(&mut World)>>,
+    before: Vec<Step>,
     until: Option<Until>,
     stays: bool,
-    checks: Vec<Box<dyn Fn(&World, &Ran)>>,
+    checks: Vec<Check>,
 }
 
 /// The line that begins like this. It ends by itself, and with 0.

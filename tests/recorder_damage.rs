@@ -5,6 +5,7 @@ mod recorder_support;
 #[path = "streamer_support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod encoding_camera;
 mod rude_producer;
 

@@ -212,7 +212,7 @@ impl Network {
         self.random ^= self.random << 17;
         let uniform = ((self.random >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
         let jitter = self.jitter.mul_f64(-uniform.ln()).min(self.jitter_max);
-        let burst = self.burst_every > 0 && tick % self.burst_every == 0;
+        let burst = self.burst_every > 0 && tick.is_multiple_of(self.burst_every);
         jitter + if burst { self.burst } else { Duration::ZERO }
     }
 }

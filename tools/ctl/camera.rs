@@ -79,7 +79,7 @@ pub fn run(client: Client, verb: &Camera, options: &Options) -> Result<(), Failu
                 }
                 let rows = rows.iter().map(|row| [row.setting.to_owned(), row.kind.to_owned(), row.text()]);
                 output::table(["SETTING", "KIND", "VALUE"], &rows.collect::<Vec<_>>())
-            });
+            })?;
             Ok(())
         }
         Camera::Get { producer, setting } => {
@@ -104,6 +104,6 @@ fn tell(
     options: &Options,
 ) -> Result<(), Failure> {
     let row = Row::new(setting, value.map_err(failure)?);
-    report::print(&row, options.json, || output::fields(&[(row.setting, row.text())]));
+    report::print(&row, options.json, || output::fields(&[(row.setting, row.text())]))?;
     Ok(())
 }

@@ -32,7 +32,7 @@ pub fn run(client: Client, verb: &Playlist, options: &Options) -> Result<(), Fai
         }
     };
     let listed = Listed::from(told.map_err(failure)?);
-    report::print(&listed, options.json, || listed.text());
+    report::print(&listed, options.json, || listed.text())?;
     Ok(())
 }
 

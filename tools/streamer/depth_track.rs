@@ -15,10 +15,10 @@ use super::{
     encoder,
     handoff::{Handoff, Media},
     ingest,
+    log::tell,
     options::Codec,
     outlet::{FanOut, Said},
     plan::{Encoding, Stream},
-    run::tell,
     stage::{Place, Stage},
     timebase::Timebase,
 };
@@ -95,7 +95,7 @@ impl DepthTrack {
         {
             return self.give_up(&failure.to_string());
         }
-        while let Some(message) =
+        if let Some(message) =
             self.reader.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Eos]))
         {
             let why = match message.view() {
@@ -104,7 +104,7 @@ impl DepthTrack {
             };
             return self.give_up(&why);
         }
-        while let Some(said) = self.stage.as_ref().and_then(Stage::said) {
+        while let Some(said) = self.stage.as_mut().and_then(Stage::said) {
             match said {
                 Said::Ended => return self.give_up("its encoder ended by itself"),
                 Said::Broke(why) => return self.give_up(&why),
@@ -122,10 +122,9 @@ impl DepthTrack {
             return Ok(());
         };
         let choice = encoder::Choice::pick(codec, &self.encoding)?;
-        let stage = Stage::encoder(choice, codec, &self.encoding, media, &self.place)?;
-        stage.start(&self.place)?;
+        let mut stage = Stage::encoder(choice, codec, &self.encoding, media, &self.place)?;
+        stage.start(&self.place);
         if let Some(old) = self.stage.replace(stage) {
-            // It may hang: nobody waits for its end.
             drop(old.retire());
         }
         Ok(())
