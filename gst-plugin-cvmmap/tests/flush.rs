@@ -114,6 +114,27 @@ fn running_time_that_a_flush_resets_begins_at_zero() {
 }
 
 #[test]
+fn running_time_of_a_moment_is_reset_as_well() {
+    common::init();
+    // It shows frames when they come, so that no time passes but what is set here.
+    let sink = gst_app::AppSink::builder().sync(false).build();
+    let stage = Stage::new(&[("queue-size", "9"), ("timestamp-mode", "arrival")], sink.clone().upcast());
+    let frame = |frame_id: u32, time: gst::ClockTime| {
+        stage.set_time(time);
+        stage.pass(|producer| producer.publish(&Picture::small(frame_id), frame_id, unix_now()));
+    };
+    let shown = || sink.try_pull_sample(gst::ClockTime::try_from(common::PATIENCE).unwrap()).expect("a frame");
+    frame(0, 100 * MS);
+    frame(1, 150 * MS);
+    let before = [shown(), shown()];
+    assert!(pts(&before[0]) < pts(&before[1]));
+    assert!(stage.src.send_event(gst::event::FlushStart::new()));
+    assert!(stage.src.send_event(gst::event::FlushStop::new(true)));
+    frame(2, 160 * MS);
+    assert!(pts(&shown()) <= 10 * MS);
+}
+
+#[test]
 fn a_flush_that_does_not_reset_it_goes_on() {
     let mut show = Show::new("auto");
     let last = pts(&show.show());

@@ -24,7 +24,6 @@ use super::{
     latency::Latency,
     link::Link,
     media::{Media, possible_caps, source_caps},
-    running_time::RunningTime,
     sequence::Step,
     settings::Settings,
     stats::{Count, Stats},
@@ -61,7 +60,6 @@ struct Stream {
     media: Option<Media>,
     /// Told by the timestamps of two frames.
     frame_rate: Option<gst::Fraction>,
-    running_time: RunningTime,
     timeline: Timeline,
     /// Place in the sequence and session of the buffer before.
     last: Option<(u32, Session)>,
@@ -83,8 +81,7 @@ impl Stream {
     }
 
     /// Running time starts over, and nothing that comes follows what came before.
-    fn start_over(&mut self, running_time: RunningTime) {
-        self.running_time = running_time;
+    fn start_over(&mut self) {
         self.timeline = Timeline::default();
         self.last = None;
     }
@@ -160,7 +157,7 @@ impl ElementImpl for CvmmapSrc {
             let _streaming = pad.stream_lock();
             ingest.discard();
             if flush.resets_time() {
-                self.start_running_time_over(RunningTime::from_now(self.obj().upcast_ref()));
+                self.start_running_time_over();
             }
             return self.parent_send_event(event);
         }
@@ -193,7 +190,7 @@ impl BaseSrcImpl for CvmmapSrc {
             .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
         let client = settings.nats.connect(&element)?;
         *lock(&self.stream) = Stream::default();
-        self.start_running_time_over(RunningTime::default());
+        self.start_running_time_over();
         *lock(&self.latency) = Latency::default();
         self.stats.reset();
         let coherence = match settings.coherence {
@@ -370,8 +367,9 @@ impl CvmmapSrc {
         structure
     }
 
-    fn start_running_time_over(&self, running_time: RunningTime) {
-        lock(&self.stream).start_over(running_time);
+    /// Running time begins at 0: at the start, and behind a flush.
+    fn start_running_time_over(&self) {
+        lock(&self.stream).start_over();
     }
 
     /// The next frame of the producer.
@@ -472,16 +470,15 @@ impl CvmmapSrc {
             captured;
         let mode = lock(&self.settings).timestamp_mode;
         let link = self.link();
-        let clock = self.obj().clock();
+        let (clock, base_time) = (self.obj().clock(), self.obj().base_time().unwrap_or_default());
         let mut stream = lock(&self.stream);
-        let begin = stream.running_time.begin(self.obj().upcast_ref());
+        // Before the base time it is negative, which `current_running_time()` does not say.
         let running_time =
-            || clock.as_ref().map_or(0, |clock| clock.time().nseconds() as i64 - begin.at.nseconds() as i64);
+            || clock.as_ref().map_or(0, |clock| clock.time().nseconds() as i64 - base_time.nseconds() as i64);
         let now = Now::read(running_time, arrived);
         if link.as_ref().is_some_and(|link| link.has_started_over()) {
             stream.timeline.start_over();
         }
-        stream.timeline.shift_running_time(begin.moved_by);
         let stamp = stream.timeline.stamp(mode, timestamp_ns, now);
         let pts = gst::ClockTime::from_nseconds(stamp.pts);
         // What passed during a pause was not lost.

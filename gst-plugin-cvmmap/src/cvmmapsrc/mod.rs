@@ -20,7 +20,6 @@ mod media;
 mod meeting;
 mod plane;
 mod reused;
-mod running_time;
 mod sequence;
 mod settings;
 mod stats;

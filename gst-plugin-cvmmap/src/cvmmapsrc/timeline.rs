@@ -119,14 +119,6 @@ impl Timeline {
         self.starts_over = true;
     }
 
-    /// Running time was moved by so much.
-    pub(super) fn shift_running_time(&mut self, by: i64) {
-        let moved = |time: i64| time.saturating_add(by);
-        self.anchor = self.anchor.map(moved);
-        self.recent.iter_mut().for_each(|anchor| *anchor = moved(*anchor));
-        self.last = self.last.map(|last| Last { arrived: moved(last.arrived), ..last });
-    }
-
     /// Running time of a frame.
     pub(super) fn stamp(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> Stamp {
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
@@ -395,27 +387,6 @@ mod tests {
         };
         assert_eq!(timeline.pts(AUTO, (UNIX + 4_023 * MS) as u64, again(0)), 0);
         assert_eq!(timeline.pts(AUTO, (UNIX + 4_056 * MS) as u64, again(33)), 23_000_000);
-    }
-
-    #[test]
-    fn running_time_that_is_moved_goes_on_rising() {
-        for domain in [0, UNIX] {
-            let mut timeline = Timeline::default();
-            let mut last = None;
-            for frame in 0..200 {
-                // Frames come for a second, and then that second was for nothing.
-                let running = frame * 33 - if frame > 30 { 1_000 } else { 0 };
-                if frame == 31 {
-                    timeline.shift_running_time(-1_000 * MS);
-                }
-                let now = Now { running: running * MS, unix: UNIX + frame * 33 * MS, since_arrival: 0 };
-                let stamp = timeline.stamp(AUTO, (domain + frame * 33 * MS) as u64, now);
-                assert!(last.is_none_or(|last| stamp.pts > last), "{} after {last:?}", stamp.pts);
-                assert_eq!(stamp.captured, running * MS);
-                last = Some(stamp.pts);
-            }
-            assert_eq!(last, Some((199 * 33 - 1_000) as u64 * MS as u64));
-        }
     }
 
     #[test]
