@@ -35,6 +35,7 @@ pub mod nats;
 mod address;
 mod coherence;
 mod connection;
+mod contact;
 #[allow(unsafe_code)]
 mod guarded_mapping;
 mod lookout;
@@ -50,6 +51,7 @@ mod zmtp;
 
 pub use address::{Address, AddressError, IPC_PATH_MAX};
 pub use coherence::Coherence;
+pub use contact::Standing;
 pub use lookout::{Lookout, Seen, Waker};
 pub use metadata::{
     Abi, Codec, DepthUnit, Encoded, MAGIC, METADATA_SIZE, Metadata, MetadataBytes, MetadataError, PLANES, Plane,
