@@ -38,8 +38,10 @@ mod connection;
 mod contact;
 #[allow(unsafe_code)]
 mod guarded_mapping;
+mod incumbent;
 mod lookout;
 mod metadata;
+mod permissions;
 mod pixel;
 mod publisher;
 mod reader;
@@ -57,6 +59,7 @@ pub use metadata::{
     Abi, Codec, DepthUnit, Encoded, MAGIC, METADATA_SIZE, Metadata, MetadataBytes, MetadataError, PLANES, Plane,
     PlaneKind,
 };
+pub use permissions::{Permissions, PermissionsError};
 pub use pixel::{Depth, PixelFormat};
 pub use publisher::{Frame, PlaneImage, PublishError, Publisher};
 pub use reader::{Snapshot, SnapshotError, SnapshotReader};
