@@ -69,11 +69,13 @@ impl Ingest {
         coherence: Coherence,
         queue_size: u32,
         planes: PlaneSettings,
+        stall_timeout: Option<Duration>,
         stats: Arc<Stats>,
         element: &gst::Element,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(stats));
-        let mut follower = Follower::start(address, coherence, queue_size, planes, Arc::clone(&shared), element)?;
+        let told = Arc::clone(&shared);
+        let mut follower = Follower::start(address, coherence, queue_size, planes, stall_timeout, told, element)?;
         let turns = Arc::new(Turns {
             shared,
             create: follower.subscriber.lookout(),
@@ -145,6 +147,8 @@ impl Ingest {
     pub(super) fn set_playing(&self, playing: bool) {
         self.turns.shared.queue.set_playing(playing);
         self.turns.create.waker().wake();
+        // It is the one that looks whether nothing comes.
+        self.turns.behind.waker().wake();
     }
 }
 
@@ -180,8 +184,8 @@ impl Turns {
         // A frame that the ingest thread has queued meanwhile is to be taken before it is replaced by the next.
         let mine = follower.filter(|_| !self.shared.queue.has_frames());
         let all = mine.is_some_and(|mut follower| {
-            let again_at = follower.subscriber.look_again_at();
-            !self.follow(&mut follower) && follower.subscriber.look_again_at() >= again_at
+            let again_at = follower.look_again_at();
+            !self.follow(&mut follower) && follower.look_again_at() >= again_at
         });
         if !all {
             // Nobody else was told of the change, or looks again as early as it takes now.
@@ -195,7 +199,7 @@ impl Turns {
         while !self.is_over.load(Ordering::Relaxed) {
             let (more, again_at) = {
                 let mut follower = lock(&self.follower);
-                (self.follow(&mut follower), follower.subscriber.look_again_at())
+                (self.follow(&mut follower), follower.look_again_at())
             };
             if self.shared.queue.has_frames() {
                 self.create.waker().wake();
@@ -247,7 +251,7 @@ mod tests {
         let address = Address::new("nobody", "ipc://@nobody", None).unwrap();
         let element = gst::Pipeline::new().upcast::<gst::Element>();
         let planes = PlaneSettings::default();
-        let ingest = Ingest::start(&address, Coherence::Metadata, 1, planes, Arc::default(), &element).unwrap();
+        let ingest = Ingest::start(&address, Coherence::Metadata, 1, planes, None, Arc::default(), &element).unwrap();
         ingest.set_playing(playing);
         ingest
     }
