@@ -165,7 +165,12 @@ impl<'a, 'b> Supervisor<'a, 'b> {
                             .to_owned(),
                     ));
                 }
-                self.warnings.tell(&line);
+                if subject == Subject::Input && warning.error().matches(gst::ResourceError::Read) {
+                    // Why no frame comes, with growing pauses in between.
+                    tell(&format!("warning: {line}"));
+                } else {
+                    self.warnings.tell(&line);
+                }
             }
             gst::MessageView::Application(question)
                 if question.structure().is_some_and(|it| it.name() == FRAMES_WAIT) =>
