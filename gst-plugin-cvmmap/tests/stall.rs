@@ -81,9 +81,13 @@ fn who_is_not_there_is_told_with_who_is() {
     // It is over with the next frame.
     let producer = Producer::new(&place);
     producer.await_subscriber();
-    producer.publish(&Picture::small(1), 1, 1);
+    let mut frame_id = 0;
+    until("it is taken back", || {
+        frame_id += 1;
+        producer.publish(&Picture::small(1), frame_id, 1);
+        stall(&player).is_empty()
+    });
     player.pull();
-    until("it is taken back", || stall(&player).is_empty());
     player.assert_no_error();
 }
 

@@ -140,6 +140,8 @@ impl Follower {
 
     /// Deals with the newest announcement, if one came, and gives whether there is more to take.
     pub(super) fn follow(&mut self) -> Result<bool, Failure> {
+        // Before what comes is taken note of.
+        self.stall.follow_session(self.shared.queue.session(), Instant::now());
         let more = self.take_newest()?;
         self.watch_for_stall();
         Ok(more)
@@ -283,9 +285,7 @@ impl Follower {
 
     /// Tells that no frame comes while playing, and why.
     fn watch_for_stall(&mut self) {
-        let now = Instant::now();
-        self.stall.follow_session(self.shared.queue.session(), now);
-        let Some(silence) = self.stall.take_due(now) else { return };
+        let Some(silence) = self.stall.take_due(Instant::now()) else { return };
         let diagnosis = Diagnosis::new(&self.address, &self.subscriber, &self.stall.symptoms);
         let told = format!("no frame for {:.0} s: {diagnosis}", silence.as_secs_f64());
         self.shared.stats.set_stall(told.clone());
