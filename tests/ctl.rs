@@ -103,6 +103,7 @@ fn watch_tells_frames_status_and_bodies() {
     let mut seen = [false; 3];
     while seen != [true; 3] {
         let line: Value = serde_json::from_str(&read_until(&mut lines, "{")).unwrap();
+        assert!(line["frames"] == 0 || line["stall"].is_null(), "{line}");
         seen[0] |= line["fps"].as_f64() > Some(0.0) && line["latency_ms_mean"].is_number();
         seen[1] |= line["bodies"] == 2;
         if seen[0] && seen[1] && !seen[2] {
@@ -112,6 +113,23 @@ fn watch_tells_frames_status_and_bodies() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn watch_tells_why_nothing_comes() {
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let uri = format!("cvmmap://nobody-{}@{}", std::process::id(), folder.path().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cvmmap_ctl"));
+    command.args(["watch", &uri, "--count", "1", "--interval-ms", "100", "--nats-url", &server.url()]);
+    let said = command.output().unwrap();
+    assert!(said.status.success());
+    let text = String::from_utf8(said.stdout).unwrap();
+    for word in ["segment /dev/shm/cvmmap_nobody", "ipc://", "the segment is not there", "the socket is not there"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let line: Value = serde_json::from_slice(&command.arg("--json").output().unwrap().stdout).unwrap();
+    assert!(line["stall"].as_str().unwrap().contains("the segment is not there"), "{line}");
 }
 
 #[test]

@@ -143,7 +143,12 @@ fn what_others_name_gives_a_terminal_no_orders() {
 fn a_signal_ends_the_wait_for_a_producer() {
     let names = Names::new();
     let mut streamer = Running::start(names.streamer().args(H264).args(["--rtp", "--rtp-endpoint", "127.0.0.1:9"]));
-    read_until(&mut streamer.stderr(), "waiting for the producer");
+    let mut talk = streamer.stderr();
+    let waits = read_until(&mut talk, "waiting for the producer");
+    let place = [names.segment().display().to_string(), names.endpoint()];
+    assert!(place.iter().all(|name| waits.contains(name)), "{waits}");
+    let why = read_until(&mut talk, "warning: input: no frame for");
+    assert!(why.contains("the segment is not there") && place.iter().all(|name| why.contains(name)), "{why}");
     streamer.signal("-INT");
     assert_eq!(streamer.wait().0, Some(0));
 }

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
 };
 
 use rustix::{
@@ -15,7 +16,7 @@ use rustix::{
     },
 };
 
-use crate::zmtp::{Breach, Conversation, greeting};
+use crate::zmtp::{Breach, Conversation, Said, greeting, ping};
 
 /// Times that a full buffer is read before what came is acted on; a flood must not keep the subscriber from it.
 const READS_AT_ONCE: usize = 16;
@@ -26,6 +27,31 @@ pub(crate) struct Endpoint {
     /// A host can have several; they are tried in turns.
     addresses: Vec<(AddressFamily, SocketAddrAny)>,
     tried: usize,
+    /// Path of the socket, when it has one.
+    path: Option<PathBuf>,
+}
+
+/// Identity of a socket's file: whoever binds a path anew makes another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SocketFile {
+    device: u64,
+    inode: u64,
+}
+
+/// What came at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heard {
+    /// A message.
+    pub(crate) has_message: bool,
+    /// A command: that the peer is ready, or a heartbeat, or the answer to one.
+    pub(crate) has_command: bool,
+}
+
+impl Heard {
+    /// Whether the peer has said anything at all.
+    pub(crate) fn is_sign(self) -> bool {
+        self.has_message || self.has_command
+    }
 }
 
 impl Endpoint {
@@ -36,7 +62,9 @@ impl Endpoint {
     pub(crate) fn new(endpoint: &str) -> io::Result<Self> {
         let refused =
             |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("frame-sync endpoint '{endpoint}': {why}"));
+        let mut file = None;
         let addresses = if let Some(path) = endpoint.strip_prefix("ipc://") {
+            file = Some(path).filter(|path| !path.starts_with('@')).map(PathBuf::from);
             let address = match path.strip_prefix('@') {
                 Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
                 None => SocketAddrUnix::new(path),
@@ -50,7 +78,17 @@ impl Endpoint {
         } else {
             return Err(refused("it is neither ipc:// nor tcp://"));
         };
-        if addresses.is_empty() { Err(refused("the host has no address")) } else { Ok(Self { addresses, tried: 0 }) }
+        if addresses.is_empty() {
+            Err(refused("the host has no address"))
+        } else {
+            Ok(Self { addresses, tried: 0, path: file })
+        }
+    }
+
+    /// The file by which a connection would be made now, if there is one.
+    pub(crate) fn socket_file(&self) -> Option<SocketFile> {
+        let stat = rustix::fs::stat(self.path.as_ref()?).ok()?;
+        Some(SocketFile { device: stat.st_dev, inode: stat.st_ino })
     }
 
     /// Begins a connection.
@@ -75,15 +113,15 @@ impl Endpoint {
 /// Why a connection is over.
 #[derive(Debug)]
 pub(crate) enum Over {
-    /// The publisher left, or the system ended it.
-    Closed,
+    /// The publisher left, or the system ended it and says why.
+    Closed(Option<Errno>),
     /// The peer is to blame.
     Breach(Breach),
 }
 
 impl From<Errno> for Over {
-    fn from(_: Errno) -> Self {
-        Self::Closed
+    fn from(error: Errno) -> Self {
+        Self::Closed(Some(error))
     }
 }
 
@@ -118,20 +156,28 @@ impl Connection {
     }
 
     /// Gives each message that came.
-    pub(crate) fn receive(&mut self, mut give: impl FnMut(&[u8])) -> Result<(), Over> {
+    pub(crate) fn receive(&mut self, give: &mut dyn FnMut(&[u8])) -> Result<Heard, Over> {
+        let mut heard = Heard::default();
         for _ in 0..READS_AT_ONCE {
             let room = self.conversation.room();
             let size = room.len();
             let count = match recv(&self.socket, room, RecvFlags::empty()) {
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => continue,
-                Ok((0, _)) | Err(_) => return Err(self.conversation.ended().map_or(Over::Closed, Over::Breach)),
+                Ok((0, _)) => return Err(self.ended(None)),
+                Err(error) => return Err(self.ended(Some(error))),
                 Ok((count, _)) => count,
             };
             self.conversation.received(count);
             self.greet()?;
-            while let Some(message) = self.conversation.next().map_err(Over::Breach)? {
-                give(message);
+            while let Some(said) = self.conversation.next().map_err(Over::Breach)? {
+                match said {
+                    Said::Message(message) => {
+                        heard.has_message = true;
+                        give(message);
+                    }
+                    Said::Command => heard.has_command = true,
+                }
             }
             if !self.conversation.answer.is_empty() {
                 self.say(&self.conversation.answer)?;
@@ -141,7 +187,21 @@ impl Connection {
                 break;
             }
         }
-        Ok(())
+        Ok(heard)
+    }
+
+    fn ended(&self, error: Option<Errno>) -> Over {
+        self.conversation.ended().map_or(Over::Closed(error), Over::Breach)
+    }
+
+    /// Whether the peer is a publisher that knows what is wanted.
+    pub(crate) fn stands(&self) -> bool {
+        self.conversation.stands()
+    }
+
+    /// Asks the peer for a sign.
+    pub(crate) fn ping(&self) -> Result<(), Errno> {
+        self.say(&ping())
     }
 
     /// Whether something came that was not [received](Self::receive).

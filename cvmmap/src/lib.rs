@@ -5,22 +5,7 @@
 //! other side.
 //!
 //! ```no_run
-//! use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotReader, Subscriber, Target};
-//!
-//! let target: Target = "cvmmap://cam0".parse()?;
-//! let address = Address::from(&target);
-//! let mut subscriber = Subscriber::connect(&address)?;
-//! let mut reader = SnapshotReader::new(&address, Coherence::Cadence);
-//! while let Event::Frame(announced) = subscriber.wait(None)? {
-//!     let Ok(mut snapshot) = reader.begin(&announced, subscriber.arrival()) else { continue };
-//!     let plane = *snapshot.metadata().plane(PlaneKind::Left).expect("every frame has one");
-//!     let mut picture = vec![0; plane.size as usize];
-//!     snapshot.read_plane(&plane, &mut picture, plane.stride as usize)?;
-//!     if snapshot.finish().is_ok() {
-//!         println!("frame {}: {}x{}", announced.frame_id, plane.width, plane.height);
-//!     }
-//! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+#![doc = include_str!("../examples/read_frames.rs")]
 //! ```
 //!
 //! Source of every format fact: the cv-mmap IPC contract.
@@ -35,10 +20,14 @@ pub mod nats;
 mod address;
 mod coherence;
 mod connection;
+mod contact;
+mod diagnosis;
 #[allow(unsafe_code)]
 mod guarded_mapping;
+mod incumbent;
 mod lookout;
 mod metadata;
+mod permissions;
 mod pixel;
 mod publisher;
 mod reader;
@@ -50,11 +39,14 @@ mod zmtp;
 
 pub use address::{Address, AddressError, IPC_PATH_MAX};
 pub use coherence::Coherence;
+pub use contact::Standing;
+pub use diagnosis::{Diagnosis, Obstacle, Symptoms};
 pub use lookout::{Lookout, Seen, Waker};
 pub use metadata::{
     Abi, Codec, DepthUnit, Encoded, MAGIC, METADATA_SIZE, Metadata, MetadataBytes, MetadataError, PLANES, Plane,
     PlaneKind,
 };
+pub use permissions::{Permissions, PermissionsError};
 pub use pixel::{Depth, PixelFormat};
 pub use publisher::{Frame, PlaneImage, PublishError, Publisher};
 pub use reader::{Snapshot, SnapshotError, SnapshotReader};

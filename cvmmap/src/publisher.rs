@@ -5,10 +5,11 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::atomic::{Ordering, fence},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use rustix::{
-    fs::{FallocateFlags, FlockOperation, Mode, OFlags, fallocate},
+    fs::{FallocateFlags, FlockOperation, Mode, OFlags, Stat, fallocate},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
 };
@@ -16,9 +17,11 @@ use rustix::{
 use crate::{
     address::Address,
     guarded_mapping::{Access, Cut, GuardedMapping, Rows},
+    incumbent,
     metadata::{
         Abi, DepthUnit, Encoded, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind, mark_header_first,
     },
+    permissions::{Permissions, set_socket_mode, socket_mode},
     pixel::{Depth, PixelFormat},
     segment::shm_path,
     sync::SyncMessage,
@@ -82,6 +85,14 @@ pub enum PublishError {
     /// Somebody publishes there.
     #[error("{0} belongs to a live producer; stop it, or take another name")]
     Busy(String),
+    /// Somebody publishes in the segment, who is no publisher of this crate.
+    #[error("segment {path} belongs to a live producer: {how}; stop it, or take another name")]
+    Taken {
+        /// Path of the segment.
+        path: PathBuf,
+        /// What shows that it is alive.
+        how: String,
+    },
     /// The address has no label, and a producer needs one.
     #[error("a producer needs a label")]
     NoLabel,
@@ -111,11 +122,19 @@ pub enum PublishError {
 
 impl Publisher {
     /// Makes the segment and the endpoint of an address; both are removed when the publisher is dropped. What a dead
-    /// producer left behind is replaced.
+    /// producer left behind is replaced. Whoever may read by the process's umask may read the frames.
     ///
     /// # Errors
-    /// [`PublishError::Busy`] when a live producer has the name or the endpoint.
+    /// [`PublishError::Busy`] or [`PublishError::Taken`] when a live producer has the name or the endpoint.
     pub fn create(address: &Address, abi: Abi) -> Result<Self, PublishError> {
+        Self::create_for(address, abi, Permissions::default())
+    }
+
+    /// Like [`create`](Self::create), for readers of one's choice.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_for(address: &Address, abi: Abi, permissions: Permissions) -> Result<Self, PublishError> {
         let label = address.label().ok_or(PublishError::NoLabel)?.to_owned();
         if let Some(path) = address.socket_path()
             && is_listened_on(path)
@@ -123,8 +142,19 @@ impl Publisher {
             return Err(PublishError::Busy(address.zmq_endpoint().to_owned()));
         }
         // The segment's lock decides between two that start at once; only its holder may bind.
-        let segment = OwnedSegment::create(&shm_path(address.shm_name()))?;
-        let endpoint = Endpoint::bind(address)?;
+        let (segment, endpoint) = match Remains::find(address)? {
+            None => {
+                let segment = OwnedSegment::create(address, permissions)?;
+                let endpoint = Endpoint::bind(address)?;
+                (segment, endpoint)
+            }
+            Some(remains) => {
+                // Before anything is touched: a taken endpoint shows that they are somebody's.
+                let endpoint = Endpoint::bind(address)?;
+                (remains.replace(permissions)?, endpoint)
+            }
+        };
+        endpoint.open_to(socket_mode(segment.mode()?))?;
         Ok(Self { endpoint, segment, label, abi, publish_seq: 0, next_frame_id: 0, last_metadata: None })
     }
 
@@ -207,6 +237,59 @@ fn describe_plane(image: &PlaneImage<'_>, offset: u32, abi: Abi) -> Result<Plane
     })
 }
 
+/// What a dead producer left under a segment's name, held with the lock that a live one of ours would have.
+struct Remains {
+    _lock: OwnedFd,
+    path: PathBuf,
+}
+
+impl Remains {
+    /// What there is under the name, if anything is.
+    fn find(address: &Address) -> Result<Option<Self>, PublishError> {
+        let path = shm_path(address.shm_name());
+        let fd = match open_locked(&path, OFlags::empty(), Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::WOULDBLOCK) => return Err(busy(&path)),
+            Err(error) => return Err(failed(&path, error)),
+        };
+        let stat = rustix::fs::fstat(&fd).map_err(|error| failed(&path, error))?;
+        // Another publisher has replaced it between the opening and the lock.
+        if !is_at(&stat, &path) {
+            return Err(busy(&path));
+        }
+        match incumbent::find(&fd, address.shm_name()) {
+            Some(incumbent) => Err(PublishError::Taken { path, how: incumbent.to_string() }),
+            None => Ok(Some(Self { _lock: fd, path })),
+        }
+    }
+
+    /// Puts a new segment in their place. Readers may still map the old one, so it is not written again.
+    fn replace(self, permissions: Permissions) -> Result<OwnedSegment, PublishError> {
+        // At once, and under the old one's lock until then: the name is never free for a second publisher.
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!(".cvmmap-{}-{}", std::process::id(), since_1970.as_nanos());
+        let aside = self.path.with_file_name(name);
+        let mut segment = OwnedSegment::create_at(aside, permissions)?;
+        rustix::fs::rename(&segment.path, &self.path).map_err(|error| failed(&self.path, error))?;
+        segment.path = self.path;
+        Ok(segment)
+    }
+}
+
+fn busy(path: &Path) -> PublishError {
+    PublishError::Busy(path.display().to_string())
+}
+
+fn failed(path: &Path, error: Errno) -> PublishError {
+    PublishError::Segment { path: path.to_owned(), source: error.into() }
+}
+
+/// Whether a path stands for a file.
+fn is_at(file: &Stat, path: &Path) -> bool {
+    rustix::fs::stat(path).is_ok_and(|there| (there.st_dev, there.st_ino) == (file.st_dev, file.st_ino))
+}
+
 /// The segment, held with a lock that another publisher of ours sees, and unlinked at the end.
 struct OwnedSegment {
     fd: OwnedFd,
@@ -217,23 +300,27 @@ struct OwnedSegment {
 }
 
 impl OwnedSegment {
-    fn create(path: &Path) -> Result<Self, PublishError> {
-        let failed = |source: Errno| PublishError::Segment { path: path.to_owned(), source: source.into() };
-        let busy = || PublishError::Busy(path.display().to_string());
-        match open_locked(path, OFlags::empty()) {
-            // The endpoint is silent and nobody holds the lock: what a dead producer left. Its readers may still map
-            // it, so it is not written again but replaced.
-            Ok(_stale) => rustix::fs::unlink(path).map_err(failed)?,
-            Err(Errno::NOENT) => {}
-            Err(Errno::WOULDBLOCK) => return Err(busy()),
-            Err(error) => return Err(failed(error)),
-        }
-        let fd = match open_locked(path, OFlags::CREATE | OFlags::EXCL) {
+    fn create(address: &Address, permissions: Permissions) -> Result<Self, PublishError> {
+        Self::create_at(shm_path(address.shm_name()), permissions)
+    }
+
+    fn create_at(path: PathBuf, permissions: Permissions) -> Result<Self, PublishError> {
+        let fd = match open_locked(&path, OFlags::CREATE | OFlags::EXCL, permissions.initial()) {
             Ok(fd) => fd,
-            Err(Errno::EXIST | Errno::WOULDBLOCK) => return Err(busy()),
-            Err(error) => return Err(failed(error)),
+            Err(Errno::EXIST | Errno::WOULDBLOCK) => return Err(busy(&path)),
+            Err(error) => return Err(failed(&path, error)),
         };
-        Ok(Self { fd, path: path.to_owned(), size: 0, mapping: None })
+        let segment = Self { fd, path, size: 0, mapping: None };
+        if let Some(mode) = permissions.mode() {
+            // Whatever the umask took.
+            rustix::fs::fchmod(&segment.fd, Mode::from_raw_mode(mode)).map_err(|error| segment.failed(error))?;
+        }
+        Ok(segment)
+    }
+
+    fn mode(&self) -> Result<Mode, PublishError> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|error| self.failed(error))?;
+        Ok(Mode::from_raw_mode(stat.st_mode))
     }
 
     /// Writes a frame over the last one. What somebody cuts off meanwhile grows again, and all of it is written again.
@@ -288,15 +375,14 @@ impl OwnedSegment {
     }
 
     fn failed(&self, source: Errno) -> PublishError {
-        PublishError::Segment { path: self.path.clone(), source: source.into() }
+        failed(&self.path, source)
     }
 }
 
 impl Drop for OwnedSegment {
     fn drop(&mut self) {
         // Only what is ours: somebody may have replaced it.
-        let ours = rustix::fs::fstat(&self.fd).ok().zip(rustix::fs::stat(&self.path).ok());
-        if ours.is_some_and(|(mine, there)| (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)) {
+        if rustix::fs::fstat(&self.fd).is_ok_and(|ours| is_at(&ours, &self.path)) {
             let _ = rustix::fs::unlink(&self.path);
         }
     }
@@ -340,9 +426,9 @@ fn is_listened_on(path: &str) -> bool {
 }
 
 /// Opens a segment for writing and locks it for the life of the descriptor.
-fn open_locked(path: &Path, more: OFlags) -> Result<OwnedFd, Errno> {
+fn open_locked(path: &Path, more: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
-    let fd = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))?;
+    let fd = rustix::fs::open(path, flags, mode)?;
     rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
     Ok(fd)
 }
@@ -375,6 +461,15 @@ impl Endpoint {
             Err(zmq::Error::EADDRINUSE) => Err(PublishError::Busy(name.to_owned())),
             Err(source) => Err(PublishError::Endpoint { endpoint: name.to_owned(), source: source.into() }),
         }
+    }
+
+    /// Lets others connect, where the endpoint has a file. ZeroMQ makes it by the umask, and then only its owner may.
+    fn open_to(&self, mode: Mode) -> Result<(), PublishError> {
+        let Some(path) = &self.socket_path else {
+            return Ok(());
+        };
+        set_socket_mode(path, mode)
+            .map_err(|source| PublishError::Endpoint { endpoint: self.name.clone(), source: source.into() })
     }
 
     fn send(&self, message: &SyncMessage) -> Result<(), PublishError> {

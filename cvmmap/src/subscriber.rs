@@ -8,19 +8,12 @@ use std::{
 
 use crate::{
     address::Address,
-    connection::{Connection, Endpoint, Over},
+    connection::Endpoint,
+    contact::{Contact, Limits, Standing},
     lookout::{Lookout, Seen, Waker},
     sync::{SyncError, SyncMessage},
     zmtp::Breach,
 };
-
-/// Time between two tries to reach a producer.
-const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
-/// Silence after which the connection is made anew: a peer may have broken its protocol, and another producer may have
-/// taken its place. It doubles with every try, up to [`SILENCE_MAX`], for a producer may as well have nothing to say.
-const SILENCE_MIN: Duration = Duration::from_secs(1);
-/// Longest such silence.
-const SILENCE_MAX: Duration = Duration::from_secs(8);
 
 /// Receives the sync messages of one producer, whether it is there yet, or comes and goes.
 ///
@@ -28,11 +21,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(8);
 /// else. One thread [waits](Self::wait) with it. Or several do without it, each at a [`Lookout`] of its own, and whoever is
 /// woken [takes](Self::take_newest) what came, deals with it, and asks whether that was [all](Self::is_caught_up).
 pub struct Subscriber {
-    endpoint: Endpoint,
-    connection: Option<Connection>,
-    /// When to connect anew, if nothing comes until then.
-    renew_at: Instant,
-    renew_after: Duration,
+    contact: Contact,
     label: Option<Vec<u8>>,
     /// In the order in which they are woken.
     lookouts: Vec<Arc<Lookout>>,
@@ -84,17 +73,18 @@ impl Subscriber {
     /// # Errors
     /// When the endpoint is none that can be connected to. A producer that is not there is no error.
     pub fn connect(address: &Address) -> io::Result<Self> {
+        Self::with_limits(address, Limits::default())
+    }
+
+    pub(crate) fn with_limits(address: &Address, limits: Limits) -> io::Result<Self> {
         let mut subscriber = Self {
-            endpoint: Endpoint::new(address.zmq_endpoint())?,
-            connection: None,
-            renew_at: Instant::now(),
-            renew_after: SILENCE_MIN,
+            contact: Contact::new(Endpoint::new(address.zmq_endpoint())?, limits),
             label: address.label().map(|label| label.as_bytes().to_vec()),
             lookouts: vec![Arc::new(Lookout::new()?)],
             arrival: Arrival { at: Instant::now(), waited: false },
             caught_up: false,
         };
-        subscriber.renew()?;
+        subscriber.contact.tend(&subscriber.lookouts)?;
         Ok(subscriber)
     }
 
@@ -114,7 +104,7 @@ impl Subscriber {
     /// When the system has no more descriptors.
     pub fn another_lookout(&mut self) -> io::Result<Arc<Lookout>> {
         let lookout = Arc::new(Lookout::new()?);
-        if let Some(connection) = &self.connection {
+        for connection in self.contact.connections() {
             lookout.watch(connection)?;
         }
         self.lookouts.push(Arc::clone(&lookout));
@@ -133,7 +123,8 @@ impl Subscriber {
             if let Some(event) = self.take_newest()? {
                 return Ok(event);
             }
-            let until = deadline.map_or(self.renew_at, |deadline| deadline.min(self.renew_at));
+            let due_at = self.contact.due_at();
+            let until = deadline.map_or(due_at, |deadline| deadline.min(due_at));
             match self.lookouts[0].wait(Some(until.saturating_duration_since(Instant::now())))? {
                 Seen::Woken => return Ok(Event::Woken),
                 Seen::Nothing if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
@@ -146,16 +137,14 @@ impl Subscriber {
 
     /// The newest announcement that came, or else what came instead of one, without waiting. To be called whenever a
     /// lookout has seen a [change](Seen::Change), and by [`look_again_at`](Self::look_again_at) even if none has: a silence
-    /// may mean that the connection has to be made anew.
+    /// may mean that the producer is not there any more.
     ///
     /// # Errors
     /// When the socket fails.
     pub fn take_newest(&mut self) -> io::Result<Option<Event>> {
         let event = self.newest();
         let now = Instant::now();
-        if event.is_none() && self.renew_at <= now {
-            self.renew()?;
-        }
+        self.contact.tend(&self.lookouts)?;
         let waited = std::mem::replace(&mut self.caught_up, event.is_none());
         if event.is_some() {
             self.arrival = Arrival { at: now, waited };
@@ -169,18 +158,18 @@ impl Subscriber {
     /// # Errors
     /// When the socket fails.
     pub fn is_caught_up(&mut self) -> io::Result<bool> {
-        self.caught_up = !self.connection.as_ref().map_or(Ok(false), Connection::has_more)?;
+        self.caught_up = !self.contact.has_more()?;
         Ok(self.caught_up)
     }
 
     /// When to look again although nothing has come.
     pub fn look_again_at(&self) -> Instant {
-        self.renew_at
+        self.contact.due_at()
     }
 
-    /// Whether somebody is at the producer's endpoint, or may be: connecting over a network takes its time.
-    pub fn has_peer(&self) -> bool {
-        self.connection.is_some()
+    /// How it stands with the producer's endpoint.
+    pub fn standing(&self) -> Standing {
+        self.contact.standing()
     }
 
     /// How the last announcement that [`wait`](Self::wait) or [`take_newest`](Self::take_newest) gave was received.
@@ -188,51 +177,15 @@ impl Subscriber {
         self.arrival
     }
 
-    /// Connects anew. What does not work this time is tried again.
-    fn renew(&mut self) -> io::Result<()> {
-        // The old one first: its producer counts its subscribers.
-        if self.connection.take().is_some() {
-            self.renew_after = (self.renew_after * 2).min(SILENCE_MAX);
-        }
-        let connected = self.endpoint.connect();
-        let after = if connected.is_ok() { self.renew_after } else { RECONNECT_INTERVAL };
-        self.renew_at = Instant::now() + after;
-        if let Ok(connection) = connected {
-            for lookout in &self.lookouts {
-                lookout.watch(&connection)?;
-            }
-            self.connection = Some(connection);
-        }
-        Ok(())
-    }
-
     fn newest(&mut self) -> Option<Event> {
-        let connection = self.connection.as_mut()?;
         let mut newest = None;
         let label = self.label.as_deref();
-        let received = connection.receive(|bytes| match parse(bytes, label) {
+        let breach = self.contact.receive(&mut |bytes| match parse(bytes, label) {
             Ok(message) => newest = Some(Event::Frame(message)),
             // Told at once, unless a frame waits: that one is in more of a hurry.
             Err(foreign) => newest = newest.take().or(Some(Event::Foreign(foreign))),
         });
-        if newest.is_some() {
-            self.renew_after = SILENCE_MIN;
-            self.renew_at = Instant::now() + SILENCE_MIN;
-        }
-        if let Err(over) = received {
-            self.connection = None;
-            self.renew_at = match over {
-                Over::Closed => Instant::now() + RECONNECT_INTERVAL,
-                // It would do so again at once.
-                Over::Breach(breach) => {
-                    newest = newest.or(Some(Event::Foreign(breach.into())));
-                    let after = self.renew_after;
-                    self.renew_after = (after * 2).min(SILENCE_MAX);
-                    Instant::now() + after
-                }
-            };
-        }
-        newest
+        newest.or_else(|| breach.map(|breach| Event::Foreign(breach.into())))
     }
 }
 
@@ -245,3 +198,6 @@ fn parse(bytes: &[u8], label: Option<&[u8]>) -> Result<SyncMessage, Foreign> {
         _ => Ok(message),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The subscribing side of ZMTP, ZeroMQ's protocol: as much of it as hears one publisher, without a thread of its own.
 //!
 //! Sources: ZeroMQ RFC 23 (ZMTP 3.0) for greeting, framing, the NULL mechanism and subscriptions, and RFC 37 (ZMTP 3.1) for
-//! heartbeats, which libzmq sends to older peers too.
+//! heartbeats, which libzmq sends to older peers too, and answers whatever version they are of.
 
 /// Largest message a peer may send; a sync message has 48 bytes.
 const MESSAGE_MAX: usize = 4096;
@@ -42,6 +42,11 @@ fn command(name: &[u8], data: &[u8]) -> Vec<u8> {
     [&[COMMAND, length as u8, name.len() as u8], name, data].concat()
 }
 
+/// What asks a peer whether it is there: it answers with PONG. It need not watch this side in return: 0 tenths of a second.
+pub(crate) fn ping() -> Vec<u8> {
+    command(b"PING", &[0, 0])
+}
+
 /// Why there is nothing more to hear from a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Breach {
@@ -66,6 +71,15 @@ pub enum Breach {
     /// More than 4096 bytes.
     #[error("it sent a message of {0} bytes, at most 4096 expected")]
     TooLarge(u64),
+}
+
+/// What a peer says once it has greeted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said<'a> {
+    /// A message.
+    Message(&'a [u8]),
+    /// A command, which was dealt with.
+    Command,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +124,13 @@ impl Conversation {
         matches!(self.stage, Stage::Handshake).then_some(Breach::HungUp)
     }
 
-    /// The next message, if all of it has come.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Breach> {
+    /// Whether the handshake is over.
+    pub(crate) fn stands(&self) -> bool {
+        matches!(self.stage, Stage::Messages)
+    }
+
+    /// The next message or command, if all of it has come.
+    pub(crate) fn next(&mut self) -> Result<Option<Said<'_>>, Breach> {
         loop {
             let come = &self.bytes[self.begin..self.end];
             if let Stage::Greeting = self.stage {
@@ -127,14 +146,16 @@ impl Conversation {
             let body = self.begin + body.start..self.begin + body.end;
             self.begin = body.end;
             match (self.stage, flags & COMMAND != 0) {
-                (Stage::Messages, false) => return Ok(Some(&self.bytes[body])),
+                (Stage::Messages, false) => return Ok(Some(Said::Message(&self.bytes[body]))),
                 (Stage::Messages, true) => {
                     self.answer.extend(pong(&self.bytes[body]).unwrap_or_default());
+                    return Ok(Some(Said::Command));
                 }
                 (_, true) => {
                     check_ready(&self.bytes[body])?;
                     self.stage = Stage::Messages;
                     self.answer.extend(SUBSCRIPTION);
+                    return Ok(Some(Said::Command));
                 }
                 (_, false) => return Err(Breach::Framing),
             }
@@ -236,8 +257,10 @@ mod tests {
         for piece in bytes.chunks(piece) {
             conversation.room()[..piece.len()].copy_from_slice(piece);
             conversation.received(piece.len());
-            while let Some(message) = conversation.next()? {
-                messages.push(message.to_vec());
+            while let Some(said) = conversation.next()? {
+                if let Said::Message(message) = said {
+                    messages.push(message.to_vec());
+                }
             }
         }
         Ok((messages, conversation.answer))

@@ -36,6 +36,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(src.property::<u32>("queue-size"), 1);
     assert_eq!(src.property::<u32>("idle-timeout"), 0);
     assert_eq!(src.property::<u64>("max-frames"), 0);
+    assert_eq!(src.property::<u32>("stall-timeout"), 5000);
     assert!(src.property::<bool>("is-live"));
     assert_eq!(src.property_value("coherence").serialize().unwrap(), "cadence");
     assert_eq!(src.property_value("timestamp-mode").serialize().unwrap(), "auto");
@@ -45,6 +46,9 @@ fn the_defaults_are_the_documented_ones() {
     let sink = made("cvmmapsink");
     let abi = sink.property_value("abi");
     assert_eq!(abi.serialize().unwrap(), "v2");
+    assert_eq!(sink.property::<u32>("perms"), 0);
+    sink.set_property_from_str("perms", "0640");
+    assert_eq!(sink.property::<u32>("perms"), 0o640, "octal, as of shmsink");
     for element in [src, sink] {
         for name in ["uri", "instance", "namespace", "prefix", "shm-name", "zmq-endpoint", "label"] {
             assert_eq!(element.property::<Option<String>>(name), None, "{name}");
@@ -96,18 +100,20 @@ fn statistics_have_the_documented_fields() {
         "messages-foreign",
         "source-restarts",
     ];
-    let cases: [(&str, &str, &[&str]); 2] = [
-        ("cvmmapsrc", "application/x-cvmmapsrc-stats", &documented),
+    let cases: [(&str, &str, &[&str], &[&str]); 2] = [
+        ("cvmmapsrc", "application/x-cvmmapsrc-stats", &documented, &["stall"]),
         (
             "cvmmapsink",
             "application/x-cvmmapsink-stats",
             &["frames-published", "bytes-published", "planes-unusable", "bodies-published", "bodies-unsent"],
+            &[],
         ),
     ];
-    for (kind, name, fields) in cases {
+    for (kind, name, fields, texts) in cases {
         let stats = made(kind).property::<gst::Structure>("stats");
         assert_eq!(stats.name(), name);
-        assert_eq!(stats.fields().map(|field| field.as_str()).collect::<Vec<_>>(), fields);
+        assert_eq!(stats.fields().map(|field| field.as_str()).collect::<Vec<_>>(), [fields, texts].concat());
+        assert!(texts.iter().all(|text| stats.get::<&str>(*text) == Ok("")));
         assert!(fields.iter().all(|field| stats.get::<u64>(*field) == Ok(0)));
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cvmmap::{
-    Address, Event, Subscriber, SyncMessage,
+    Address, Coherence, Diagnosis, Event, SnapshotReader, Subscriber, Symptoms, SyncMessage,
     nats::{Consumer, Notice, StatusCode, Subjects},
 };
 use serde::Serialize;
@@ -19,14 +19,12 @@ const UNIX_NEAR: Duration = Duration::from_secs(60);
 /// From such a step of the frame ids on the source started over, and lost nothing.
 const RESTART: u32 = 1 << 16;
 
+/// After so long without an announcement it is told why, of a producer that has announced some.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// One line: what came since the line before.
 #[derive(Debug, Default, Serialize)]
 struct Line {
-    /// Whether somebody is at the producer's endpoint.
-    announced: bool,
-    /// Where that is.
-    #[serde(skip)]
-    endpoint: String,
     frames: u64,
     fps: f64,
     /// Announcements that never came here.
@@ -41,6 +39,8 @@ struct Line {
     body_packets: u64,
     bodies: usize,
     garbage: u64,
+    /// Why no frames come, or why none of those that are announced can be read.
+    stall: Option<String>,
 }
 
 /// What the connection's threads tell the watching one.
@@ -85,13 +85,18 @@ pub fn run(server: Option<&nats::Server>, watch: &Watch, options: &Options) -> R
         }
     };
     let interval = Duration::from_millis(watch.interval_ms);
+    // Nothing is copied: what the metadata say is enough.
+    let mut reader = SnapshotReader::new(&address, Coherence::Metadata);
     let mut last: Option<SyncMessage> = None;
+    let mut heard_at: Option<Instant> = None;
     for number in 0u64.. {
         if watch.count != 0 && number == watch.count {
             break;
         }
         let began = Instant::now();
         let mut frames = Frames::default();
+        let mut symptoms = Symptoms::default();
+        let mut is_readable = false;
         loop {
             let left = interval.saturating_sub(began.elapsed());
             if left.is_zero() {
@@ -99,17 +104,31 @@ pub fn run(server: Option<&nats::Server>, watch: &Watch, options: &Options) -> R
             }
             let event = subscriber.wait(Some(left));
             let event = event.map_err(|error| Failure::Pipeline(format!("waiting for frames: {error}")))?;
-            if let Event::Frame(announced) = event {
-                frames.take(last.replace(announced).as_ref(), &announced);
+            match event {
+                Event::Frame(announced) => {
+                    frames.take(last.replace(announced).as_ref(), &announced);
+                    heard_at = Some(Instant::now());
+                    symptoms.note_announcement();
+                    // Once in a line.
+                    if !is_readable {
+                        let looked = reader.begin(&announced, subscriber.arrival()).and_then(|frame| frame.finish());
+                        is_readable = looked.as_ref().map_or_else(cvmmap::SnapshotError::is_torn, |_| true);
+                        if let Err(error) = looked {
+                            symptoms.note_failure(&error);
+                        }
+                    }
+                }
+                Event::Foreign(foreign) => symptoms.note_foreign(&foreign),
+                Event::TimedOut | Event::Woken => {}
             }
         }
+        let is_silent = frames.count == 0 && heard_at.is_none_or(|heard_at| heard_at.elapsed() >= SILENCE_MAX);
+        let is_stalled = is_silent || frames.count > 0 && !is_readable;
+        let stall = is_stalled.then(|| Diagnosis::new(&address, &subscriber, &symptoms).to_string());
         let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
         let connected = consumer.as_ref().is_some_and(|consumer| consumer.client().is_connected());
-        let line = Line {
-            announced: frames.count > 0 || subscriber.has_peer(),
-            endpoint: address.zmq_endpoint().to_owned(),
-            ..frames.line(began.elapsed(), last.as_ref(), heard, connected)
-        };
+        let mut line = frames.line(began.elapsed(), last.as_ref(), heard, connected);
+        line.stall = stall;
         if !report::print(&line, options.json, || line.text())? {
             break;
         }
@@ -169,7 +188,7 @@ impl Frames {
             body_packets: heard.body_packets,
             bodies: heard.bodies,
             garbage: heard.garbage,
-            ..Line::default()
+            stall: None,
         }
     }
 }
@@ -181,12 +200,10 @@ impl Line {
             (Some(mean), Some(max)) => format!("{mean:.2} (max {max:.2}) ms"),
             _ => "-".to_owned(),
         };
-        let mut text = if self.announced {
-            format!("frame {frame}  fps {:.1}  latency {latency}  skipped {}", self.fps, self.skipped)
-        } else {
-            format!("nobody announces it at {}: is the producer running?", self.endpoint)
-        };
-        text += &format!("  bodies {} in {} packets", self.bodies, self.body_packets);
+        let mut text = format!(
+            "frame {frame}  fps {:.1}  latency {latency}  skipped {}  bodies {} in {} packets",
+            self.fps, self.skipped, self.bodies, self.body_packets
+        );
         for (count, what) in [(self.restarts, "restarts"), (self.garbage, "garbage messages")] {
             if count > 0 {
                 text += &format!("  {what} {count}");
@@ -197,6 +214,9 @@ impl Line {
         }
         if !self.status.is_empty() {
             text += &format!("  status {}", self.status.join(", "));
+        }
+        if let Some(stall) = &self.stall {
+            text += &format!("  no frames: {stall}");
         }
         text + "\n"
     }

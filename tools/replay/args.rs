@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use cvmmap::{Address, Target};
+use cvmmap::{Address, Permissions, Target};
 
 use crate::{
     common::{cli::VERSION, failure::Failure, nats::NatsArgs},
@@ -43,6 +43,10 @@ pub struct Args {
     /// Label of the producer, with --shm-name
     #[arg(long, value_name = "LABEL", default_value = "replay")]
     pub label: String,
+    /// Who may read the frames: mode of the segment, octal, whatever the umask; whoever may read it may connect to the socket
+    /// [default: 0644, less the umask]
+    #[arg(long, value_name = "MODE")]
+    pub perms: Option<Permissions>,
     /// Start over at the end, until stopped
     #[arg(long = "loop")]
     pub repeat: bool,

@@ -32,6 +32,7 @@ pub fn run() -> Result<(), Failure> {
         file: args.file.clone(),
         topics: args.topics(),
         address: args.address()?,
+        permissions: args.perms.unwrap_or_default(),
         speed: args.speed()?,
         repeat: args.repeat,
     };

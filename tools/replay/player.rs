@@ -7,8 +7,8 @@ use std::{
 };
 
 use cvmmap::{
-    Abi, Address, DepthUnit, Encoded, Frame, PixelFormat, PlaneImage, PlaneKind, PublishError, Publisher, body::Packet,
-    nats::proto::source_flags,
+    Abi, Address, DepthUnit, Encoded, Frame, Permissions, PixelFormat, PlaneImage, PlaneKind, PublishError, Publisher,
+    body::Packet, nats::proto::source_flags,
 };
 use serde::Serialize;
 
@@ -42,6 +42,8 @@ pub struct Settings {
     pub topics: Topics,
     /// Where consumers look.
     pub address: Address,
+    /// Who may read there.
+    pub permissions: Permissions,
     /// How many times as fast.
     pub speed: f64,
     /// Whether it starts over at its end.
@@ -105,7 +107,7 @@ impl Player {
     /// # Errors
     /// [`Failure::Configuration`] when it is taken.
     pub fn new(settings: Settings, tell: Tell) -> Result<Self, Failure> {
-        let publisher = Publisher::create(&settings.address, Abi::V2 { minor: 1 })
+        let publisher = Publisher::create_for(&settings.address, Abi::V2 { minor: 1 }, settings.permissions)
             .map_err(|error| Failure::Configuration(error.to_string()))?;
         let pace = Pace::new(settings.speed);
         Ok(Self {

@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use cvmmap::{Address, body::Format};
+use cvmmap::{Address, Permissions, body::Format};
 use gst::prelude::*;
 
 use self::{
@@ -34,6 +34,8 @@ pub const SINK: &str = "simulator";
 pub struct Settings {
     /// Where consumers look for it.
     pub address: Address,
+    /// Who may read it.
+    pub permissions: Permissions,
     /// Frames; 0 is unlimited.
     pub frames: u32,
     /// Frames a second.
@@ -85,6 +87,9 @@ impl Simulator {
         sink.set_property("shm-name", settings.address.shm_name());
         sink.set_property("zmq-endpoint", settings.address.zmq_endpoint());
         sink.set_property("label", settings.address.label());
+        if let Some(mode) = settings.permissions.mode() {
+            sink.set_property("perms", mode);
+        }
         // Planes may be missing on single frames, and there may be confidence without depth.
         if settings.confidence || settings.encoded.is_some() {
             sink.set_property_from_str("abi", "v2.1");

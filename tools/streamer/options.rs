@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
+use cvmmap::Permissions;
 
 use crate::{
     common::{cli::VERSION, nats::NatsArgs},
@@ -134,6 +135,10 @@ pub struct Options {
     /// Label of the simulated producer, 24 bytes at most [default: the name in --input-uri, else dummy]
     #[arg(long, value_name = "LABEL", help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_label: Option<String>,
+    /// Who may read the simulated frames: mode of the segment, octal, whatever the umask; whoever may read it may connect to
+    /// the socket [default: 0644, less the umask]
+    #[arg(long, value_name = "MODE", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_perms: Option<Permissions>,
     /// Frames to simulate; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 300, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_frames: u32,

@@ -1,6 +1,7 @@
 //! What a command line asks for, checked: whatever a [`Plan`] holds can be tried.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::PathBuf,
     time::Duration,
@@ -78,6 +79,19 @@ pub enum Input {
     Target(Target),
     /// By segment and endpoint.
     Address(Address),
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match self {
+            Self::Target(target) => {
+                write!(f, "{target}, ")?;
+                &Address::from(target)
+            }
+            Self::Address(address) => address,
+        };
+        write!(f, "segment /dev/shm/{}, endpoint {}", place.shm_name(), place.zmq_endpoint())
+    }
 }
 
 /// How to encode.
@@ -399,6 +413,7 @@ fn simulator(options: &Options, input: &Input, nats: Option<nats::Server>) -> Re
     }
     Ok(simulator::Settings {
         address,
+        permissions: options.dummy_perms.unwrap_or_default(),
         frames: options.dummy_frames,
         fps: options.dummy_fps,
         width: options.dummy_width,

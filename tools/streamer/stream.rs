@@ -114,14 +114,15 @@ impl<'a> Streamer<'a> {
             outlets.start()?;
             self.depth.iter_mut().for_each(|depth| depth.start(*codec));
         }
+        let input = &self.plan.input;
         match (self.plan.video_source, self.plan.codec) {
             (VideoSource::Raw, Some(codec)) => self.encode(codec, Media::Raw(0)),
             (VideoSource::Encoded, _) => {
-                tell("waiting for the producer: its access units");
+                tell(&format!("waiting for the producer {input}: its access units"));
                 Ok(())
             }
             _ => {
-                tell("waiting for the producer: its access units if it has any, else its pictures");
+                tell(&format!("waiting for the producer {input}: its access units if it has any, else its pictures"));
                 Ok(())
             }
         }

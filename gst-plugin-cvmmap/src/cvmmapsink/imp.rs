@@ -3,7 +3,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use cvmmap::{Frame, PlaneImage, PlaneKind, PublishError, Publisher, nats::proto::source_flags};
+use cvmmap::{Frame, Permissions, PlaneImage, PlaneKind, PublishError, Publisher, nats::proto::source_flags};
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::subclass::prelude::*;
 use gst_video::prelude::*;
@@ -20,7 +20,7 @@ use crate::{
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("cvmmapsink", gst::DebugColorFlags::empty(), Some("cv-mmap video sink")));
 
-/// Lock order: one at a time.
+/// Lock order: `producer`, then `link` or `published`; no two of the others at once.
 #[derive(Default)]
 pub struct CvmmapSink {
     settings: Mutex<Settings>,
@@ -34,6 +34,8 @@ pub struct CvmmapSink {
 struct Settings {
     address: AddressSettings,
     abi: Abi,
+    /// Mode of the segment; 0 is by the umask.
+    perms: u32,
     nats: NatsSettings,
     source_info: Option<gst::Structure>,
     camera_controls: Option<gst::Structure>,
@@ -77,6 +79,15 @@ impl ObjectImpl for CvmmapSink {
                 glib::ParamSpecEnum::builder_with_default("abi", Settings::default().abi)
                     .nick("ABI")
                     .blurb("Layout of the metadata")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("perms")
+                    .nick("Permissions")
+                    .blurb(
+                        "Mode of the segment, 0600 to 0666 whatever the umask; whoever may read it may connect to the \
+                         socket (0 = 0644, less the umask)",
+                    )
+                    .maximum(0o666)
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("source-info")
@@ -128,6 +139,7 @@ impl ObjectImpl for CvmmapSink {
         let mut settings = lock(&self.settings);
         match pspec.name() {
             "abi" => settings.abi = value.get().expect("checked by GObject"),
+            "perms" => settings.perms = value.get().expect("checked by GObject"),
             "source-info" => settings.source_info = value.get().expect("checked by GObject"),
             "camera-controls" => settings.camera_controls = value.get().expect("checked by GObject"),
             "playlist" => settings.playlist = value.get().expect("checked by GObject"),
@@ -141,6 +153,7 @@ impl ObjectImpl for CvmmapSink {
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
             "abi" => lock(&self.settings).abi.to_value(),
+            "perms" => lock(&self.settings).perms.to_value(),
             "stats" => {
                 let published = *lock(&self.published);
                 let mut structure = gst::Structure::builder("application/x-cvmmapsink-stats")
@@ -205,9 +218,16 @@ impl BaseSinkImpl for CvmmapSink {
             Abi::V2 => cvmmap::Abi::V2 { minor: 0 },
             Abi::V2Sparse => cvmmap::Abi::V2 { minor: 1 },
         };
+        let permissions = match settings.perms {
+            0 => Permissions::default(),
+            mode => Permissions::new(mode)
+                .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("perms: {error}")))?,
+        };
         let client = settings.nats.connect(&element)?;
-        let publisher = Publisher::create(&address, abi).map_err(|error| match error {
-            PublishError::Busy(_) => gst::error_msg!(gst::ResourceError::Busy, ("{error}")),
+        let publisher = Publisher::create_for(&address, abi, permissions).map_err(|error| match error {
+            PublishError::Busy(_) | PublishError::Taken { .. } => {
+                gst::error_msg!(gst::ResourceError::Busy, ("{error}"))
+            }
             PublishError::NoLabel => gst::error_msg!(gst::ResourceError::Settings, ("{error}; set label")),
             _ => gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")),
         })?;

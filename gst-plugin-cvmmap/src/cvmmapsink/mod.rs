@@ -47,6 +47,7 @@ glib::wrapper! {
     /// | `instance`, `namespace`, `prefix` | the same, part by part | the element's name if one was given, `cvmmap`, `/tmp` |
     /// | `shm-name`, `zmq-endpoint`, `label` | outside the naming convention; the label has at most 24 bytes | |
     /// | `abi` | `v2`, `v2.1` or `v1` metadata | `v2` |
+    /// | `perms` | mode of the segment, as `0640`, exact whatever the umask; whoever may read the segment may connect to the socket, too. 0: 0644, less the umask | 0 |
     /// | `nats-url` | NATS server, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://...`; empty: none | `nats://localhost:4222` |
     /// | `nats-credentials`, `nats-ca`, `nats-cert`, `nats-key` | credentials file; PEM files of the server's authority, of a client certificate and of its key | |
     /// | `source-info` | what requests for source info are answered with, see above | |

@@ -1,9 +1,13 @@
 //! Follows a producer: takes its announcements, copies the announced frames, queues them. Whoever has it goes on where
 //! the last one stopped.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
+use cvmmap::{Address, Coherence, Diagnosis, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
 use gst::{glib, prelude::*};
 
 use super::{
@@ -15,6 +19,7 @@ use super::{
     media::Media,
     plane::PlaneSettings,
     sequence::Step,
+    stall::Stall,
     stats::{Count, Stats},
 };
 
@@ -87,6 +92,7 @@ impl Shared {
 
 pub(super) struct Follower {
     shared: Arc<Shared>,
+    address: Address,
     pub(super) subscriber: Subscriber,
     reader: SnapshotReader,
     copier: Copier,
@@ -101,6 +107,7 @@ pub(super) struct Follower {
     /// Frames in a row without the wanted plane.
     absent: u32,
     absence_told: bool,
+    stall: Stall,
     element: glib::WeakRef<gst::Element>,
     /// Name of the element, for the log.
     name: String,
@@ -113,11 +120,13 @@ impl Follower {
         coherence: Coherence,
         queue_size: u32,
         planes: PlaneSettings,
+        stall_timeout: Option<Duration>,
         shared: Arc<Shared>,
         element: &gst::Element,
     ) -> io::Result<Self> {
         Ok(Self {
             shared,
+            address: address.clone(),
             subscriber: Subscriber::connect(address)?,
             reader: SnapshotReader::new(address, coherence),
             copier: Copier::new(planes),
@@ -127,19 +136,29 @@ impl Follower {
             session: None,
             absent: 0,
             absence_told: false,
+            stall: Stall::new(stall_timeout),
             element: element.downgrade(),
             name: element.name().to_string(),
         })
     }
 
-    /// When to [follow](Self::follow) although nothing has come: the connection or the payload is to be looked at.
-    pub(super) fn look_again_at(&self) -> Instant {
-        let again_at = self.subscriber.look_again_at();
-        self.reader.look_at().map_or(again_at, |at| at.min(again_at))
-    }
-
     /// Deals with the newest announcement, if one came, and gives whether there is more to take.
     pub(super) fn follow(&mut self) -> Result<bool, Failure> {
+        // Before what comes is taken note of.
+        self.stall.follow_session(self.shared.queue.session(), Instant::now());
+        let more = self.take_newest()?;
+        self.watch_for_stall();
+        Ok(more)
+    }
+
+    /// When to [follow](Self::follow) again even if nothing comes: the connection or the payload is to be looked at, or a stall
+    /// to be told.
+    pub(super) fn look_again_at(&self) -> Instant {
+        let due = [self.reader.look_at(), self.stall.due_at()];
+        due.into_iter().flatten().fold(self.subscriber.look_again_at(), Instant::min)
+    }
+
+    fn take_newest(&mut self) -> Result<bool, Failure> {
         match self.subscriber.take_newest().map_err(Failure::waiting)? {
             None => {
                 if self.reader.look_at().is_some_and(|at| at <= Instant::now()) {
@@ -149,6 +168,7 @@ impl Follower {
             }
             Some(Event::Frame(announced)) => self.take(&announced)?,
             Some(Event::Foreign(foreign)) => {
+                self.stall.symptoms.note_foreign(&foreign);
                 if let Some(total) = self.shared.stats.note(Count::Foreign) {
                     gst::warning!(CAT, "{}: {foreign}; ignored ({total} so far)", self.name);
                 }
@@ -169,6 +189,7 @@ impl Follower {
         };
         let stats = Arc::clone(&self.shared.stats);
         stats.add(Count::Announced, 1);
+        self.stall.symptoms.note_announcement();
         if self.session.replace(session) != Some(session) {
             self.copier.lose(1);
         }
@@ -179,6 +200,7 @@ impl Follower {
                 Step::Same if *announced == last && self.last_failed => {}
                 Step::Same if *announced == last => {
                     stats.add(Count::Repeated, 1);
+                    self.stall.symptoms.note_useless("it is the same one again and again");
                     return Ok(());
                 }
                 Step::Lost(lost) => {
@@ -211,6 +233,7 @@ impl Follower {
             Ok(Outcome::Refused(why)) => return Err(Failure::Picture(why)),
             Err(error) => {
                 self.copier.lose(1);
+                self.stall.symptoms.note_failure(&error);
                 self.count(&error);
             }
         }
@@ -238,9 +261,15 @@ impl Follower {
             self.copier.lose(0);
             self.note_undecodable("those before it had to go for it");
         }
+        // Whoever cannot keep up gets frames all the same.
+        if self.stall.note_frame(session, Instant::now()) {
+            self.shared.stats.set_stall(String::new());
+            gst::info!(CAT, "{}: frames come again", self.name);
+        }
     }
 
-    fn note_undecodable(&self, why: &str) {
+    fn note_undecodable(&mut self, why: &str) {
+        self.stall.symptoms.note_useless(why);
         if let Some(total) = self.shared.stats.note(Count::Undecodable) {
             gst::info!(CAT, "{}: frame dropped: {why} ({total} so far)", self.name);
         }
@@ -249,6 +278,7 @@ impl Follower {
     /// A producer may have a plane on some frames only, or get it later: it is waited for, and the wait is told.
     fn note_absent(&mut self, plane: PlaneKind) {
         let plane = plane_name(plane);
+        self.stall.symptoms.note_useless(&format!("they have no {plane} plane"));
         if let Some(total) = self.shared.stats.note(Count::WithoutPlane) {
             gst::info!(CAT, "{}: frame without {plane} plane ({total} so far)", self.name);
         }
@@ -262,6 +292,17 @@ impl Follower {
                 gst::ResourceError::NotFound,
                 ("the producer's frames have no {plane} plane; waiting for one that has")
             );
+        }
+    }
+
+    /// Tells that no frame comes while playing, and why.
+    fn watch_for_stall(&mut self) {
+        let Some(silence) = self.stall.take_due(Instant::now()) else { return };
+        let diagnosis = Diagnosis::new(&self.address, &self.subscriber, &self.stall.symptoms);
+        let told = format!("no frame for {:.0} s: {diagnosis}", silence.as_secs_f64());
+        self.shared.stats.set_stall(told.clone());
+        if let Some(element) = self.element.upgrade() {
+            gst::element_warning!(element, gst::ResourceError::Read, ("{told}"));
         }
     }
 

@@ -197,8 +197,9 @@ impl BaseSrcImpl for CvmmapSrc {
             Coherence::Cadence => cvmmap::Coherence::Cadence,
             Coherence::Metadata => cvmmap::Coherence::Metadata,
         };
+        let (stall_timeout, stats) = (settings.stall_timeout(), Arc::clone(&self.stats));
         let ingest =
-            Ingest::start(&address, coherence, settings.queue_size, settings.planes, Arc::clone(&self.stats), &element)
+            Ingest::start(&address, coherence, settings.queue_size, settings.planes, stall_timeout, stats, &element)
                 .map_err(|error| {
                     gst::error_msg!(gst::ResourceError::OpenRead, ("endpoint {}: {error}", address.zmq_endpoint()))
                 })?;

@@ -31,11 +31,13 @@ impl Ingest {
         coherence: Coherence,
         queue_size: u32,
         planes: PlaneSettings,
+        stall_timeout: Option<Duration>,
         stats: Arc<Stats>,
         element: &gst::Element,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(stats));
-        let mut follower = Follower::start(address, coherence, queue_size, planes, Arc::clone(&shared), element)?;
+        let told = Arc::clone(&shared);
+        let mut follower = Follower::start(address, coherence, queue_size, planes, stall_timeout, told, element)?;
         let (create, behind) = (follower.subscriber.lookout(), follower.subscriber.another_lookout()?);
         let turns = Arc::new(Turns::new(shared, follower, create, behind));
         let behind = Arc::clone(&turns);
@@ -84,6 +86,8 @@ impl Ingest {
     pub(super) fn set_playing(&self, playing: bool) {
         self.turns.shared().queue.set_playing(playing);
         self.turns.wake_create();
+        // It is the one that looks whether nothing comes.
+        self.turns.wake_behind();
     }
 }
 
@@ -109,7 +113,7 @@ mod tests {
         let address = Address::new("nobody", "ipc://@nobody", None).unwrap();
         let element = gst::Pipeline::new().upcast::<gst::Element>();
         let planes = PlaneSettings::default();
-        let ingest = Ingest::start(&address, Coherence::Metadata, 1, planes, Arc::default(), &element).unwrap();
+        let ingest = Ingest::start(&address, Coherence::Metadata, 1, planes, None, Arc::default(), &element).unwrap();
         ingest.set_playing(playing);
         ingest
     }

@@ -22,6 +22,7 @@ mod plane;
 mod reused;
 mod sequence;
 mod settings;
+mod stall;
 mod stats;
 mod timeline;
 mod turns;
@@ -134,6 +135,7 @@ glib::wrapper! {
     /// | `attach-planes` | the other planes of the frame ride along, from the next frame on | false |
     /// | `queue-size` | pictures that may wait for downstream | 1 |
     /// | `idle-timeout` | end of stream after so many milliseconds of playing without a frame; 0: wait for ever | 0 |
+    /// | `stall-timeout` | milliseconds of playing without a frame after which a warning on the bus says why, see below; 0: never | 5000 |
     /// | `max-frames` | end of stream after so many frames; 0: no limit | 0 |
     /// | `nats-url` | NATS server, `nats://[USER:PASSWORD@]HOST[:PORT]` or `tls://...`; empty: none. It is read back without credentials | `nats://localhost:4222` |
     /// | `nats-credentials`, `nats-ca`, `nats-cert`, `nats-key` | credentials file; PEM files of the server's authority, of a client certificate and of its key | from `NATS_CREDS` and so on |
@@ -141,13 +143,22 @@ glib::wrapper! {
     /// | `control-timeout` | milliseconds that an action signal waits | 1000 |
     /// | `stats` | counters, read-only | |
     ///
+    /// # When nothing comes
+    ///
+    /// A source whose producer is not there waits. When no frame has come for `stall-timeout`, a warning on the bus
+    /// (`GST_RESOURCE_ERROR_READ`) names segment, endpoint and the reason, with what to do; it comes again after twice the
+    /// time and so on, at most every five minutes, and stands in `stats` until the next frame. It tells apart: a segment
+    /// that is not there (and which are), may not be read, is no plain file or has another content; a socket that is not
+    /// there, may not be connected to, has nobody behind it or somebody else; a producer of another label; frames of which
+    /// none can be taken; and a producer that stands still.
+    ///
     /// # Statistics
     ///
     /// `stats` is a structure `application/x-cvmmapsrc-stats` of `uint64` fields: `frames-announced` (sync messages),
     /// `frames-received` (whole snapshots), `frames-pushed`, `frames-dropped` (downstream was slow), `frames-torn` (changed
     /// under the copy), `frames-late` (may have changed under the copy, see `coherence`), `frames-skipped` (gaps in the frame ids), `frames-repeated` (announced twice), `frames-invalid`
     /// (metadata or segment unusable), `frames-unavailable` (no segment), `frames-without-plane`,
-    /// `frames-undecodable` (access units behind a lost one), `messages-foreign` and `source-restarts`. While the element runs with a
+    /// `frames-undecodable` (access units behind a lost one), `messages-foreign` and `source-restarts`, and of `stall` (string), why no frame comes, empty while they do. While the element runs with a
     /// `nats-url` also `status-received`, `bodies-received`, `bodies-attached`, `bodies-passed` (no frame carried them),
     /// `messages-garbage`, `messages-overrun` (came faster than they were taken), `nats-connections`, and `nats-connected`
     /// (boolean).

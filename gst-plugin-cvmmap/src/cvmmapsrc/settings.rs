@@ -18,6 +18,8 @@ pub(super) struct Settings {
     pub(super) queue_size: u32,
     /// Milliseconds without a frame until end of stream; 0 is never.
     pub(super) idle_timeout: u32,
+    /// Milliseconds of playing without a frame until a warning says why; 0 is never.
+    pub(super) stall_timeout: u32,
     /// Frames until end of stream; 0 is no limit.
     pub(super) max_frames: u64,
     /// Whether the stream ends when the producer says that it leaves.
@@ -39,6 +41,7 @@ impl Default for Settings {
             timestamp_mode,
             queue_size: 1,
             idle_timeout: 0,
+            stall_timeout: 5000,
             max_frames: 0,
             eos_on_offline: false,
             control_timeout: 1000,
@@ -76,6 +79,12 @@ impl Settings {
                 .blurb("End of stream after so many milliseconds without a frame (0 = never)")
                 .default_value(defaults.idle_timeout)
                 .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("stall-timeout")
+                .nick("Stall timeout")
+                .blurb("Warning that says why no frame comes, after so many milliseconds without one (0 = never)")
+                .default_value(defaults.stall_timeout)
+                .mutable_ready()
                 .build(),
             glib::ParamSpecUInt64::builder("max-frames")
                 .nick("Maximum of frames")
@@ -117,6 +126,7 @@ impl Settings {
             "timestamp-mode" => self.timestamp_mode = value.get().expect("checked by GObject"),
             "queue-size" => self.queue_size = value.get().expect("checked by GObject"),
             "idle-timeout" => self.idle_timeout = value.get().expect("checked by GObject"),
+            "stall-timeout" => self.stall_timeout = value.get().expect("checked by GObject"),
             "max-frames" => self.max_frames = value.get().expect("checked by GObject"),
             "eos-on-offline" => self.eos_on_offline = value.get().expect("checked by GObject"),
             "control-timeout" => self.control_timeout = value.get().expect("checked by GObject"),
@@ -133,12 +143,17 @@ impl Settings {
             "timestamp-mode" => Some(self.timestamp_mode.to_value()),
             "queue-size" => Some(self.queue_size.to_value()),
             "idle-timeout" => Some(self.idle_timeout.to_value()),
+            "stall-timeout" => Some(self.stall_timeout.to_value()),
             "max-frames" => Some(self.max_frames.to_value()),
             "eos-on-offline" => Some(self.eos_on_offline.to_value()),
             "control-timeout" => Some(self.control_timeout.to_value()),
             "is-live" => Some(true.to_value()),
             _ => self.address.get(name).or_else(|| self.planes.get(name)).or_else(|| self.nats.get(name)),
         }
+    }
+
+    pub(super) fn stall_timeout(&self) -> Option<Duration> {
+        (self.stall_timeout > 0).then(|| Duration::from_millis(self.stall_timeout.into()))
     }
 
     pub(super) fn idle_timeout(&self) -> Option<Duration> {

@@ -1,6 +1,11 @@
 //! What happened to the producer's frames, counted by cause.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::lock::lock;
 
 /// A cause to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +59,15 @@ const NAMES: [&str; 14] = [
 ];
 
 #[derive(Debug, Default)]
-pub(super) struct Stats([AtomicU64; NAMES.len()]);
+pub(super) struct Stats {
+    counters: [AtomicU64; NAMES.len()],
+    /// Why no frame comes; empty while they do.
+    stall: Mutex<String>,
+}
 
 impl Stats {
     pub(super) fn add(&self, count: Count, more: u64) -> u64 {
-        self.0[count as usize].fetch_add(more, Ordering::Relaxed) + more
+        self.counters[count as usize].fetch_add(more, Ordering::Relaxed) + more
     }
 
     /// Counts one, and says whether this one is worth a line in the log: the 1st, 2nd, 4th, 8th …
@@ -67,15 +76,21 @@ impl Stats {
         total.is_power_of_two().then_some(total)
     }
 
+    pub(super) fn set_stall(&self, why: String) {
+        *lock(&self.stall) = why;
+    }
+
     pub(super) fn reset(&self) {
-        self.0.iter().for_each(|counter| counter.store(0, Ordering::Relaxed));
+        self.counters.iter().for_each(|counter| counter.store(0, Ordering::Relaxed));
+        self.set_stall(String::new());
     }
 
     pub(super) fn structure(&self) -> gst::Structure {
         let mut structure = gst::Structure::new_empty("application/x-cvmmapsrc-stats");
-        for (name, counter) in NAMES.iter().zip(&self.0) {
+        for (name, counter) in NAMES.iter().zip(&self.counters) {
             structure.set(*name, counter.load(Ordering::Relaxed));
         }
+        structure.set("stall", lock(&self.stall).as_str());
         structure
     }
 }

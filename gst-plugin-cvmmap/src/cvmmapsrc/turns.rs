@@ -63,10 +63,15 @@ impl Turns {
         self.create.waker().wake();
     }
 
+    /// Has [`Turns::run`] look again when it is to follow.
+    pub(super) fn wake_behind(&self) {
+        self.behind.waker().wake();
+    }
+
     /// Has [`Turns::run`] return.
     pub(super) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
-        self.behind.waker().wake();
+        self.wake_behind();
     }
 
     /// In `create()`: takes something from the queue, and follows until there is something.
