@@ -7,8 +7,10 @@ use gst::prelude::*;
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(33);
-/// Frames of four seconds.
-const BEFORE: u64 = 120;
+/// Room for the frames that come before the streaming thread asks for one.
+const QUEUE: (&str, &str) = ("queue-size", "9");
+/// Frames that are shown before the flush, the last of them after four seconds.
+const BEFORE: u64 = 4;
 
 /// A pipeline whose sink shows each frame at its time, after four seconds.
 struct Show {
@@ -22,7 +24,7 @@ impl Show {
     fn new(timestamps: &str) -> Self {
         common::init();
         let sink = gst_app::AppSink::builder().sync(true).build();
-        let stage = Stage::new(&[("timestamp-mode", timestamps)], sink.clone().upcast());
+        let stage = Stage::new(&[QUEUE, ("timestamp-mode", timestamps)], sink.clone().upcast());
         Self::of(stage, sink)
     }
 
@@ -38,6 +40,7 @@ impl Show {
                 false
             }
         });
+        show.time += 4 * gst::ClockTime::SECOND;
         for _ in 2..BEFORE {
             show.show();
         }
@@ -94,7 +97,7 @@ fn running_time_that_a_flush_resets_begins_at_zero() {
         show.flush(true);
         let flushed = show.time;
         let mut last = None;
-        for frame in 0..60u64 {
+        for frame in 0..30u64 {
             let shown = show.show();
             let pts = pts(&shown);
             assert_eq!(id(&shown), BEFORE + frame);
@@ -118,7 +121,7 @@ fn running_time_of_a_moment_is_reset_as_well() {
     common::init();
     // It shows frames when they come, so that no time passes but what is set here.
     let sink = gst_app::AppSink::builder().sync(false).build();
-    let stage = Stage::new(&[("queue-size", "9"), ("timestamp-mode", "arrival")], sink.clone().upcast());
+    let stage = Stage::new(&[QUEUE, ("timestamp-mode", "arrival")], sink.clone().upcast());
     let frame = |frame_id: u32, time: gst::ClockTime| {
         stage.set_time(time);
         stage.pass(|producer| producer.publish(&Picture::small(frame_id), frame_id, unix_now()));
@@ -172,7 +175,7 @@ fn a_pipeline_whose_base_time_stays_keeps_its_running_time() {
 fn a_sink_that_is_not_waited_for_starts_over_at_once() {
     common::init();
     let sink = gst_app::AppSink::builder().sync(true).async_(false).build();
-    let mut show = Show::of(Stage::new(&[], sink.clone().upcast()), sink);
+    let mut show = Show::of(Stage::new(&[QUEUE], sink.clone().upcast()), sink);
     show.flush(true);
     let flushed = show.time;
     let shown = show.show();
