@@ -1,12 +1,17 @@
 //! `flvhevcmux`: an FLV muxer for H.264, H.265 and AAC that writes H.265 as Enhanced RTMP or with the domestic codec-id 12.
+//! `ertmpsink`: an RTMP sink for what it makes.
 
+mod ertmpsink;
 mod flv;
 mod flvhevcmux;
+mod rtmp;
 
+pub use ertmpsink::{ErtmpSink, check_ca_file};
 pub use flvhevcmux::{FlvHevcMux, HevcPackaging};
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
-    flvhevcmux::register(plugin)
+    flvhevcmux::register(plugin)?;
+    ertmpsink::register(plugin)
 }
 
 gst::plugin_define!(

@@ -49,7 +49,7 @@ pub fn make_app<T: IsA<gst::Element>>(factory: &str) -> Result<T, Failure> {
 pub fn missing(factory: &str) -> Failure {
     let package = match factory {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "x265enc" | "h264parse" | "h265parse" | "rtmp2sink" => "gstreamer1.0-plugins-bad",
+        "x265enc" | "h264parse" | "h265parse" => "gstreamer1.0-plugins-bad",
         "rtph264pay" | "rtph265pay" | "udpsink" | "flvmux" | "videobox" | "mp4mux" | "pngenc" => {
             "gstreamer1.0-plugins-good"
         }

@@ -16,27 +16,10 @@ pub fn own_sentence(error: &gst::glib::Error, debug: Option<&str>) -> String {
     detail(debug).unwrap_or_else(|| polished(error.message()))
 }
 
-/// The debug text without its first line, a place in the source. Of a GLib error `rtmp2sink` gives the number alone.
+/// The debug text without its first line, a place in the source.
 fn detail(debug: Option<&str>) -> Option<String> {
     let (_, detail) = debug?.split_once('\n')?;
-    let detail = polished(detail);
-    match detail.strip_prefix("domain ") {
-        Some(number) => tls_advice(number).map(str::to_owned),
-        None => Some(detail).filter(|detail| !detail.is_empty()),
-    }
-}
-
-/// What to do about a refusal of GLib's TLS, which says little.
-/// Source: GIO reference, enum `GTlsError`.
-fn tls_advice(number: &str) -> Option<&'static str> {
-    match number.strip_prefix("g-tls-error-quark, code ")? {
-        "2" => Some(
-            "no authority that is trusted here has signed it, or it has expired or is for another host; an authority \
-             of your own goes into --rtmp-ca-file",
-        ),
-        "3" => Some("the server does not speak TLS on this port; rtmps:// goes to 443 when the URL names none"),
-        _ => None,
-    }
+    Some(polished(detail)).filter(|detail| !detail.is_empty())
 }
 
 /// What an RTMP server's refusal may come from, in what the sink says of it.
@@ -84,8 +67,5 @@ mod tests {
         assert_eq!(sentence(&error, Some("x\nCould not write.")), "Could not write");
         assert_eq!(own_sentence(&error, Some("x\n/dev/shm/a is taken")), "/dev/shm/a is taken");
         assert_eq!(own_sentence(&error, Some("x")), "Could not write");
-        assert_eq!(sentence(&error, Some("x\ndomain g-io-error-quark, code 44")), "Could not write");
-        let refused = sentence(&error, Some("x\ndomain g-tls-error-quark, code 2"));
-        assert!(refused.contains("--rtmp-ca-file"), "{refused}");
     }
 }

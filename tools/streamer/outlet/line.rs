@@ -60,7 +60,13 @@ impl Line {
         said(&self.pipeline)
     }
 
-    /// Stops it in a thread of its own: an element may wait for the network.
+    /// Stops it. For a line whose elements do not keep anybody waiting.
+    pub fn stop(self) {
+        // Of a pipeline that is given up nothing more is asked.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+
+    /// Stops it in a thread of its own: an encoder may never return.
     pub fn retire(self) -> Retired {
         let (alive, gone) = mpsc::channel();
         std::thread::spawn(move || {
@@ -100,11 +106,6 @@ fn said(pipeline: &gst::Pipeline) -> Option<Said> {
 pub struct Retired(mpsc::Receiver<()>);
 
 impl Retired {
-    /// Whether nothing of it is left.
-    pub fn is_gone(&self) -> bool {
-        matches!(self.0.try_recv(), Err(mpsc::TryRecvError::Disconnected))
-    }
-
     /// Waits for its end, until `deadline`.
     pub fn wait(&self, deadline: Instant) {
         // Gone or not: what is still there then goes with the process.

@@ -10,10 +10,7 @@ pub mod retry;
 mod rtmp;
 mod rtp;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use super::{options::Codec, plan::Stream, summary};
 use crate::common::failure::Failure;
@@ -22,9 +19,6 @@ pub use fan_out::FanOut;
 use feed::Feed;
 pub use line::{Line, Retired, Said};
 pub use meter::Meter;
-
-/// Outputs that wait for the network while they are stopped have this long together.
-const RETIRE_MAX: Duration = Duration::from_millis(250);
 
 /// One output.
 trait Outlet: std::fmt::Debug {
@@ -46,8 +40,8 @@ trait Outlet: std::fmt::Debug {
     fn state(&self) -> &'static str;
     /// How often a receiver has agreed to take the stream, where one is asked.
     fn connects(&self) -> Option<u64>;
-    /// Lets go of its pipeline.
-    fn retire(&mut self) -> Option<Retired>;
+    /// Stops its pipeline.
+    fn stop(&mut self);
 }
 
 /// The outputs of a run.
@@ -62,8 +56,8 @@ impl Outlets {
     /// want it.
     ///
     /// # Errors
-    /// [`Failure::Usage`] for a URL that `rtmp2sink` does not take, [`Failure::Configuration`] for a session description
-    /// that cannot be written, [`Failure::Pipeline`] for an element that is missing.
+    /// [`Failure::Configuration`] for a session description that cannot be written or authorities that cannot be used,
+    /// [`Failure::Pipeline`] for an element that is missing.
     pub fn new(codec: Codec, plan: &Stream, fan_out: &FanOut, depth: Option<&FanOut>) -> Result<Self, Failure> {
         let mut depth_feeds = Vec::new();
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
@@ -129,9 +123,7 @@ impl Outlets {
 
 impl Drop for Outlets {
     fn drop(&mut self) {
-        let retired = self.outlets.iter_mut().filter_map(|(_, outlet)| outlet.retire()).collect::<Vec<_>>();
-        let deadline = Instant::now() + RETIRE_MAX;
-        retired.iter().for_each(|retired| retired.wait(deadline));
+        self.outlets.iter_mut().for_each(|(_, outlet)| outlet.stop());
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod connection;
 mod silence;
-mod tls;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -13,7 +12,7 @@ use std::{
 use super::{
     Outlet,
     feed::Feed,
-    line::{Line, Retired, Said},
+    line::{Line, Said},
     retry::Backoff,
 };
 use crate::{
@@ -60,10 +59,9 @@ enum State {
         since: Instant,
         stalled: bool,
     },
-    /// The next attempt waits for its time, and for the last connection to be gone.
+    /// The next attempt waits for its time.
     Waiting {
         until: Instant,
-        last: Option<Retired>,
     },
 }
 
@@ -71,12 +69,14 @@ impl Publisher {
     /// Makes the output; no server is asked yet.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element or TLS is
-    /// missing, [`Failure::Configuration`] when the file of authorities cannot be used.
+    /// [`Failure::Pipeline`] when an element is missing, [`Failure::Configuration`] when the file of authorities cannot be
+    /// used.
     pub fn new(codec: Codec, plan: &Rtmp, feed: Arc<Feed>) -> Result<Self, Failure> {
         // What cannot be made is told now, not when the run is under way.
-        if plan.url.is_tls() {
-            tls::prepare(plan.ca_file.as_deref())?;
+        if let Some(file) = &plan.ca_file {
+            gstflvhevc::check_ca_file(file).map_err(|why| {
+                Failure::Configuration(format!("--rtmp-ca-file '{}' cannot be used: {why}", file.display()))
+            })?;
         }
         Connection::new(codec, plan, &feed)?;
         Ok(Self {
@@ -144,15 +144,21 @@ impl Publisher {
 
     /// Gives the connection up and goes on to the next.
     fn fail(&mut self, why: &str) -> Result<(), Failure> {
-        let why = complaint::advised(&self.plan.url.redact(why));
+        let why = complaint::advised(&self.plan.url.redact(&in_flags(why)));
         if self.plan.required && self.connects == 0 {
             return Err(Failure::Pipeline(format!("{}: {why}", self.title())));
         }
         self.feed.detach();
-        let (last, published) = match std::mem::replace(&mut self.state, State::Idle) {
-            State::Publishing { connection, since, .. } => (Some(connection.line.retire()), Some(since.elapsed())),
-            State::Connecting { connection, .. } => (Some(connection.line.retire()), None),
-            State::Idle | State::Waiting { .. } => (None, None),
+        let published = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Publishing { connection, since, .. } => {
+                connection.line.stop();
+                Some(since.elapsed())
+            }
+            State::Connecting { connection, .. } => {
+                connection.line.stop();
+                None
+            }
+            State::Idle | State::Waiting { .. } => None,
         };
         // A server that agrees and hangs up at once is not asked faster than one that refuses.
         if published.is_some_and(|published| published > self.plan.retry.max) {
@@ -162,7 +168,7 @@ impl Publisher {
         let failure = format!("{}: {why}", self.title());
         tell_again(&failure, &format!("{failure}; trying again in {} ms", wait.as_millis()));
         self.failure = Some(why);
-        self.state = State::Waiting { until: Instant::now() + wait, last };
+        self.state = State::Waiting { until: Instant::now() + wait };
         Ok(())
     }
 
@@ -196,7 +202,7 @@ impl Outlet for Publisher {
         while let Some(said) = self.line().and_then(Line::said) {
             match said {
                 Said::Warned(text) => {
-                    let text = self.plan.url.redact(&text);
+                    let text = self.plan.url.redact(&in_flags(&text));
                     tell(&format!("warning: {}: {text}", self.title()));
                 }
                 Said::Ended => self.ended = true,
@@ -209,13 +215,8 @@ impl Outlet for Publisher {
             State::Idle => Ok(()),
             State::Connecting { .. } => self.look_while_connecting(),
             State::Publishing { .. } => self.look_while_publishing(),
-            State::Waiting { until, last } => {
-                if Instant::now() >= *until && last.as_ref().is_none_or(Retired::is_gone) {
-                    self.connect()
-                } else {
-                    Ok(())
-                }
-            }
+            State::Waiting { until } if Instant::now() >= *until => self.connect(),
+            State::Waiting { .. } => Ok(()),
         }
     }
 
@@ -254,16 +255,25 @@ impl Outlet for Publisher {
         Some(self.connects)
     }
 
-    fn retire(&mut self) -> Option<Retired> {
+    fn stop(&mut self) {
         self.feed.detach();
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Connecting { connection, .. } | State::Publishing { connection, .. } => {
-                Some(connection.line.retire())
-            }
-            State::Waiting { last, .. } => last,
-            State::Idle => None,
+        if let State::Connecting { connection, .. } | State::Publishing { connection, .. } =
+            std::mem::replace(&mut self.state, State::Idle)
+        {
+            connection.line.stop();
         }
     }
+}
+
+/// What `ertmpsink` says of its and the muxer's properties, in the flags that set them.
+fn in_flags(text: &str) -> String {
+    [
+        ("tls-ca-file", "--rtmp-ca-file"),
+        ("hevc-packaging=domestic", "--rtmp-mode domestic"),
+        ("hevc-packaging=enhanced", "--rtmp-mode enhanced"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (property, flag)| text.replace(property, flag))
 }
 
 /// From 0 to 1; each hasher has keys of its own.

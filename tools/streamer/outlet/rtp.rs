@@ -10,7 +10,7 @@ use gst::prelude::*;
 use super::{
     Outlet,
     feed::Feed,
-    line::{Line, Retired, Said},
+    line::{Line, Said},
     meter::Part,
 };
 use crate::{
@@ -70,8 +70,9 @@ impl Sender {
         tell(&format!("{failure}; nothing more is sent there"));
         self.broke = Some(failure);
         self.ended = true;
-        // Nobody waits for a pipeline that is broken.
-        drop(self.line.take().map(Line::retire));
+        if let Some(line) = self.line.take() {
+            line.stop();
+        }
         Ok(())
     }
 }
@@ -125,9 +126,11 @@ impl Outlet for Sender {
         None
     }
 
-    fn retire(&mut self) -> Option<Retired> {
+    fn stop(&mut self) {
         self.feed.detach();
-        self.line.take().map(Line::retire)
+        if let Some(line) = self.line.take() {
+            line.stop();
+        }
     }
 }
 

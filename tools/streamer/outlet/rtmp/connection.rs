@@ -14,11 +14,8 @@ use crate::{
     },
 };
 
-/// Seconds that a socket may stay silent. Longer than what [`super::Publisher`] allows, so that it decides.
-const SOCKET_TIMEOUT: u32 = 30;
-/// Bytes of a message in one piece, as FFmpeg has it, which every server knows. With rtmp2sink's 128 a picture is hundreds of
-/// pieces, each of which costs both ends time, and nothing else is sent that a long message would hold up.
-const CHUNK_SIZE: u32 = 60_000;
+/// Seconds that a server may take. Longer than what [`super::Publisher`] allows, so that it decides.
+const TIMEOUT: u32 = 30;
 
 /// A pipeline that publishes.
 #[derive(Debug)]
@@ -33,20 +30,18 @@ impl Connection {
     /// Makes the pipeline; the server is asked when it starts.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when `rtmp2sink` does not take the URL, [`Failure::Pipeline`] when an element is missing.
+    /// [`Failure::Pipeline`] when an element is missing.
     pub fn new(codec: Codec, plan: &Rtmp, feed: &Arc<Feed>) -> Result<Self, Failure> {
         let source = feed.source()?;
         let muxer = muxer(codec, plan.mode, plan.depth)?;
-        let sink = elements::make("rtmp2sink")?;
-        // Setting the property would fall back to a built-in URL where this one is not understood.
-        sink.dynamic_cast_ref::<gst::URIHandler>()
-            .ok_or_else(|| elements::missing("rtmp2sink"))?
-            .set_uri(plan.url.reveal())
-            .map_err(|error| Failure::Usage(plan.url.redact(&format!("--rtmp-url: {}", error.message()))))?;
+        let sink = elements::make("ertmpsink")?;
+        sink.set_property("location", plan.url.reveal());
+        sink.set_property("tls-ca-file", plan.ca_file.as_ref().map(|file| file.display().to_string()));
         sink.set_property("sync", false);
         sink.set_property("async", false);
-        sink.set_property("timeout", SOCKET_TIMEOUT);
-        sink.set_property("chunk-size", CHUNK_SIZE);
+        sink.set_property("timeout", TIMEOUT);
+        // The feed has the backlog.
+        sink.set_property("max-backlog-time", 0u64);
 
         let pipeline = gst::Pipeline::new();
         elements::add_chain(&pipeline, &[&muxer, &sink])?;
@@ -66,10 +61,10 @@ impl Connection {
         Ok(Self { line: Line::new(pipeline, source), beside, sink })
     }
 
-    /// Whether the server has agreed to take the stream: `rtmp2sink` counts bytes from then on.
+    /// Whether the server has agreed to take the stream.
     pub fn is_accepted(&self) -> bool {
-        let stats = self.sink.property::<Option<gst::Structure>>("stats");
-        stats.and_then(|stats| stats.get::<u64>("in-bytes-total").ok()).is_some_and(|bytes| bytes > 0)
+        let stats = self.sink.property::<gst::Structure>("stats");
+        stats.get::<&str>("state").is_ok_and(|state| state == "publishing")
     }
 }
 
