@@ -58,11 +58,6 @@ impl<T> Backlog<T> {
         self.tags.is_empty()
     }
 
-    /// Whether it overflowed, and nothing has been taken since.
-    pub fn is_behind(&self) -> bool {
-        self.is_behind
-    }
-
     /// Whether a keyframe would help.
     pub fn wants_keyframe(&self) -> bool {
         self.awaits_keyframe && !self.is_behind
@@ -215,7 +210,7 @@ mod tests {
         backlog.offer(weight(Kind::Header, at(1000)), 7, SECOND);
         assert_eq!(backlog.time(), SECOND);
         assert_eq!(backlog.offer(weight(Kind::Frame, at(1001)), 9, SECOND), Offered::Dropped { others: 3 });
-        assert!(backlog.is_behind() && !backlog.wants_keyframe());
+        assert!(!backlog.wants_keyframe());
         assert_eq!(backlog.offer(weight(Kind::Keyframe, at(1100)), 9, SECOND), Offered::Dropped { others: 0 });
         backlog.resume();
         assert!(backlog.wants_keyframe());

@@ -148,10 +148,12 @@ impl<F: Fn(Said)> Worker<F> {
             }
         }
         let may_follow = self.took_over.is_none_or(|then| now >= then + RECONNECT_PAUSE);
-        if self.current.is_publishing() && self.next.is_none() && may_follow {
-            if let Some(tc_url) = self.asked.take() {
-                self.follow(tc_url.as_deref());
-            }
+        if self.current.is_publishing()
+            && self.next.is_none()
+            && may_follow
+            && let Some(tc_url) = self.asked.take()
+        {
+            self.follow(tc_url.as_deref());
         }
         Ok(())
     }
@@ -321,7 +323,7 @@ impl<F: Fn(Said)> Worker<F> {
         let now = Instant::now();
         let stalled = |limit: Duration| (self.current.progress + limit > now).then(|| self.current.progress + limit);
         let is_blocked = self.current.is_publishing() && self.current.is_blocked();
-        let stall = is_blocked.then(|| [Some(STALLED), self.plan.stall_limit]).into_iter().flatten().flatten();
+        let stall = is_blocked.then_some([Some(STALLED), self.plan.stall_limit]).into_iter().flatten().flatten();
         let paused = self.asked.is_some().then(|| self.took_over.map(|then| then + RECONNECT_PAUSE)).flatten();
         let deadlines = self.links().filter_map(Link::deadline);
         let until = deadlines.chain(stall.filter_map(stalled)).chain(paused).min();

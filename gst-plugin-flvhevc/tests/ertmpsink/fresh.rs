@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::support::*;
+use gst::prelude::*;
 
 const STEP: u32 = 40;
 
@@ -69,7 +70,6 @@ fn a_stream_that_is_not_live_waits() {
 
 #[test]
 fn a_server_that_takes_nothing_for_too_long_is_given_up() {
-    use gst::prelude::*;
     let server = Server::start("stall", &["--after", "3"]);
     let publisher = Publisher::new(&server.url());
     publisher.sink.set_property("timeout", 2u32);
