@@ -145,7 +145,9 @@ fn what_was_recorded_comes_out_again() {
     let again = names.path("b.mcap");
     let tap = Tap::start(&names);
     tap.record(&again).unwrap();
-    let player = Running::start(replay(&file, &names).args(["--loop", "--speed", "3", "--json"]));
+    let player = Running::start(replay(&file, &names).args(["--loop", "--speed", "3", "--json", "--perms", "0640"]));
+    // Whatever the umask.
+    names.wait_modes(0o640, 0o660);
     // The first pass may have begun before somebody listened.
     tap.wait_video(2 * recorded.len() as u64 + 10);
     assert_eq!(tap.recorders.stop(Format::Mcap, PATIENCE).unwrap().state, State::Finished);
@@ -209,6 +211,8 @@ fn what_cannot_be_replayed_is_told() {
     };
     refused(b"this is no recording", 7, "broken.mcap");
     refused(b"", 7, "no video of topic /camera/video");
+    let (code, _, stderr) = finish(replay(&names.path("nowhere.mcap"), &names).args(["--perms", "0755"]));
+    assert_eq!(code, Some(1), "{stderr}");
     let (code, _, stderr) = finish(&mut replay(&names.path("nowhere.mcap"), &names));
     assert_eq!(code, Some(2), "{stderr}");
     let mut unnamed = Command::new(env!("CARGO_BIN_EXE_mcap_replay"));

@@ -221,6 +221,20 @@ fn names_of_a_live_producer_are_not_taken() {
 }
 
 #[test]
+fn the_simulator_lets_read_whom_it_is_told() {
+    for (perms, segment, socket) in [("0600", 0o600, 0o600), ("0640", 0o640, 0o660), ("644", 0o644, 0o666)] {
+        let names = Names::new();
+        let camera = Running::start(names.simulator().args(ENDLESS).args(["--dummy-perms", perms]));
+        names.wait_modes(segment, socket);
+        camera.signal("-TERM");
+        assert_eq!(camera.wait().0, Some(0));
+    }
+    let (status, _, stderr) = finish(Names::new().simulator().args(["--dummy-perms", "0755"]));
+    assert_eq!(status, Some(1), "{stderr}");
+    assert!(stderr.contains("0600 to 0666"), "{stderr}");
+}
+
+#[test]
 fn an_endpoint_that_cannot_be_bound_is_a_configuration() {
     let names = Names::new();
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::{
@@ -46,6 +47,14 @@ impl Names {
 
     pub fn segment(&self) -> PathBuf {
         Path::new("/dev/shm").join(&self.shm)
+    }
+
+    /// Waits until segment and socket have these modes.
+    pub fn wait_modes(&self, segment: u32, socket: u32) {
+        let mode = |path: PathBuf| fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o7777).ok();
+        wait_for("producer of these modes", || {
+            (mode(self.segment()), mode(self.path("sync"))) == (Some(segment), Some(socket))
+        });
     }
 
     /// The program, reading this producer.
