@@ -65,7 +65,7 @@ fn every_layout_is_summarised_and_valid() {
     for (name, recording, counts) in [
         ("bundled", Recording::bundled(), vec![("zed1", FRAMES, FRAMES), ("zed2", present, 0)]),
         ("copy", Recording::copy(), vec![("zed1", FRAMES, FRAMES), ("zed2", FRAMES - 3, 0)]),
-        ("legacy", Recording::legacy(), vec![("camera", FRAMES, 0)]),
+        ("single-camera", Recording::legacy(), vec![("camera", FRAMES, 0)]),
     ] {
         let file = folder.path().join(format!("{name}.mcap"));
         recording.write(&file);

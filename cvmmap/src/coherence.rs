@@ -374,6 +374,11 @@ impl Cadence {
         true
     }
 
+    /// Watches no more for the write behind the last frame; nothing is known of it.
+    pub(crate) fn stop_watching(&mut self) {
+        self.watch = None;
+    }
+
     /// When to look next whether the write has begun that is watched for.
     pub(crate) fn look_at(&self) -> Option<Instant> {
         let at = self.watch.as_ref()?.look_at()?;

@@ -187,10 +187,12 @@ impl SnapshotReader {
     pub fn look(&mut self) {
         let Some(cadence) = self.cadence.as_mut().filter(|cadence| cadence.look_at().is_some()) else { return };
         let from = Instant::now();
-        // Where it cannot be read, it is not what it was.
-        let is_same = |segment| self.witnesses.are_the_same_in(segment).unwrap_or(false);
-        let has_changed = !self.segment.as_mut().is_some_and(is_same);
-        cadence.note_look(from, Instant::now(), has_changed);
+        let is_same = self.segment.as_mut().and_then(|segment| self.witnesses.are_the_same_in(segment).ok());
+        match is_same {
+            Some(is_same) => cadence.note_look(from, Instant::now(), !is_same),
+            // A segment that was cut off says nothing about writes.
+            None => cadence.stop_watching(),
+        }
     }
 
     /// Looks for the announced frame in the segment, which is opened when it is not.

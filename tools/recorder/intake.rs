@@ -287,6 +287,7 @@ mod tests {
 
     #[test]
     fn depth_that_does_not_fit_costs_no_video() {
+        gst::init().unwrap();
         let intake = Intake::default();
         let half = DEPTH_BYTES_MAX / 2;
         for _ in 0..3 {

