@@ -31,7 +31,9 @@ pub struct Weight {
 pub enum Offered {
     Kept,
     /// It was dropped, and these before it.
-    Dropped { others: u64 },
+    Dropped {
+        others: u64,
+    },
 }
 
 /// A queue of tags.
@@ -54,11 +56,6 @@ impl<T> Default for Backlog<T> {
 impl<T> Backlog<T> {
     pub fn is_empty(&self) -> bool {
         self.tags.is_empty()
-    }
-
-    /// Whether it overflowed, and nothing has been taken since.
-    pub fn is_behind(&self) -> bool {
-        self.is_behind
     }
 
     /// Whether a keyframe would help.
@@ -213,7 +210,7 @@ mod tests {
         backlog.offer(weight(Kind::Header, at(1000)), 7, SECOND);
         assert_eq!(backlog.time(), SECOND);
         assert_eq!(backlog.offer(weight(Kind::Frame, at(1001)), 9, SECOND), Offered::Dropped { others: 3 });
-        assert!(backlog.is_behind() && !backlog.wants_keyframe());
+        assert!(!backlog.wants_keyframe());
         assert_eq!(backlog.offer(weight(Kind::Keyframe, at(1100)), 9, SECOND), Offered::Dropped { others: 0 });
         backlog.resume();
         assert!(backlog.wants_keyframe());

@@ -174,9 +174,9 @@ impl ElementImpl for ErtmpSink {
 impl BaseSinkImpl for ErtmpSink {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
-        let shared = self.begin(&settings).map_err(|failure| {
-            gst::error_msg!(gst::ResourceError::Settings, ("{}", failure.text))
-        })?;
+        let shared = self
+            .begin(&settings)
+            .map_err(|failure| gst::error_msg!(gst::ResourceError::Settings, ("{}", failure.text)))?;
         *lock(&self.run) = Some(Run { shared, is_live: None });
         self.apply_settings();
         Ok(())

@@ -116,7 +116,9 @@ impl Shared {
                 let is_idle = state.backlog.is_empty() && !state.is_tag_under_way;
                 weight.kind == Kind::Header
                     || state.phase == Phase::Publishing
-                        && (is_idle || !state.backlog.is_full(weight, state.backlog_time_max) && !state.backlog_time_max.is_zero())
+                        && (is_idle
+                            || !state.backlog.is_full(weight, state.backlog_time_max)
+                                && !state.backlog_time_max.is_zero())
             })?;
             state.rate.add(weight.timestamp, weight.bytes);
             if !state.backlog.put_in_turn(weight, entry) {

@@ -84,8 +84,7 @@ enum Offer {
 
 impl<F: Fn(Said)> Worker<F> {
     pub fn new(plan: Plan, shared: Arc<Shared>, say: F) -> Self {
-        let current =
-            Link::new(plan.location.clone(), None, plan.ca_file.clone(), plan.command_limit, &shared.waker);
+        let current = Link::new(plan.location.clone(), None, plan.ca_file.clone(), plan.command_limit, &shared.waker);
         Self {
             plan,
             shared,
@@ -108,9 +107,10 @@ impl<F: Fn(Said)> Worker<F> {
                 return self.leave();
             }
             if let Err(failure) = self.turn(Instant::now()) {
-                self.shared.lock().phase = Phase::Failed(failure.clone());
+                // Told first: elements upstream complain too, and know less, once the sink takes nothing more.
+                (self.say)(Said::Failure(failure.clone()));
+                self.shared.lock().phase = Phase::Failed(failure);
                 self.shared.tell();
-                (self.say)(Said::Failure(failure));
                 return;
             }
             self.wait();
@@ -451,7 +451,8 @@ fn unknown_codec(packaging: VideoPackaging, server: &Server) -> Option<String> {
     match packaging {
         VideoPackaging::FourCc(four_cc) => {
             let name = String::from_utf8_lossy(&four_cc).into_owned();
-            let advice = if name == "hvc1" { ": hevc-packaging=domestic is the other way to package H.265" } else { "" };
+            let advice =
+                if name == "hvc1" { ": hevc-packaging=domestic is the other way to package H.265" } else { "" };
             server.lacks(&name).then(|| format!("the server lists the codecs {} and not {name}{advice}", listed()))
         }
         VideoPackaging::CodecId(DOMESTIC) if server.four_ccs.iter().any(|known| known == "hvc1" || known == "*") => {
@@ -477,7 +478,11 @@ mod tests {
         };
         let said = |packaging, codecs: &[&str]| unknown_codec(packaging, &server(codecs));
         let [hevc, av1] = [*b"hvc1", *b"av01"].map(VideoPackaging::FourCc);
-        assert!(said(hevc, &["av01", "vp09"]).unwrap().ends_with("hevc-packaging=domestic is the other way to package H.265"));
+        assert!(
+            said(hevc, &["av01", "vp09"])
+                .unwrap()
+                .ends_with("hevc-packaging=domestic is the other way to package H.265")
+        );
         assert_eq!(said(av1, &["hvc1"]).unwrap(), "the server lists the codecs hvc1 and not av01");
         assert!(said(VideoPackaging::CodecId(12), &["hvc1"]).unwrap().contains("hevc-packaging=enhanced"));
         for (packaging, codecs) in [

@@ -118,8 +118,7 @@ mod tests {
     }
 
     const ADOBE: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
-    const ADOBE_CHALLENGE: &str =
-        "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=bob&salt=c2FsdA==&challenge=Y2g=&opaque=b3A=";
+    const ADOBE_CHALLENGE: &str = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=bob&salt=c2FsdA==&challenge=Y2g=&opaque=b3A=";
 
     #[test]
     fn adobe_asks_for_the_name_and_then_for_the_answer() {
@@ -133,7 +132,8 @@ mod tests {
     fn limelight_asks_the_same_in_its_own_way() {
         let ask_name = "[ code=403 need auth; authmod=llnw ]";
         assert_eq!(ask(ask_name, Said::Nothing), Ok(Some("authmod=llnw&user=bob".into())));
-        let expected = "authmod=llnw&user=bob&nonce=n0nce&cnonce=00001234&nc=00000001&response=b47a2a3c28028960da24a75613fd79c4";
+        let expected =
+            "authmod=llnw&user=bob&nonce=n0nce&cnonce=00001234&nc=00000001&response=b47a2a3c28028960da24a75613fd79c4";
         let asked = "[ authmod=llnw ] : ?reason=needauth&user=bob&nonce=n0nce";
         assert_eq!(ask(asked, Said::Name), Ok(Some(expected.into())));
     }

@@ -48,7 +48,10 @@ struct ChunkStream {
 enum Expecting {
     Header,
     /// So many bytes of this stream's chunk.
-    Payload { stream: usize, left: usize },
+    Payload {
+        stream: usize,
+        left: usize,
+    },
 }
 
 /// Takes bytes, gives messages.
@@ -329,7 +332,8 @@ mod tests {
         );
         let begun = |count: u32| {
             let begin = |index: u32| {
-                let mut begun = [vec![0x01, index as u8, (index >> 8) as u8], head(0, 60_000, 20)[1..].to_vec()].concat();
+                let mut begun =
+                    [vec![0x01, index as u8, (index >> 8) as u8], head(0, 60_000, 20)[1..].to_vec()].concat();
                 begun.extend_from_slice(&[0; 128]);
                 begun
             };
@@ -352,6 +356,8 @@ mod tests {
     fn chunks_that_do_not_go_together_are_refused() {
         assert!(refused(&[0xC3]).to_string().contains("has not begun"));
         assert!(refused(&[0x83, 0, 0, 0]).to_string().contains("has not begun"));
-        assert!(refused(&[&head(3, 300, 20)[..], &[0; 128], &head(3, 300, 20)].concat()).to_string().contains("goes on"));
+        assert!(
+            refused(&[&head(3, 300, 20)[..], &[0; 128], &head(3, 300, 20)].concat()).to_string().contains("goes on")
+        );
     }
 }

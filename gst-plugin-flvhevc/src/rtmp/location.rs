@@ -50,7 +50,8 @@ impl Location {
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let server = server(url)?;
         let (path, query) = server.path.split_at(server.path.find('?').unwrap_or(server.path.len()));
-        let (app, stream) = path.rsplit_once('/').ok_or("a location names an application and a stream: HOST/APP/STREAM")?;
+        let (app, stream) =
+            path.rsplit_once('/').ok_or("a location names an application and a stream: HOST/APP/STREAM")?;
         if app.is_empty() || stream.is_empty() {
             return Err("a location names an application and a stream: HOST/APP/STREAM");
         }
@@ -136,7 +137,13 @@ fn server(url: &str) -> Result<Server<'_>, &'static str> {
         return Err("a location names a host");
     }
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => if is_tls { 443 } else { 1935 },
+        None if port.is_empty() => {
+            if is_tls {
+                443
+            } else {
+                1935
+            }
+        }
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             digits.parse().ok().filter(|port| *port != 0).ok_or("the location's port is none")?
         }
@@ -187,9 +194,22 @@ mod tests {
     #[test]
     fn what_is_no_place_to_publish_to() {
         for url in [
-            "", "rtmp://", "http://h/live/x", "rtmp://h", "rtmp://h/live", "rtmp://h/live/", "rtmp://h//x", "rtmp:///a/b",
-            "rtmp://h:0/a/b", "rtmp://h:65536/a/b", "rtmp://h:+1/a/b", "rtmp://[::1/a/b", "rtmp://h/a b/c", "rtmp://h/a/b#c",
-            "rtmp://h/a/b\n", "rtmp://[::1]x/a/b",
+            "",
+            "rtmp://",
+            "http://h/live/x",
+            "rtmp://h",
+            "rtmp://h/live",
+            "rtmp://h/live/",
+            "rtmp://h//x",
+            "rtmp:///a/b",
+            "rtmp://h:0/a/b",
+            "rtmp://h:65536/a/b",
+            "rtmp://h:+1/a/b",
+            "rtmp://[::1/a/b",
+            "rtmp://h/a b/c",
+            "rtmp://h/a/b#c",
+            "rtmp://h/a/b\n",
+            "rtmp://[::1]x/a/b",
         ] {
             assert!(Location::parse(url).is_err(), "{url}");
         }
@@ -207,7 +227,9 @@ mod tests {
         assert_eq!(went(Some("rtmps://host/c")), there("rtmps://host/c", true));
         assert_eq!(went(Some("rtmps://other:444/c")), there("rtmps://other:444/c", false));
         assert_eq!(location.redirected(Some("/c")).unwrap().stream, "key?t=1");
-        for nowhere in ["rtmp://host/c", "http://host/c", "rtmps://host", "rtmps://host/", "/", "a b", "\u{7f}", "rtmps://"] {
+        for nowhere in
+            ["rtmp://host/c", "http://host/c", "rtmps://host", "rtmps://host/", "/", "a b", "\u{7f}", "rtmps://"]
+        {
             assert!(went(Some(nowhere)).is_err(), "{nowhere}");
         }
     }

@@ -272,7 +272,8 @@ impl Session {
     fn user_control(&mut self, body: &[u8]) -> Result<(), Refusal> {
         const PING: u16 = 6;
         const PONG: u16 = 7;
-        let (event, data) = body.split_first_chunk().ok_or(Refusal::Malformed("a user control message is cut short"))?;
+        let (event, data) =
+            body.split_first_chunk().ok_or(Refusal::Malformed("a user control message is cut short"))?;
         if u16::from_be_bytes(*event) == PING {
             let time = data.first_chunk::<4>().ok_or(Refusal::Malformed("a ping is cut short"))?;
             self.control(message_type::USER_CONTROL, &[&PONG.to_be_bytes()[..], time].concat());

@@ -57,12 +57,8 @@ pub fn read(look: &[u8], at: usize, size: usize) -> Result<Item, &'static str> {
     let head = look.first_chunk::<HEAD>().ok_or(NO_TAG)?;
     let [kind, s0, s1, s2, t0, t1, t2, t3, ..] = *head;
     let body_size = u32::from_be_bytes([0, s0, s1, s2]) as usize;
-    let tag = Tag {
-        type_id: kind & 0x1F,
-        timestamp: u32::from_be_bytes([t3, t0, t1, t2]),
-        body_at: at + HEAD,
-        body_size,
-    };
+    let tag =
+        Tag { type_id: kind & 0x1F, timestamp: u32::from_be_bytes([t3, t0, t1, t2]), body_at: at + HEAD, body_size };
     let is_tag = matches!(tag.type_id, 8 | 9 | 18) && tag.end() <= size;
     let rest = size.saturating_sub(tag.end());
     if !is_tag || (rest > 0 && rest < TRAILER) {
@@ -197,8 +193,13 @@ mod tests {
 
     #[test]
     fn what_is_no_tag_is_refused() {
-        for bytes in [b"\x09\0\0\x03\0\0\0\0\0\0\0hi".as_slice(), b"FLV", b"\x0B\0\0\0\0\0\0\0\0\0\0", &VIDEO[..12], &VIDEO[..15]]
-        {
+        for bytes in [
+            b"\x09\0\0\x03\0\0\0\0\0\0\0hi".as_slice(),
+            b"FLV",
+            b"\x0B\0\0\0\0\0\0\0\0\0\0",
+            &VIDEO[..12],
+            &VIDEO[..15],
+        ] {
             assert!(items(bytes).is_err(), "{bytes:?}");
         }
     }

@@ -1,6 +1,7 @@
 //! A stream reaches a server whole, and ends in order.
 
 use super::support::*;
+use gst::prelude::*;
 
 const FRAMES: u32 = 100;
 
@@ -52,7 +53,6 @@ fn a_stop_without_an_end_says_goodbye_too() {
 
 #[test]
 fn stock_muxers_streams_go_through() {
-    use gst::prelude::*;
     init();
     let server = Server::start("serve", &[]);
     let pipeline = gst::parse::launch(&format!(
@@ -88,7 +88,6 @@ fn what_is_no_flv_is_an_error_that_says_what_to_do() {
 fn a_location_that_is_none_is_an_error() {
     for url in ["", "rtmp://127.0.0.1/live", "http://127.0.0.1/live/key"] {
         let publisher = Publisher::new(url);
-        use gst::prelude::*;
         assert!(publisher.pipeline.set_state(gst::State::Playing).is_err());
         assert!(publisher.error().contains("location"), "{url}");
     }

@@ -138,7 +138,8 @@ impl Publisher {
     pub fn new(url: &str) -> Self {
         init();
         let source = gst_app::AppSrc::builder().format(gst::Format::Time).build();
-        let sink = gst::ElementFactory::make("ertmpsink").property("location", url).property("sync", false).build().unwrap();
+        let sink =
+            gst::ElementFactory::make("ertmpsink").property("location", url).property("sync", false).build().unwrap();
         sink.set_property("async", false);
         let pipeline = gst::Pipeline::new();
         pipeline.add_many([source.upcast_ref(), &sink]).unwrap();
@@ -236,11 +237,14 @@ impl Drop for Publisher {
     }
 }
 
+/// Most pictures of a test.
+pub const NUMBERS: u32 = 5000;
+
 /// Numbers of the pictures that came on a connection, in their order.
 pub fn numbers(server: &Server, connection: u64, sent: impl Fn(u32) -> Vec<u8>) -> Vec<u32> {
     use std::collections::HashMap;
     let tags = server.told("tag");
-    let known = (0..2000).map(|number| (sha1(&sent(number)), number)).collect::<HashMap<_, _>>();
+    let known = (0..NUMBERS).map(|number| (sha1(&sent(number)), number)).collect::<HashMap<_, _>>();
     tags.iter()
         .filter(|tag| tag["connection"] == connection)
         .filter_map(|tag| known.get(tag["sha"].as_str().unwrap()).copied())

@@ -6,7 +6,8 @@ use super::support::*;
 use gst::prelude::*;
 
 fn openssl(directory: &Path, arguments: &str) {
-    let output = Command::new("openssl").current_dir(directory).args(arguments.split(' ')).output().expect("openssl is there");
+    let output =
+        Command::new("openssl").current_dir(directory).args(arguments.split(' ')).output().expect("openssl is there");
     assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -16,11 +17,24 @@ fn certificates() -> tempfile::TempDir {
     let path = directory.path();
     std::fs::write(path.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
     for authority in ["ca", "foreign"] {
-        openssl(path, &format!("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {authority}.key -out {authority}.pem -days 2 -subj /CN={authority}"));
+        openssl(
+            path,
+            &format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {authority}.key -out {authority}.pem -days 2 -subj /CN={authority}"
+            ),
+        );
     }
-    openssl(path, "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=localhost");
+    openssl(
+        path,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
+    );
     for (name, authority, days) in [("good", "ca", "2"), ("foreign-signed", "foreign", "2")] {
-        openssl(path, &format!("x509 -req -in server.csr -CA {authority}.pem -CAkey {authority}.key -CAcreateserial -days {days} -extfile names -out {name}.pem"));
+        openssl(
+            path,
+            &format!(
+                "x509 -req -in server.csr -CA {authority}.pem -CAkey {authority}.key -CAcreateserial -days {days} -extfile names -out {name}.pem"
+            ),
+        );
     }
     // Dates in the past need the other tool.
     std::fs::write(path.join("index"), "").unwrap();
@@ -30,7 +44,10 @@ fn certificates() -> tempfile::TempDir {
         "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n",
     )
     .unwrap();
-    openssl(path, "ca -batch -config ca.conf -cert ca.pem -keyfile ca.key -in server.csr -extfile names -startdate 20200101000000Z -enddate 20210101000000Z -out expired.pem");
+    openssl(
+        path,
+        "ca -batch -config ca.conf -cert ca.pem -keyfile ca.key -in server.csr -extfile names -startdate 20200101000000Z -enddate 20210101000000Z -out expired.pem",
+    );
     directory
 }
 

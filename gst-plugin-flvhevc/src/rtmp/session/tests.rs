@@ -5,7 +5,8 @@ use crate::rtmp::location::Credentials;
 
 /// An AMF0 command of a server.
 fn command(name: &str, transaction: f64, rest: &[u8]) -> Vec<u8> {
-    let body = [b"\x02\0".as_slice(), &[name.len() as u8], name.as_bytes(), b"\0", &transaction.to_be_bytes(), rest].concat();
+    let body =
+        [b"\x02\0".as_slice(), &[name.len() as u8], name.as_bytes(), b"\0", &transaction.to_be_bytes(), rest].concat();
     message(20, &body)
 }
 
