@@ -112,7 +112,11 @@ impl Link {
 
     /// Until when [`work`](Self::work) has to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        match &self.stage {
+            // An address needs no lookup, and nobody is woken for it.
+            Stage::Lookup(lookup) if lookup.found().is_some() => Some(self.progress),
+            _ => self.deadline,
+        }
     }
 
     /// What to wait for.
@@ -327,17 +331,11 @@ impl Link {
         let mut bytes = [0; READ];
         for _ in 0..READS_AT_ONCE {
             match transport.read(&mut bytes) {
-                Ok(0) => {
-                    let text = match self.session.awaits() {
-                        Step::Publishing => "the server has hung up".to_owned(),
-                        step => format!("the server hangs up instead of answering {}", step.name()),
-                    };
-                    return Err(Failure::new(Kind::Write, text));
-                }
+                Ok(0) => return Err(hung_up(self.session.awaits(), None)),
                 Ok(count) => events.extend(self.session.receive(&bytes[..count])?),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(broken(&error)),
+                Err(error) => return Err(hung_up(self.session.awaits(), Some(&error))),
             }
         }
         Ok(events)
@@ -357,6 +355,14 @@ impl Link {
     fn place(&self) -> String {
         let Location { host, port, .. } = &self.location;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+fn hung_up(step: Step, error: Option<&io::Error>) -> Failure {
+    let why = error.map(|error| format!(" ({})", plain(error))).unwrap_or_default();
+    match step {
+        Step::Publishing => Failure::new(Kind::Write, format!("the server has hung up{why}")),
+        step => Failure::new(Kind::Open, format!("the server hangs up instead of answering {}{why}", step.name())),
     }
 }
 

@@ -81,6 +81,9 @@ impl Transport {
                 Ok(0) => return Err(io::Error::other("the server hangs up instead of answering TLS")),
                 Ok(_) => process(tls, &mut self.tcp)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(io::Error::other("the server hangs up instead of answering TLS"));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -107,9 +107,10 @@ impl<F: Fn(Said)> Worker<F> {
                 return self.leave();
             }
             if let Err(failure) = self.turn(Instant::now()) {
-                self.shared.lock().phase = Phase::Failed(failure.clone());
+                // Told first: elements upstream complain too, and know less, once the sink takes nothing more.
+                (self.say)(Said::Failure(failure.clone()));
+                self.shared.lock().phase = Phase::Failed(failure);
                 self.shared.tell();
-                (self.say)(Said::Failure(failure));
                 return;
             }
             self.wait();

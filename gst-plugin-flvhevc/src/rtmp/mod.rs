@@ -12,3 +12,6 @@ pub mod location;
 pub mod refusal;
 pub mod session;
 pub mod tag;
+
+#[cfg(test)]
+mod robustness;

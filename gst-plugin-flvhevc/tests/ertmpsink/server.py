@@ -478,6 +478,7 @@ def hostile(c, kind):
     if kind == "publish_then_deaf":
         c.accept()
         time.sleep(c.args.hold)
+        raise Over()
     if kind == "reconnect_flood":
         c.accept(capsEx=1)
         for _ in range(1000):

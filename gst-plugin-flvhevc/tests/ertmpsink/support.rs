@@ -237,11 +237,14 @@ impl Drop for Publisher {
     }
 }
 
+/// Most pictures of a test.
+pub const NUMBERS: u32 = 5000;
+
 /// Numbers of the pictures that came on a connection, in their order.
 pub fn numbers(server: &Server, connection: u64, sent: impl Fn(u32) -> Vec<u8>) -> Vec<u32> {
     use std::collections::HashMap;
     let tags = server.told("tag");
-    let known = (0..2000).map(|number| (sha1(&sent(number)), number)).collect::<HashMap<_, _>>();
+    let known = (0..NUMBERS).map(|number| (sha1(&sent(number)), number)).collect::<HashMap<_, _>>();
     tags.iter()
         .filter(|tag| tag["connection"] == connection)
         .filter_map(|tag| known.get(tag["sha"].as_str().unwrap()).copied())
