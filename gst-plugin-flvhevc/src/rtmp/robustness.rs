@@ -15,7 +15,8 @@ fn the_corpus_breaks_nothing_and_neither_does_what_is_near_it() {
         random ^= random << 17;
         (random % below as u64) as usize
     };
-    let inputs = fs::read_dir(corpus).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect::<Vec<_>>();
+    let inputs =
+        fs::read_dir(corpus).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect::<Vec<_>>();
     assert!(!inputs.is_empty());
     for input in &inputs {
         rtmp_checks::session(input);
