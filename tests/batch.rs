@@ -330,7 +330,7 @@ fn converters_are_called_with_the_flags_and_devices_of_their_workers() {
 fn a_second_signal_ends_a_converter_that_does_not_listen() {
     let root = folder();
     recording(&root.path().join("data/1.svo2"), 1);
-    let script = "trap 'echo heard >&2' INT\ntouch $(dirname $2)/.1.mp4.${CVMMAP_PARTIAL_MARK}x.partial\nwhile :; do sleep 0.02; done\n";
+    let script = "trap 'echo heard >&2' INT\ntouch $(dirname $2)/.1.mp4.${CVMMAP_PARTIAL_MARK}.x.partial\nwhile :; do sleep 0.02; done\n";
     let batch = beside_stand_in(root.path(), MP4, "zed_svo_to_mp4", script);
     let data = root.path().join("data");
     let program = Program::start(text(&batch), &[text(&data), "--heartbeat-seconds", "1"]);

@@ -82,9 +82,9 @@ fn every_layout_is_summarised_and_valid() {
             let counted = ["label", "video", "depth", "pose"].map(|field| camera[field].clone());
             assert_eq!(counted, [json!(label), json!(frames), json!(frames), json!(poses)], "{name}");
             assert_eq!(camera["video_size"], json!([WIDTH, HEIGHT]));
-            assert_eq!(camera["depth_size"], json!(if name == "legacy" { (WIDTH, HEIGHT) } else { DEPTH }));
+            assert_eq!(camera["depth_size"], json!(if name == "single-camera" { (WIDTH, HEIGHT) } else { DEPTH }));
             assert_eq!(camera["format"], if label == "zed2" { "h265" } else { "h264" });
-            assert_eq!(camera["depth_calibration"], name != "legacy");
+            assert_eq!(camera["depth_calibration"], name != "single-camera");
         }
         assert_eq!(cameras[0]["first_timestamp_ns"], UNIX);
         let told = run(VIEWER, &["--summary-only"], &file).expect_code(0).stdout;

@@ -81,8 +81,11 @@ fn a_server_that_comes_late_and_restarts_is_published_to_each_time() {
         assert_eq!(status, Some(0), "round {round}: {complaints}");
         let report = json(&stdout);
         assert_eq!(report["first_timestamp_ms"], 0, "round {round}: {report}");
-        read_until(&mut stderr, ": publishing");
-        read_until(&mut stderr, "trying again");
+        // What comes again and again is told the first two times, and then less and less often.
+        if round < 2 {
+            read_until(&mut stderr, ": publishing");
+            read_until(&mut stderr, "trying again");
+        }
     }
     let (status, stdout) = interrupt(streamer);
     assert_eq!(status, Some(0));
