@@ -331,6 +331,8 @@ impl Link {
         let mut bytes = [0; READ];
         for _ in 0..READS_AT_ONCE {
             match transport.read(&mut bytes) {
+                // What it said before counts first; the next read tells the end again.
+                Ok(0) | Err(_) if !events.is_empty() => break,
                 Ok(0) => return Err(hung_up(self.session.awaits(), None)),
                 Ok(count) => events.extend(self.session.receive(&bytes[..count])?),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

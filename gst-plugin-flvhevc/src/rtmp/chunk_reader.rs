@@ -165,7 +165,7 @@ impl ChunkReader {
             }
         };
         let stream = &mut self.streams[place];
-        // Some servers give every chunk of a message a header of its own.
+        // Some servers repeat the whole header at each chunk of a message.
         if stream.received > 0 && (length, type_id) != (stream.length, stream.type_id) {
             return Err(Refusal::Malformed("a message begins where another one of its chunk stream goes on"));
         }
@@ -360,5 +360,12 @@ mod tests {
         assert!(
             refused(&[&head(3, 300, 20)[..], &[0; 128], &head(3, 301, 20)].concat()).to_string().contains("goes on")
         );
+    }
+
+    #[test]
+    fn a_header_may_be_repeated_at_each_chunk() {
+        let bytes = [&head(3, 130, 20)[..], &[1; 128], &head(3, 130, 20), &[2; 2]].concat();
+        let body = [vec![1; 128], vec![2; 2]].concat();
+        assert_eq!(read_in(&bytes, 50).1.unwrap(), [Message { type_id: 20, body }]);
     }
 }

@@ -154,6 +154,8 @@ fn all_of_them_in_turns_cost_no_memory() {
             let took = sink.stop();
             assert!(took < STOP_MAX, "{took:?}");
         }
+        server.assert_content();
+        server.forget();
         rounds += 1;
         if rounds == 7 {
             warm = Some(memory_kib());

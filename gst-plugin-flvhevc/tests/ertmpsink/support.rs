@@ -94,6 +94,11 @@ impl Server {
         }
     }
 
+    /// Forgets what was told: memory is counted.
+    pub fn forget(&self) {
+        *self.events.0.lock().unwrap() = Vec::new();
+    }
+
     pub fn commands(&self) -> Vec<String> {
         self.told("command").iter().map(|command| command["name"].as_str().unwrap().to_owned()).collect()
     }
