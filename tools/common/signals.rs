@@ -3,11 +3,13 @@
 use std::fs;
 
 const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
 
 /// SIGHUP, SIGINT and SIGTERM; without SIGHUP under `nohup`, which has it ignored. Source: signal(7).
 pub fn ending() -> Vec<i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    [SIGHUP, 2, 15].into_iter().filter(|signal| *signal != SIGHUP || !is_ignored(*signal, &status)).collect()
+    [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| *signal != SIGHUP || !is_ignored(*signal, &status)).collect()
 }
 
 /// Source: proc_pid_status(5), `SigIgn`.

@@ -37,6 +37,9 @@ pub struct DepthTrack {
     codec: Option<Codec>,
     place: Place,
     reader: gst::Pipeline,
+    /// The encoder that was picked, or is being picked.
+    choice: Option<encoder::Choice>,
+    picking: Option<encoder::Picking>,
     stage: Option<Stage>,
     started: Option<Instant>,
     told_silence: bool,
@@ -61,6 +64,8 @@ impl DepthTrack {
                 encode_time: Arc::<EncodeTime>::default(),
             },
             reader,
+            choice: None,
+            picking: None,
             stage: None,
             started: None,
             told_silence: false,
@@ -90,9 +95,7 @@ impl DepthTrack {
         if self.ended || self.started.is_none() {
             return;
         }
-        if let Some(media) = self.place.handoff.waits()
-            && let Err(failure) = self.encode(media)
-        {
+        if let Err(failure) = self.look_after_encoder() {
             return self.give_up(&failure.to_string());
         }
         if let Some(message) =
@@ -117,11 +120,27 @@ impl DepthTrack {
         }
     }
 
-    fn encode(&mut self, media: Media) -> Result<(), Failure> {
-        let Some(codec) = self.codec else {
+    /// Picks an encoder once there is depth, and has it take what waits.
+    fn look_after_encoder(&mut self) -> Result<(), Failure> {
+        if let Some(picked) = self.picking.as_ref().and_then(encoder::Picking::look) {
+            self.picking = None;
+            self.choice = Some(picked?);
+        }
+        let (Some(media), Some(codec)) = (self.place.handoff.waits(), self.codec) else {
             return Ok(());
         };
-        let choice = encoder::Choice::pick(codec, &self.encoding)?;
+        match self.choice.clone() {
+            Some(choice) => self.encode(choice, codec, media),
+            None => {
+                let encoding = self.encoding;
+                self.picking
+                    .get_or_insert_with(|| encoder::Picking::begin(move || encoder::Choice::pick(codec, &encoding)));
+                Ok(())
+            }
+        }
+    }
+
+    fn encode(&mut self, choice: encoder::Choice, codec: Codec, media: Media) -> Result<(), Failure> {
         let mut stage = Stage::encoder(choice, codec, &self.encoding, media, &self.place)?;
         stage.start(&self.place);
         if let Some(old) = self.stage.replace(stage) {

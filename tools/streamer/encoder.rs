@@ -1,6 +1,7 @@
 //! Which encoder runs, and why that one.
 
 mod candidates;
+mod picking;
 mod probe;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::common::{aside::OPEN_MAX, elements, failure::Failure, x265};
 use candidates::{CANDIDATES, Candidate, Kind};
+pub use picking::Picking;
 use probe::Obstacle;
 
 /// Bits for each pixel of each frame: enough for camera pictures at the fast presets that latency asks for.

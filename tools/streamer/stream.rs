@@ -18,13 +18,7 @@ use super::{
     summary,
     timebase::Timebase,
 };
-use crate::{
-    common::{
-        aside::{Aside, Hangs},
-        failure::Failure,
-    },
-    recorder::Recorders,
-};
+use crate::{common::failure::Failure, recorder::Recorders};
 
 /// After the end of the input, the encoder has this long to give what it holds,
 const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -48,7 +42,7 @@ pub struct Streamer<'a> {
     /// and the hardware one that software stands in for, until it is known whose fault that was.
     suspect: Option<encoder::Choice>,
     /// An encoder is being picked; which can be had shows when they are opened.
-    picking: Option<Aside<Result<encoder::Choice, Failure>>>,
+    picking: Option<encoder::Picking>,
     /// Why a picture was not encoded.
     refusal: Option<String>,
     /// What was last told of a stage.
@@ -298,19 +292,18 @@ impl<'a> Streamer<'a> {
     }
 
     fn look_after_picking(&mut self) -> Result<(), Failure> {
-        let Some(picked) = self.picking.as_ref().and_then(Aside::look) else {
+        let Some(picked) = self.picking.as_ref().and_then(encoder::Picking::look) else {
             return Ok(());
         };
         self.picking = None;
-        let hangs = |Hangs| Err(Failure::Pipeline("encoders hang while they are looked for".to_owned()));
-        self.choice = Some(picked.unwrap_or_else(hangs)?);
+        self.choice = Some(picked?);
         Ok(())
     }
 
     /// Has an encoder picked, while everything else goes on.
     fn pick(&mut self, pick: impl FnOnce(Encoding) -> Result<encoder::Choice, Failure> + Send + 'static) {
         let encoding = self.plan.encoding;
-        self.picking = Some(Aside::begin(encoder::PICK_MAX, move || pick(encoding)));
+        self.picking = Some(encoder::Picking::begin(move || pick(encoding)));
     }
 
     /// Goes on with another encoder, or without this picture, where that is allowed.
