@@ -5,22 +5,20 @@ mod support;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use cvmmap_tools::recorder::{
-    mcap::{
-        Topics,
-        reader::{Entry, Reader},
-        schema::{
-            COMPRESSED_VIDEO, POSE_IN_FRAME,
-            cvmmap_streamer::{BundleManifest, DepthMap, bundle_manifest::member::Status, depth_map::DepthUnit},
-            foxglove::{CameraCalibration, CompressedVideo},
-            timestamp,
-        },
-    },
-    rvl::Picture,
-};
 use rgbd_support::{DEPTH, FRAMES, GAP, HEIGHT, Recording, UNIX, WIDTH, colour, depth, is_like, pixels, time};
 use serde_json::{Value, json};
 use support::{Ended, text};
+use tools_mcap::{
+    reader::{Entry, Reader},
+    rvl::Picture,
+    schema::{
+        COMPRESSED_VIDEO, POSE_IN_FRAME,
+        cvmmap_streamer::{BundleManifest, DepthMap, bundle_manifest::member::Status, depth_map::DepthUnit},
+        foxglove::{CameraCalibration, CompressedVideo},
+        timestamp,
+    },
+    writer::Topics,
+};
 
 const VIEWER: &str = env!("CARGO_BIN_EXE_mcap_rgbd_viewer");
 const EXAMPLE: &str = env!("CARGO_BIN_EXE_mcap_rgbd_example");

@@ -20,16 +20,17 @@ use cvmmap::{
     Address, PlaneKind, SnapshotReader, Subscriber, Target, body,
     nats::{Client, Consumer, Notice, Options, StatusCode, Subjects},
 };
-use cvmmap_tools::recorder::{
-    Format, Place, RecordError, Recorders, Root, State,
-    depth::DepthCoding,
-    mcap::{Compression, Settings, Topics},
-};
 use gst::prelude::*;
 use nats_server::NatsServer;
 use recorder_support::{Camera, checksum, read_mcap};
 use serde_json::json;
 use streamer_support::{ENDLESS, Names, PATIENCE, Running, finish, program, wait_for};
+use tools_cli::file_format::FileFormat;
+use tools_mcap::{
+    depth::DepthCoding,
+    writer::{Compression, Topics},
+};
+use tools_streamer::recorder::{McapSettings, Place, RecordError, Recorders, Root, State};
 
 /// A stream of a producer's own access units, with recorders on it.
 struct Tap {
@@ -68,12 +69,12 @@ impl Tap {
 
     fn record(&self, path: &Path) -> Result<(), RecordError> {
         let (topics, depth) = (Topics::of("camera"), DepthCoding::RvlU16);
-        let settings = Settings { topics, frame_id: "camera".to_owned(), compression: Compression::Zstd, depth };
+        let settings = McapSettings { topics, frame_id: "camera".to_owned(), compression: Compression::Zstd, depth };
         self.recorders.start_mcap(Place::anywhere(path)?, settings, None)
     }
 
     fn wait_video(&self, count: u64) {
-        wait_for(&format!("access unit {count}"), || self.recorders.status(Format::Mcap).video >= count);
+        wait_for(&format!("access unit {count}"), || self.recorders.status(FileFormat::Mcap).video >= count);
     }
 
     fn attaches_planes(&self) -> bool {
@@ -121,9 +122,9 @@ fn what_was_recorded_comes_out_again() {
     tap.recorders.body(&packet);
     tap.recorders.body(&packet[1..]);
     tap.wait_video(30);
-    let status = tap.recorders.status(Format::Mcap);
+    let status = tap.recorders.status(FileFormat::Mcap);
     assert_eq!((status.body, status.invalid_bodies), (1, 1));
-    assert_eq!(tap.recorders.stop(Format::Mcap, PATIENCE).unwrap().state, State::Finished);
+    assert_eq!(tap.recorders.stop(FileFormat::Mcap, PATIENCE).unwrap().state, State::Finished);
     let recorded = frames(&file);
     assert!(recorded.len() >= 30);
     let read = read_mcap(&file);
@@ -150,7 +151,7 @@ fn what_was_recorded_comes_out_again() {
     names.wait_modes(0o640, 0o660);
     // The first pass may have begun before somebody listened.
     tap.wait_video(2 * recorded.len() as u64 + 10);
-    assert_eq!(tap.recorders.stop(Format::Mcap, PATIENCE).unwrap().state, State::Finished);
+    assert_eq!(tap.recorders.stop(FileFormat::Mcap, PATIENCE).unwrap().state, State::Finished);
     player.signal("-TERM");
     let (code, stdout, stderr) = player.wait();
     assert_eq!(code, Some(0), "{stdout}{stderr}");
@@ -166,8 +167,8 @@ fn recordings_begin_and_end_while_the_stream_runs() {
     let names = Names::new();
     let _camera = Camera::start(&names.shm, &names.endpoint());
     let tap = Tap::start(&names);
-    assert_eq!(tap.recorders.status(Format::Mcap).state, State::Idle);
-    assert!(tap.recorders.stop(Format::Mcap, PATIENCE).is_none());
+    assert_eq!(tap.recorders.status(FileFormat::Mcap).state, State::Idle);
+    assert!(tap.recorders.stop(FileFormat::Mcap, PATIENCE).is_none());
     assert!(!tap.attaches_planes());
 
     let files = ["a.mcap", "b.mcap"].map(|name| names.path(name));
@@ -177,8 +178,8 @@ fn recordings_begin_and_end_while_the_stream_runs() {
         let busy = tap.record(&names.path("c.mcap")).unwrap_err();
         assert!(matches!(&busy, RecordError::Busy(path) if path.ends_with(file.file_name().unwrap())), "{busy}");
         tap.wait_video(12);
-        assert_eq!(tap.recorders.status(Format::Mcap).state, State::Recording);
-        let status = tap.recorders.stop(Format::Mcap, PATIENCE).unwrap();
+        assert_eq!(tap.recorders.status(FileFormat::Mcap).state, State::Recording);
+        let status = tap.recorders.stop(FileFormat::Mcap, PATIENCE).unwrap();
         assert_eq!((status.state, status.files), (State::Finished, 1));
         assert!(!tap.attaches_planes());
         let read = read_mcap(file);
@@ -194,8 +195,8 @@ fn recordings_begin_and_end_while_the_stream_runs() {
     // MP4 beside it, asked for below a root.
     let root = Root::open(names.path("a.mcap").parent().unwrap()).unwrap();
     tap.recorders.start_mp4(root.place(Path::new("c.mp4")).unwrap()).unwrap();
-    wait_for("MP4 video", || tap.recorders.status(Format::Mp4).video >= 12);
-    let status = tap.recorders.stop(Format::Mp4, PATIENCE).unwrap();
+    wait_for("MP4 video", || tap.recorders.status(FileFormat::Mp4).video >= 12);
+    let status = tap.recorders.stop(FileFormat::Mp4, PATIENCE).unwrap();
     assert_eq!(recorder_support::decoded_frames(&names.path("c.mp4")), (status.video, String::new()));
 }
 

@@ -9,18 +9,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cvmmap_tools::recorder::mcap::{
-    Camera, Compression, Topics, Writer,
-    schema::{
-        self, COMPRESSED_VIDEO, PROTOBUF,
-        foxglove::{CameraCalibration, CompressedVideo},
-    },
-};
 use prost::Message as _;
 use recordings_support::{
     GOP, H264, H265, HEIGHT, UNIX, WIDTH, encoded, left, luminance, numbers, numbers_in, probe, shown_at, timestamp,
 };
 use support::{Ended, text};
+use tools_mcap::{
+    schema::{
+        self, COMPRESSED_VIDEO, PROTOBUF,
+        foxglove::{CameraCalibration, CompressedVideo},
+    },
+    writer::{Camera, Compression, Topics, Writer},
+};
 
 const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mp4");
 const GRID: &str = env!("CARGO_BIN_EXE_zed_svo_grid_to_mp4");

@@ -8,10 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cvmmap_tools::recorder::mcap::schema::{COMPRESSED_VIDEO, PROTOBUF, foxglove::CompressedVideo};
 use prost::Message as _;
 use recordings_support::{FINE, Svo2, encoded, luminance, probe};
 use support::{Ended, text};
+use tools_mcap::schema::{COMPRESSED_VIDEO, PROTOBUF, foxglove::CompressedVideo};
 
 const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mp4");
 const GRID: &str = env!("CARGO_BIN_EXE_zed_svo_grid_to_mp4");

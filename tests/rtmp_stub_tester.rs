@@ -2,18 +2,19 @@
 
 mod support;
 
-use std::io::{Cursor, Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::{
+    io::{Cursor, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+};
 
-use cvmmap_tools::testers::flv::file::{OwnedTag, Reader};
-use cvmmap_tools::testers::flv::stream_check::{Mode, StreamCheck};
 use gst::prelude::*;
-use rml_rtmp::chunk_io::ChunkSerializer;
-use rml_rtmp::messages::RtmpMessage;
-use rml_rtmp::rml_amf0::Amf0Value;
-use rml_rtmp::time::RtmpTimestamp;
+use rml_rtmp::{chunk_io::ChunkSerializer, messages::RtmpMessage, rml_amf0::Amf0Value, time::RtmpTimestamp};
 use support::{Ended, Pipeline, Program, decoded_frames, ffmpeg, run, sample, text};
+use tools_testers::flv::{
+    file::{OwnedTag, Reader},
+    stream_check::{Mode, StreamCheck},
+};
 
 const TESTER: &str = env!("CARGO_BIN_EXE_rtmp_stub_tester");
 
@@ -764,7 +765,7 @@ fn further_tracks_are_checked_beside_the_first() {
 
 /// AAC frames of 1024 samples at 48 kHz from a time in milliseconds on.
 fn sound(from: u32, count: u32) -> Vec<OwnedTag> {
-    let kind = cvmmap_tools::testers::flv::stream_check::TagKind::Audio;
+    let kind = tools_testers::flv::stream_check::TagKind::Audio;
     let header = OwnedTag { kind, timestamp: from, body: vec![0xaf, 0, 0x11, 0x90] };
     let frame = |number: u32| OwnedTag { kind, timestamp: from + number * 64 / 3, body: vec![0xaf, 1, 0x21, 0x10] };
     std::iter::once(header).chain((0..count).map(frame)).collect()

@@ -2,9 +2,11 @@
 
 mod support;
 
-use std::net::UdpSocket;
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    net::UdpSocket,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use gst::prelude::*;
 use support::{Pipeline, Program, decoded_frames, run, text};

@@ -13,12 +13,10 @@ use std::{
 };
 
 use clap::Parser;
-use cvmmap_tools::{
-    common::failure::exit_with,
-    streamer::{options::Options, run},
-};
 use rude_producer::RudeProducer;
 use support::{ENDLESS, Names, RtmpServer, RtpReceiver, Running, json, read_until, wait_for};
+use tools_cli::failure::exit_with;
+use tools_streamer::{options::Options, run};
 
 /// Between the arguments of the launcher, in the environment.
 const SEPARATOR: &str = "\x1f";

@@ -14,7 +14,7 @@ mod verdict;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use cvmmap_tools::common::failure;
+use tools_cli::failure;
 
 #[derive(Parser)]
 #[command(name = "fault_suite", args_conflicts_with_subcommands = true)]

@@ -8,11 +8,9 @@ use std::sync::{
 
 use anyhow::Result;
 use clap::Parser;
-use cvmmap_tools::{
-    common::failure::Failure,
-    streamer::{options::Options, run},
-};
 use gst::{glib, prelude::*, subclass::prelude::*};
+use tools_cli::failure::Failure;
+use tools_streamer::{options::Options, run};
 
 /// Frames that are encoded before it hangs,
 static WORKS_FOR: AtomicU32 = AtomicU32::new(0);

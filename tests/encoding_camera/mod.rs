@@ -9,8 +9,8 @@ use std::{
 };
 
 use cvmmap::{Abi, Codec, Depth, DepthUnit, Encoded, METADATA_SIZE, Metadata, PLANES, PixelFormat, Plane, SyncMessage};
-use cvmmap_tools::common::x265;
 use gst::prelude::*;
+use tools_media::x265;
 
 use crate::support::Names;
 

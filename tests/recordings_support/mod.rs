@@ -12,8 +12,8 @@ use std::{
     sync::Arc,
 };
 
-use cvmmap_tools::common::x265;
 use gst::prelude::*;
+use tools_media::x265;
 
 /// One eye.
 pub const WIDTH: usize = 320;

@@ -4,23 +4,21 @@
 
 use std::{collections::BTreeMap, fs::File, path::Path, process::Command};
 
-use cvmmap_tools::{
-    common::x265,
-    recorder::{
-        mcap::schema::{
-            BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
-            cvmmap_streamer::{
-                BundleManifest, DepthMap,
-                bundle_manifest::{Member, Policy, member::Status},
-                depth_map::{DepthUnit, Encoding, StorageUnit},
-            },
-            foxglove::{CameraCalibration, CompressedVideo, Pose, PoseInFrame, Quaternion, Vector3},
-            timestamp,
+use gst::prelude::*;
+use tools_mcap::{
+    rvl::{Picture, Quantisation},
+    schema::{
+        BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
+        cvmmap_streamer::{
+            BundleManifest, DepthMap,
+            bundle_manifest::{Member, Policy, member::Status},
+            depth_map::{DepthUnit, Encoding, StorageUnit},
         },
-        rvl::{Picture, Quantisation},
+        foxglove::{CameraCalibration, CompressedVideo, Pose, PoseInFrame, Quaternion, Vector3},
+        timestamp,
     },
 };
-use gst::prelude::*;
+use tools_media::x265;
 
 pub const WIDTH: usize = 96;
 pub const HEIGHT: usize = 64;

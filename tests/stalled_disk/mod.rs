@@ -1,6 +1,10 @@
 //! A disk that stands still for one program, until it is let go.
 
-use std::{fs, path::Path, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 pub struct StalledDisk {
     library: PathBuf,

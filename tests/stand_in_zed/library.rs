@@ -13,15 +13,7 @@
 //! frame 1000 [corrupted] [untracked] [error=11]
 //! ```
 
-use std::{
-    collections::HashMap,
-    ffi::{CStr, CString, c_char, c_int, c_uint, c_void},
-    fmt::Write as _,
-    fs::{self, OpenOptions},
-    io::Write as _,
-    ptr,
-    sync::{LazyLock, Mutex, MutexGuard},
-};
+use std::{collections::HashMap, ffi::{CStr, CString, c_char, c_int, c_uint, c_void}, fmt::Write as _, fs::{self, OpenOptions}, io::Write as _, ptr, sync::{LazyLock, Mutex, MutexGuard}};
 
 #[cfg(not(since_5_0))]
 const VERSION: &str = "4.2.5";

@@ -8,6 +8,12 @@ use std::{
     sync::Mutex,
 };
 
+/// The root of the workspace, from any package of it.
+fn root() -> &'static Path {
+    let is_root = |path: &&Path| path.join("tests/stand_in_zed/library.rs").is_file();
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(is_root).expect("the package is below the workspace's root")
+}
+
 /// The versions whose C API differs.
 pub const VERSIONS: [&str; 4] = ["4.2", "5.0", "5.1", "5.2"];
 
@@ -15,7 +21,7 @@ pub const VERSIONS: [&str; 4] = ["4.2", "5.0", "5.1", "5.2"];
 pub fn library(version: &str, flags: &[&str]) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _alone = BUILDING.lock();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in_zed/library.rs");
+    let source = root().join("tests/stand_in_zed/library.rs");
     let directory = std::env::current_exe().unwrap().with_file_name("stand_in_zed");
     fs::create_dir_all(&directory).unwrap();
     let built = directory.join(format!("libsl_zed_c-{version}-{}.so", flags.concat()));
@@ -27,7 +33,7 @@ pub fn library(version: &str, flags: &[&str]) -> PathBuf {
     let partial = built.with_extension(std::process::id().to_string());
     let since = VERSIONS.iter().skip(1).filter(|since| **since <= version).map(|since| since.replace('.', "_"));
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(root())
         .args(["--edition", "2024", "--crate-type", "cdylib", "--crate-name", "sl_zed_c"])
         .args(["-C", "panic=abort", "-C", "opt-level=1", "-C", "debuginfo=0", "-A", "warnings"])
         .args(since.flat_map(|since| ["--cfg".to_owned(), format!("since_{since}")]))

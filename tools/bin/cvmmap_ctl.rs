@@ -2,12 +2,9 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{
-    common::{cli, failure},
-    ctl,
-};
+use tools_cli::{command_line, failure};
 
 fn main() -> ExitCode {
-    let outcome = cli::parse().and_then(|options| options.map_or(Ok(()), |options| ctl::run(&options)));
+    let outcome = command_line::parse().and_then(|options| options.map_or(Ok(()), |options| tools_ctl::run(&options)));
     failure::exit_with("cvmmap_ctl", outcome)
 }

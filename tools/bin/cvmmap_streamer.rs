@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{
-    common::{cli, failure},
-    streamer::run,
-};
+use tools_cli::{command_line, failure};
+use tools_streamer::run;
 
 fn main() -> ExitCode {
-    let outcome = cli::parse().and_then(|options| options.map_or(Ok(()), |options| run::run(&options)));
+    let outcome = command_line::parse().and_then(|options| options.map_or(Ok(()), |options| run::run(&options)));
     failure::exit_with("cvmmap_streamer", outcome)
 }

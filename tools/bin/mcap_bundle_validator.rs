@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, rgbd::bundle_validator};
+use tools_cli::failure;
+use tools_rgbd::bundle_validator;
 
 fn main() -> ExitCode {
     failure::exit_with("mcap_bundle_validator", bundle_validator::run())

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, rgbd::alignment};
+use tools_cli::failure;
+use tools_rgbd::alignment;
 
 fn main() -> ExitCode {
     failure::exit_with("mcap_depth_alignment", alignment::run())

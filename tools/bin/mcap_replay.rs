@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, replay};
+use tools_cli::failure;
 
 fn main() -> ExitCode {
-    failure::exit_with("mcap_replay", replay::run())
+    failure::exit_with("mcap_replay", tools_replay::run())
 }

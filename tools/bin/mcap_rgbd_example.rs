@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, rgbd::example};
+use tools_cli::failure;
+use tools_rgbd::example;
 
 fn main() -> ExitCode {
     failure::exit_with("mcap_rgbd_example", example::run())

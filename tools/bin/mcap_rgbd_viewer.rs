@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, rgbd::viewer};
+use tools_cli::failure;
+use tools_rgbd::viewer;
 
 fn main() -> ExitCode {
     failure::exit_with("mcap_rgbd_viewer", viewer::run())

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, testers::picture_compare};
+use tools_cli::failure;
+use tools_testers::picture_compare;
 
 fn main() -> ExitCode {
     failure::exit_with("picture_compare", picture_compare::run())

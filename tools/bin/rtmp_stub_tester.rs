@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, testers::rtmp_stub};
+use tools_cli::failure;
+use tools_testers::rtmp_stub;
 
 fn main() -> ExitCode {
     failure::exit_with("rtmp_stub_tester", rtmp_stub::run())

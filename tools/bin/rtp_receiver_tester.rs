@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, testers::rtp_receiver};
+use tools_cli::failure;
+use tools_testers::rtp_receiver;
 
 fn main() -> ExitCode {
     failure::exit_with("rtp_receiver_tester", rtp_receiver::run())

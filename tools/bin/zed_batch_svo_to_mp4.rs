@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{batch, common::failure};
+use tools_cli::failure;
+use tools_zed::batch;
 
 fn main() -> ExitCode {
     failure::exit_with("zed_batch_svo_to_mp4", batch::to_mp4())

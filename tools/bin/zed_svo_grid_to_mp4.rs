@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, recordings::grid};
+use tools_cli::failure;
+use tools_zed::grid;
 
 fn main() -> ExitCode {
     failure::exit_with("zed_svo_grid_to_mp4", grid::run())

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, recordings::to_mcap};
+use tools_cli::failure;
+use tools_zed::to_mcap;
 
 fn main() -> ExitCode {
     failure::exit_with("zed_svo_to_mcap", to_mcap::run())

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use cvmmap_tools::{common::failure, recordings::to_mp4};
+use tools_cli::failure;
+use tools_zed::to_mp4;
 
 fn main() -> ExitCode {
     failure::exit_with("zed_svo_to_mp4", to_mp4::run())

@@ -1,0 +1,11 @@
+//! What an MCAP file of ours holds: schemas, writer, readers, coded depth and access units.
+
+pub mod decoder;
+pub mod depth;
+pub mod depth_map;
+pub mod reader;
+pub mod rvl;
+pub mod schema;
+pub mod topics;
+pub mod walk;
+pub mod writer;

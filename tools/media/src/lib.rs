@@ -1,0 +1,8 @@
+//! GStreamer as the programs use it: elements, access units, pictures, running time.
+
+pub mod annex_b;
+pub mod elements;
+pub mod nats;
+
+pub mod running_time;
+pub mod x265;

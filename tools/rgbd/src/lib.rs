@@ -1,0 +1,14 @@
+//! Looking at recordings of colour and depth: any frame of any camera, without reading what is before it.
+
+pub mod alignment;
+pub mod bundle_validator;
+mod calibration;
+mod choice;
+pub mod example;
+mod index;
+mod palette;
+mod picture;
+mod recording;
+mod sample;
+mod summary;
+pub mod viewer;

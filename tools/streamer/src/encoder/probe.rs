@@ -1,0 +1,50 @@
+//! Whether an encoder can be used on this machine.
+
+use std::fmt;
+
+use tools_cli::aside::{Hangs, OPEN_MAX};
+use tools_media::elements;
+
+use super::candidates::Candidate;
+
+/// What speaks against an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// No element of that name.
+    Absent,
+    /// The element that it is fed through is not there.
+    NoUpload(&'static str),
+    /// It finds no device that it can use.
+    Closed,
+    /// Its driver hangs.
+    Hangs,
+    /// It lacks what was asked for.
+    NoBFrames,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => write!(f, "not installed"),
+            Self::NoUpload(element) => write!(f, "without {element}"),
+            Self::Closed => write!(f, "does not open"),
+            Self::Hangs => write!(f, "hangs while it opens"),
+            Self::NoBFrames => write!(f, "makes no B-frames"),
+        }
+    }
+}
+
+/// Looks whether an encoder is there and its device opens.
+pub(super) fn look_at(candidate: &Candidate) -> Result<(), Obstacle> {
+    let factory = gst::ElementFactory::find(candidate.factory).ok_or(Obstacle::Absent)?;
+    if let Some(upload) = &candidate.upload
+        && gst::ElementFactory::find(upload.element).is_none()
+    {
+        return Err(Obstacle::NoUpload(upload.element));
+    }
+    match elements::try_out(factory).wait(OPEN_MAX) {
+        Some(Ok(true)) => Ok(()),
+        Some(Ok(false)) => Err(Obstacle::Closed),
+        Some(Err(Hangs)) | None => Err(Obstacle::Hangs),
+    }
+}

@@ -1,0 +1,258 @@
+//! The command line as typed. What it means, and whether it may, is decided in [`super::plan`].
+
+use std::{fmt, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+use cvmmap::Permissions;
+use tools_cli::{command_line::VERSION, nats::NatsArgs};
+
+use crate::recorder::args::RecordingArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  Publish a camera as RTP, with an SDP file for the receiver:
+    cvmmap_streamer --input-uri cvmmap://zed1 --codec h264 \\
+      --rtp --rtp-endpoint 127.0.0.1:5004 --rtp-sdp /tmp/zed1.sdp
+  Publish H.265 to an RTMP server:
+    cvmmap_streamer --input-uri cvmmap://zed1 --codec h265 \\
+      --rtmp --rtmp-url rtmp://127.0.0.1:1935/live/zed1 --rtmp-mode enhanced
+  Send on what a camera encodes itself:
+    cvmmap_streamer --input-uri cvmmap://zed1 --input-video-source encoded \\
+      --rtp --rtp-endpoint 127.0.0.1:5004 --rtp-sdp /tmp/zed1.sdp
+  Simulate a camera of 300 frames for any consumer:
+    cvmmap_streamer --input-mode dummy --shm-name test_stream \\
+      --zmq-endpoint ipc:///tmp/test_sync.ipc --dummy-label teststream
+  Simulate a camera and publish it, in one program:
+    cvmmap_streamer --input-mode dummy --shm-name test_stream \\
+      --zmq-endpoint ipc:///tmp/test_sync.ipc --codec h264 --rtp --rtp-endpoint 127.0.0.1:5004
+
+Exit codes: 0 success, 1 wrong arguments, 2 a configuration that cannot be set up,
+5 the pipeline cannot start or broke (missing encoder), or an RTMP server was never reached,
+124 no frame came within --ingest-idle-timeout-ms.";
+
+/// Publishes the frames of a cv-mmap producer as RTP and RTMP.
+///
+/// Frames are read from shared memory, encoded once with low-latency settings, and sent to each output asked for. Ends
+/// on SIGINT, SIGTERM or SIGHUP, at a limit, or on an error, with a summary on stdout.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cvmmap_streamer", version = VERSION, after_help = EXAMPLES)]
+pub struct Options {
+    /// What to run
+    #[arg(long, value_enum, default_value_t = RunMode::Pipeline)]
+    pub run_mode: RunMode,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where frames come from: a cv-mmap producer, or a simulated one that is also there for other consumers
+    #[arg(long, value_enum, default_value_t = InputMode::Cvmmap, help_heading = "Input")]
+    pub input_mode: InputMode,
+    /// Producer by name: cvmmap://NAME[@/PREFIX][?namespace=NS], or NAME
+    #[arg(long, value_name = "URI", help_heading = "Input")]
+    pub input_uri: Option<String>,
+    /// POSIX shared memory segment of the producer, with --zmq-endpoint in place of --input-uri
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub shm_name: Option<String>,
+    /// ZeroMQ PUB endpoint of the producer's frame sync
+    #[arg(long, value_name = "URI", help_heading = "Input")]
+    pub zmq_endpoint: Option<String>,
+    /// What to take of each frame: the producer's own H.264 or H.265, sent on without an encoder, or the picture
+    #[arg(long, value_enum, default_value_t = VideoSource::Auto, help_heading = "Input")]
+    pub input_video_source: VideoSource,
+    /// Frames that wait for the encoder at most; 1 keeps the newest alone
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Input")]
+    pub queue_size: u32,
+
+    /// Control, status and body messages of the producer; video goes on without them
+    #[command(flatten)]
+    pub nats: NatsArgs,
+
+    /// Video codec; may be left out for a producer that encodes itself
+    #[arg(long, value_enum, help_heading = "Codec")]
+    pub codec: Option<Codec>,
+    /// Encoder: the first that works, and software when it stops working; or one kind and no other
+    #[arg(long, value_enum, default_value_t = EncoderDevice::Auto, help_heading = "Codec")]
+    pub encoder_device: EncoderDevice,
+    /// Frames from one keyframe to the next
+    #[arg(long, value_name = "N", default_value_t = 30, help_heading = "Codec")]
+    pub gop: u32,
+    /// B-frames between two reference frames; 0 has the lowest latency
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Codec")]
+    pub b_frames: u32,
+
+    /// Send RTP over UDP unicast
+    #[arg(long, help_heading = "Output")]
+    pub rtp: bool,
+    /// RTP destination; an IPv6 address goes in brackets. Several times for several receivers
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Output")]
+    pub rtp_endpoint: Vec<String>,
+    /// RTP payload type, 96 to 127
+    #[arg(long, value_name = "PT", default_value_t = 96, help_heading = "Output")]
+    pub rtp_payload_type: u32,
+    /// Write the session description that a receiver needs to this file; one for each --rtp-endpoint, in their order
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub rtp_sdp: Vec<PathBuf>,
+    /// Publish to RTMP servers; one that is not there, breaks or hangs is tried again until the run ends
+    #[arg(long, help_heading = "Output")]
+    pub rtmp: bool,
+    /// RTMP publish URL: rtmp[s]://HOST[:PORT]/APP/STREAM. Several times for several servers
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    pub rtmp_url: Vec<String>,
+    /// H.265 packaging, required for H.265: Enhanced RTMP (FourCC hvc1) or the domestic extension (codec id 12)
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub rtmp_mode: Option<RtmpMode>,
+    /// Sound beside the picture: none, or a silent AAC track for servers that demand one
+    #[arg(long, value_enum, default_value_t = RtmpAudio::None, help_heading = "Output")]
+    pub rtmp_audio: RtmpAudio,
+    /// Publish the producer's depth in colour as a second video track (Enhanced RTMP v2) of the same connection
+    #[arg(long, help_heading = "Output")]
+    pub rtmp_depth: bool,
+    /// End the run with exit code 5 when the first connection to an RTMP server fails
+    #[arg(long, help_heading = "Output")]
+    pub rtmp_required: bool,
+    /// Shortest wait before an RTMP server is tried again; it doubles from one failure to the next
+    #[arg(long, value_name = "MS", default_value_t = 250, help_heading = "Output")]
+    pub rtmp_retry_min_ms: u32,
+    /// Longest wait before an RTMP server is tried again
+    #[arg(long, value_name = "MS", default_value_t = 1500, help_heading = "Output")]
+    pub rtmp_retry_max_ms: u32,
+    /// Certificates (PEM) that an rtmps:// server's has to be signed by, or be [default: the system's authorities]
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub rtmp_ca_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub recording: RecordingArgs,
+
+    /// Process this many frames, then exit; 0 is unlimited
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Limits")]
+    pub ingest_max_frames: u64,
+    /// Exit when no frame has come for this long: with 0 after a stream, with 124 when none ever came; 0 waits for ever
+    #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Limits")]
+    pub ingest_idle_timeout_ms: u32,
+
+    /// Label of the simulated producer, 24 bytes at most [default: the name in --input-uri, else dummy]
+    #[arg(long, value_name = "LABEL", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_label: Option<String>,
+    /// Who may read the simulated frames: mode of the segment, octal, whatever the umask; whoever may read it may connect to
+    /// the socket [default: 0644, less the umask]
+    #[arg(long, value_name = "MODE", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_perms: Option<Permissions>,
+    /// Frames to simulate; 0 is unlimited
+    #[arg(long, value_name = "N", default_value_t = 300, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_frames: u32,
+    /// Simulated frames a second
+    #[arg(long, value_name = "FPS", default_value_t = 30, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_fps: u32,
+    /// Width of the simulated picture
+    #[arg(long, value_name = "PIXELS", default_value_t = 640, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_width: u32,
+    /// Height of the simulated picture
+    #[arg(long, value_name = "PIXELS", default_value_t = 360, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_height: u32,
+    /// Publish a depth plane as well, and with --dummy-confidence how far it is to be trusted
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_depth: bool,
+    /// Publish a confidence plane as well
+    #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_confidence: bool,
+    /// Publish each picture encoded as well
+    #[arg(long, value_enum, value_name = "CODEC", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_encoded: Option<Codec>,
+    /// Publish simulated skeletons of so many keypoints over NATS
+    #[arg(long, value_enum, value_name = "KEYPOINTS", help_heading = "Simulator (--input-mode dummy)")]
+    pub dummy_body: Option<Skeleton>,
+}
+
+/// `--dummy-body`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Skeleton {
+    /// 18 keypoints
+    #[value(name = "18")]
+    Body18,
+    /// 34 keypoints
+    #[value(name = "34")]
+    Body34,
+    /// 38 keypoints
+    #[value(name = "38")]
+    Body38,
+}
+
+/// `--run-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunMode {
+    /// Read, encode and send.
+    Pipeline,
+}
+
+/// `--input-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InputMode {
+    /// A cv-mmap producer
+    Cvmmap,
+    /// A simulated producer
+    Dummy,
+}
+
+/// `--input-video-source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VideoSource {
+    /// The producer's access units when it has them in the codec asked for, else its pictures
+    Auto,
+    /// The pictures
+    Raw,
+    /// The producer's access units, and nothing else
+    Encoded,
+}
+
+/// `--codec`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Codec {
+    /// H.264 / AVC
+    #[value(alias = "avc")]
+    H264,
+    /// H.265 / HEVC
+    #[value(alias = "hevc")]
+    H265,
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+        })
+    }
+}
+
+/// `--encoder-device`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EncoderDevice {
+    /// NVENC, Jetson, VA-API or software: the first that works
+    Auto,
+    /// NVENC or nothing
+    Nvidia,
+    /// The encoder of an NVIDIA Jetson or nothing
+    Jetson,
+    /// VA-API (Intel, AMD) or nothing
+    Vaapi,
+    /// x264, OpenH264 or x265
+    Software,
+}
+
+/// `--rtmp-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RtmpMode {
+    /// Enhanced RTMP, FourCC hvc1
+    Enhanced,
+    /// FLV codec id 12
+    Domestic,
+}
+
+/// `--rtmp-audio`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RtmpAudio {
+    /// No sound
+    None,
+    /// A silent AAC track
+    Silence,
+}

@@ -1,0 +1,112 @@
+//! What an output got, what it sent, and how old that was.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use gst::prelude::*;
+use tools_media::elements;
+
+use crate::latency::Histogram;
+
+/// No packer holds as many.
+const UNDERWAY_MAX: usize = 1024;
+
+/// What a buffer at the sink is of an access unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// None: a header of the packaging.
+    None,
+    /// Not the last of it.
+    Some,
+    /// The last of it, or all.
+    Last,
+}
+
+/// Counts access units at both ends of one output.
+#[derive(Debug, Default)]
+pub struct Meter {
+    offered: AtomicU64,
+    sent: AtomicU64,
+    /// Capture times of the access units between backlog and sink. The packer keeps their order and not their
+    /// timestamps: `flvmux` puts out decoding times.
+    underway: Mutex<VecDeque<Option<Instant>>>,
+    latency: Mutex<Histogram>,
+}
+
+impl Meter {
+    /// Access units that reached the sink.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Access units that the output was given and did not send.
+    pub fn dropped(&self) -> u64 {
+        self.offered.load(Ordering::Relaxed).saturating_sub(self.sent())
+    }
+
+    /// Time from capture to the first byte at the sink.
+    pub fn latency(&self) -> Histogram {
+        lock(&self.latency).clone()
+    }
+
+    /// Counts an access unit that comes in.
+    pub(super) fn offer(&self) {
+        self.offered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A new pipeline begins: what was underway in the last one is lost.
+    pub(super) fn begin(&self) {
+        lock(&self.underway).clear();
+    }
+
+    /// An access unit goes to the packer.
+    pub(super) fn depart(&self, captured: Option<Instant>) {
+        let mut underway = lock(&self.underway);
+        if underway.len() == UNDERWAY_MAX {
+            underway.pop_front();
+        }
+        underway.push_back(captured);
+    }
+
+    /// Counts access units that reach `sink`, and how old each is when its first buffer does. `part_of_unit` tells what a
+    /// buffer there is.
+    pub(super) fn watch(self: &Arc<Self>, sink: &gst::Element, part_of_unit: fn(&gst::BufferRef) -> Part) {
+        let meter = Arc::clone(self);
+        let is_under_way = AtomicBool::new(false);
+        let pass = move |buffer: &gst::BufferRef| {
+            let part = part_of_unit(buffer);
+            if part != Part::None && !is_under_way.swap(part != Part::Last, Ordering::Relaxed) {
+                meter.begins_one();
+            }
+            if part == Part::Last {
+                meter.sent.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        elements::pad(sink, "sink").add_probe(mask, move |_, info| {
+            match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => pass(buffer),
+                Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(&pass),
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    fn begins_one(&self) {
+        let captured = lock(&self.underway).pop_front().flatten();
+        if let Some(captured) = captured {
+            lock(&self.latency).record(captured.elapsed());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,134 @@
+//! Outputs: each hangs on the one encoder by a bounded backlog of its own and sends in a pipeline of its own, so that none
+//! holds up, breaks or ends another.
+
+mod backlog;
+mod fan_out;
+mod feed;
+mod line;
+mod meter;
+pub mod retry;
+mod rtmp;
+mod rtp;
+
+use std::sync::Arc;
+
+use tools_cli::failure::Failure;
+
+use super::{options::Codec, plan::Stream, summary};
+
+pub use fan_out::FanOut;
+use feed::Feed;
+pub use line::{Line, Retired, Said};
+pub use meter::Meter;
+
+/// One output.
+trait Outlet: std::fmt::Debug {
+    /// The start of what is said about it: what it is, and its receiver without secrets.
+    fn title(&self) -> String;
+    /// What it is fed by.
+    fn feed(&self) -> &Arc<Feed>;
+    /// Begins to send, or tries to.
+    fn start(&mut self) -> Result<(), Failure>;
+    /// Does what is due. An error ends the run.
+    fn look(&mut self) -> Result<(), Failure>;
+    /// Sends what is left and says goodbye; an output that cannot has ended at once.
+    fn finish(&mut self);
+    /// Whether nothing more will be sent.
+    fn has_ended(&self) -> bool;
+    /// Why the run fails because of it, as far as can be told now.
+    fn fault(&self) -> Option<Failure>;
+    /// Name of its state in the summary.
+    fn state(&self) -> &'static str;
+    /// How often a receiver has agreed to take the stream, where one is asked.
+    fn connects(&self) -> Option<u64>;
+    /// Stops its pipeline.
+    fn stop(&mut self);
+}
+
+/// The outputs of a run.
+#[derive(Debug)]
+pub struct Outlets {
+    outlets: Vec<(String, Box<dyn Outlet>)>,
+    finishing: bool,
+}
+
+impl Outlets {
+    /// Makes the outputs for a stream of this codec; nothing is sent yet. They are fed by `fan_out`, and by `depth` where they
+    /// want it.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] for a session description that cannot be written or authorities that cannot be used,
+    /// [`Failure::Pipeline`] for an element that is missing.
+    pub fn new(codec: Codec, plan: &Stream, fan_out: &FanOut, depth: Option<&FanOut>) -> Result<Self, Failure> {
+        let mut depth_feeds = Vec::new();
+        let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
+        for (index, rtp) in plan.rtp.iter().enumerate() {
+            let feed = Feed::new(fan_out.ask_for_keyframe());
+            outlets.push((numbered("rtp", index), Box::new(rtp::Sender::new(codec, rtp, feed)?)));
+        }
+        for (index, rtmp) in plan.rtmp.iter().enumerate() {
+            let depth_feed = depth.filter(|_| rtmp.depth).map(|depth| Feed::new(depth.ask_for_keyframe()));
+            depth_feeds.extend(depth_feed.clone());
+            let feed = Feed::with_companion(fan_out.ask_for_keyframe(), depth_feed);
+            outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
+        }
+        let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();
+        fan_out.serve(feeds);
+        if let Some(depth) = depth {
+            depth.serve(depth_feeds);
+        }
+        Ok(Self { outlets, finishing: false })
+    }
+
+    /// Begins to send.
+    ///
+    /// # Errors
+    /// What an output complains of.
+    pub fn start(&mut self) -> Result<(), Failure> {
+        self.outlets.iter_mut().try_for_each(|(_, outlet)| outlet.start())
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// What ends the run.
+    pub fn look(&mut self) -> Result<(), Failure> {
+        self.outlets.iter_mut().try_for_each(|(_, outlet)| outlet.look())
+    }
+
+    /// Sends what is left.
+    pub fn finish(&mut self) {
+        self.finishing = true;
+        self.outlets.iter_mut().for_each(|(_, outlet)| outlet.finish());
+    }
+
+    /// Whether nothing more will be sent.
+    pub fn have_ended(&self) -> bool {
+        (self.finishing || !self.outlets.is_empty()) && self.outlets.iter().all(|(_, outlet)| outlet.has_ended())
+    }
+
+    /// Why the run fails because of its outputs, as far as can be told now.
+    pub fn fault(&self) -> Option<Failure> {
+        let faults = self.outlets.iter().filter_map(|(_, outlet)| outlet.fault()).map(|fault| fault.to_string());
+        let faults = faults.collect::<Vec<_>>();
+        (!faults.is_empty()).then(|| Failure::Pipeline(faults.join("; ")))
+    }
+
+    /// What happened so far.
+    pub fn summary(&self) -> Vec<(String, summary::Output)> {
+        let account =
+            |outlet: &dyn Outlet| summary::Output::new(outlet.feed().meter(), outlet.state(), outlet.connects());
+        self.outlets.iter().map(|(name, outlet)| (name.clone(), account(&**outlet))).collect()
+    }
+}
+
+impl Drop for Outlets {
+    fn drop(&mut self) {
+        self.outlets.iter_mut().for_each(|(_, outlet)| outlet.stop());
+    }
+}
+
+/// Names in the summary: `rtmp`, `rtmp-2` and so on.
+fn numbered(kind: &str, index: usize) -> String {
+    if index == 0 { kind.to_owned() } else { format!("{kind}-{}", index + 1) }
+}

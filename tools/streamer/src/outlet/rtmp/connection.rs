@@ -1,0 +1,123 @@
+//! One connection to an RTMP server, from its first byte to its end.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+use tools_cli::failure::Failure;
+use tools_media::elements;
+
+use super::silence;
+use crate::{
+    options::{Codec, RtmpAudio, RtmpMode},
+    outlet::{feed::Feed, line::Line, meter::Part},
+    plan::Rtmp,
+};
+
+/// Seconds that a server may take. Longer than what [`super::Publisher`] allows, so that it decides.
+const TIMEOUT: u32 = 30;
+
+/// A pipeline that publishes.
+#[derive(Debug)]
+pub struct Connection {
+    pub line: Line,
+    /// The head of what goes beside the picture.
+    pub beside: Option<gst_app::AppSrc>,
+    sink: gst::Element,
+}
+
+impl Connection {
+    /// Makes the pipeline; the server is asked when it starts.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when an element is missing.
+    pub fn new(codec: Codec, plan: &Rtmp, feed: &Arc<Feed>) -> Result<Self, Failure> {
+        let source = feed.source()?;
+        let muxer = muxer(codec, plan.mode, plan.depth)?;
+        let sink = elements::make("ertmpsink")?;
+        sink.set_property("location", plan.url.reveal());
+        sink.set_property("tls-ca-file", plan.ca_file.as_ref().map(|file| file.display().to_string()));
+        sink.set_property("sync", false);
+        sink.set_property("async", false);
+        sink.set_property("timeout", TIMEOUT);
+        // The feed has the backlog.
+        sink.set_property("max-backlog-time", 0u64);
+
+        let pipeline = gst::Pipeline::new();
+        elements::add_chain(&pipeline, &[&muxer, &sink])?;
+        elements::add_chain(&pipeline, &[source.upcast_ref()])?;
+        let cannot = || Failure::Pipeline("the RTMP output cannot be assembled".to_owned());
+        let video = muxer.request_pad_simple("video").ok_or_else(cannot)?;
+        elements::pad(source.upcast_ref(), "src").link(&video).map_err(|_| cannot())?;
+        let beside = feed.companion().map(Feed::source).transpose()?;
+        if let Some(beside) = &beside {
+            elements::add_chain(&pipeline, &[beside.upcast_ref()])?;
+            join_when_it_begins(beside, &muxer);
+        }
+        if plan.audio == RtmpAudio::Silence {
+            silence::add(&pipeline, &muxer, &video)?;
+        }
+        feed.meter().watch(&sink, part_of_unit);
+        Ok(Self { line: Line::new(pipeline, source), beside, sink })
+    }
+
+    /// Whether the server has agreed to take the stream.
+    pub fn is_accepted(&self) -> bool {
+        let stats = self.sink.property::<gst::Structure>("stats");
+        stats.get::<&str>("state").is_ok_and(|state| state == "publishing")
+    }
+}
+
+/// Gives `muxer` a further track as soon as there is something for it: the picture waits for no track that never comes.
+fn join_when_it_begins(source: &gst_app::AppSrc, muxer: &gst::Element) {
+    let muxer = muxer.downgrade();
+    elements::pad(source.upcast_ref(), "src").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Caps)
+            && !pad.is_linked()
+            && let Some(track) = muxer.upgrade().and_then(|muxer| muxer.request_pad_simple("video_1"))
+        {
+            // Both are new, and made for each other.
+            let _ = pad.link(&track);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn muxer(codec: Codec, mode: Option<RtmpMode>, has_tracks: bool) -> Result<gst::Element, Failure> {
+    match codec {
+        // flvmux has no tracks.
+        Codec::H264 if has_tracks => elements::make("flvhevcmux"),
+        Codec::H264 => {
+            let muxer = elements::make("flvmux")?;
+            muxer.set_property("streamable", true);
+            Ok(muxer)
+        }
+        Codec::H265 => {
+            let muxer = elements::make("flvhevcmux")?;
+            let packaging = match mode {
+                Some(RtmpMode::Domestic) => "domestic",
+                Some(RtmpMode::Enhanced) | None => "enhanced",
+            };
+            muxer.set_property_from_str("hevc-packaging", packaging);
+            Ok(muxer)
+        }
+    }
+}
+
+/// Each access unit is one tag; others hold metadata, parameter sets or the end of the stream.
+/// Source: Adobe Flash Video File Format 10.1, E.4.3; Enhanced RTMP v1, "Defining Additional Video Codecs".
+fn part_of_unit(tag: &gst::BufferRef) -> Part {
+    const TAG_HEADER: usize = 11;
+    let mut head = [0; TAG_HEADER + 2];
+    if tag.copy_to_slice(0, &mut head).is_err() || head[0] != 9 {
+        return Part::None;
+    }
+    let [first, second] = [head[TAG_HEADER], head[TAG_HEADER + 1]];
+    let holds_unit = if first & 0x80 != 0 {
+        // PacketTypeCodedFrames and PacketTypeCodedFramesX. Further tracks have packets of another type, and are not metered.
+        matches!(first & 0x0f, 1 | 3)
+    } else {
+        // One or more NAL units.
+        second == 1
+    };
+    if holds_unit { Part::Last } else { Part::None }
+}

@@ -1,0 +1,418 @@
+//! A run: the producer's frames, what makes access units of them at the moment, and the outputs, which outlive it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tools_cli::failure::Failure;
+
+use super::{
+    depth_track::DepthTrack,
+    encoder,
+    handoff::{Handoff, Media},
+    ingest::Ingest,
+    log::tell,
+    options::{Codec, EncoderDevice, VideoSource},
+    outlet::{FanOut, Outlets, Retired, Said},
+    plan::{self, Encoding, Stream},
+    stage::{Place, Stage},
+    summary,
+    timebase::Timebase,
+};
+use crate::recorder::Recorders;
+
+/// After the end of the input, the encoder has this long to give what it holds,
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// and after a signal this long.
+const HASTY_DRAIN_MAX: Duration = Duration::from_millis(200);
+/// A stage that ends as it should takes less.
+const RETIRE_MAX: Duration = Duration::from_millis(100);
+
+/// From a producer to its outputs.
+#[derive(Debug)]
+pub struct Streamer<'a> {
+    plan: &'a Stream,
+    recorders: Arc<Recorders>,
+    place: Place,
+    ingest: Ingest,
+    /// Depth beside the picture.
+    depth: Option<DepthTrack>,
+    stage: Option<Stage>,
+    /// The encoder that was picked,
+    choice: Option<encoder::Choice>,
+    /// and the hardware one that software stands in for, until it is known whose fault that was.
+    suspect: Option<encoder::Choice>,
+    /// An encoder is being picked; which can be had shows when they are opened.
+    picking: Option<encoder::Picking>,
+    /// Why a picture was not encoded.
+    refusal: Option<String>,
+    /// What was last told of a stage.
+    told: Option<String>,
+    /// Access units of earlier stages.
+    given_before: u64,
+    /// There are none before the codec is known.
+    outlets: Option<(Codec, Outlets)>,
+    /// Until when the last access units are waited for.
+    draining: Option<Instant>,
+    finished: bool,
+}
+
+impl<'a> Streamer<'a> {
+    /// Assembles what is known already; nothing runs yet. `choice` is the encoder, if it was picked already.
+    ///
+    /// # Errors
+    /// When something is missing or refuses its settings.
+    pub fn new(plan: &'a Stream, recorders: &Arc<Recorders>, choice: Option<encoder::Choice>) -> Result<Self, Failure> {
+        let place = Place {
+            handoff: Arc::<Handoff>::default(),
+            fan_out: FanOut::new(Arc::clone(recorders)),
+            timebase: Timebase::new(),
+            encode_time: Arc::default(),
+        };
+        let ingest = Ingest::new(plan, &place.timebase, Arc::clone(&place.handoff))?;
+        recorders.watch(ingest.source(), place.fan_out.ask_for_keyframe());
+        let depth = plan.wants_depth().then(|| DepthTrack::new(plan, &place.timebase)).transpose()?;
+        // What cannot be made is told now, not when the codec is known.
+        let depth_fan_out = depth.as_ref().map(DepthTrack::fan_out);
+        let made = Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out, depth_fan_out)?;
+        let outlets = plan.codec.map(|codec| (codec, made));
+        Ok(Self {
+            plan,
+            recorders: Arc::clone(recorders),
+            place,
+            ingest,
+            depth,
+            stage: None,
+            choice,
+            suspect: None,
+            picking: None,
+            refusal: None,
+            told: None,
+            given_before: 0,
+            outlets,
+            draining: None,
+            finished: false,
+        })
+    }
+
+    /// The pipeline that reads the producer's frames.
+    pub fn ingest(&self) -> &gst::Pipeline {
+        self.ingest.pipeline()
+    }
+
+    /// Starts everything but the reading.
+    ///
+    /// # Errors
+    /// What an output or an encoder complains of.
+    pub fn start(&mut self) -> Result<(), Failure> {
+        if let Some((codec, outlets)) = &mut self.outlets {
+            outlets.start()?;
+            self.depth.iter_mut().for_each(|depth| depth.start(*codec));
+        }
+        let input = &self.plan.input;
+        match (self.plan.video_source, self.plan.codec) {
+            (VideoSource::Raw, Some(codec)) => self.encode(codec, Media::Raw(0)),
+            (VideoSource::Encoded, _) => {
+                tell(&format!("waiting for the producer {input}: its access units"));
+                Ok(())
+            }
+            _ => {
+                tell(&format!("waiting for the producer {input}: its access units if it has any, else its pictures"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// What ends the run.
+    pub fn look(&mut self) -> Result<(), Failure> {
+        self.look_after_picking()?;
+        if self.picking.is_none()
+            && let Some(media) = self.place.handoff.waits()
+        {
+            self.meet(media)?;
+        }
+        self.look_after_stage()?;
+        self.depth.iter_mut().for_each(DepthTrack::look);
+        if self.draining.is_some_and(|until| Instant::now() >= until) {
+            self.finish_outlets();
+        }
+        match &mut self.outlets {
+            Some((_, outlets)) => outlets.look(),
+            None => Ok(()),
+        }
+    }
+
+    /// The input is over, or is not wanted any more: what is on its way is sent, in haste or not.
+    pub fn finish(&mut self, hasty: bool) {
+        self.place.handoff.close();
+        match &self.stage {
+            Some(stage) if self.draining.is_none() => stage.finish(),
+            _ => {}
+        }
+        let time = if hasty { HASTY_DRAIN_MAX } else { DRAIN_MAX };
+        self.draining = Some(Instant::now() + time);
+        if self.stage.is_none() {
+            self.finish_outlets();
+        }
+    }
+
+    /// Whether nothing more will be sent.
+    pub fn has_ended(&self) -> bool {
+        match &self.outlets {
+            Some((_, outlets)) => outlets.have_ended(),
+            None => self.finished,
+        }
+    }
+
+    /// Why the run fails because of its outputs, as far as can be told now.
+    pub fn fault(&self) -> Option<Failure> {
+        let outlets = self.outlets.as_ref().and_then(|(_, outlets)| outlets.fault());
+        let given = self.given_before + self.stage.as_ref().map_or(0, Stage::given);
+        let nothing = self.refusal.as_ref().filter(|_| given == 0);
+        outlets.or_else(|| nothing.map(|why| Failure::Pipeline(format!("no picture could be encoded: {why}"))))
+    }
+
+    /// Whether a producer without access units is of no use.
+    pub fn needs_access_units(&self) -> bool {
+        self.plan.video_source == VideoSource::Encoded
+    }
+
+    /// Frames that the source has read, and those of them that still wait for the encoder.
+    pub fn progress(&self) -> (u64, u64) {
+        let frames = self.ingest.frames();
+        (frames.received, frames.received.saturating_sub(frames.pushed + frames.dropped))
+    }
+
+    /// What is told when the wait for the first frame is over.
+    pub fn nothing_came(&self) -> String {
+        let frames = self.ingest.frames();
+        let unusable = frames.torn + frames.late + frames.invalid + frames.undecodable;
+        let instead = match unusable {
+            0 => "look whether the producer runs under that name".to_owned(),
+            unusable => format!("{unusable} came that could not be used"),
+        };
+        format!("no frame came within {} ms (--ingest-idle-timeout-ms); {instead}", self.plan.idle_timeout_ms)
+    }
+
+    /// A body-tracking packet came.
+    pub fn record_body(&self, packet: &[u8]) {
+        self.recorders.body(packet);
+    }
+
+    /// Begins anew with a keyframe: the source starts over.
+    pub fn force_keyframe(&self) {
+        (self.place.fan_out.ask_for_keyframe())();
+    }
+
+    /// What happened so far.
+    pub fn summary(&self) -> summary::Stream {
+        let frames = self.ingest.frames();
+        summary::Stream {
+            frames_in: frames.received,
+            dropped: frames.dropped,
+            torn: frames.torn,
+            late: frames.late,
+            skipped: frames.skipped,
+            invalid: frames.invalid,
+            undecodable: frames.undecodable,
+            unencodable: self.place.handoff.dropped(),
+            encoder: self.stage.as_ref().map_or("none", Stage::name),
+            encoded: self.given_before + self.stage.as_ref().map_or(0, Stage::given),
+            encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
+            encoded_latency_ms: summary::Latency::new(&self.place.fan_out.latency()),
+            outputs: self.outlets.as_ref().map(|(_, outlets)| outlets.summary()).unwrap_or_default(),
+            recordings: Vec::new(),
+        }
+    }
+
+    /// Makes ready for frames of a kind that nobody takes yet.
+    fn meet(&mut self, media: Media) -> Result<(), Failure> {
+        let known = self.outlets.as_ref().map(|(codec, _)| *codec);
+        match (media, known) {
+            (Media::Raw(_), None) => Err(Failure::Usage(
+                "the producer has no access units, its pictures have to be encoded: give --codec h264 or --codec h265"
+                    .to_owned(),
+            )),
+            (Media::Raw(_), Some(codec)) => self.encode(codec, media),
+            (Media::Encoded(theirs, _), Some(ours)) if theirs != ours => self.decline(theirs, ours),
+            (Media::Encoded(codec, _), known) => {
+                if known.is_none() {
+                    self.learn(codec)?;
+                }
+                self.turn_to(Stage::passthrough(codec, media, &self.place)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// The codec is known at last: outputs can be made.
+    fn learn(&mut self, codec: Codec) -> Result<(), Failure> {
+        for rtmp in &self.plan.rtmp {
+            plan::check_packaging(codec, rtmp.mode)
+                .map_err(|why| Failure::Usage(format!("the producer's access units are {codec}: {why}")))?;
+        }
+        let depth = self.depth.as_ref().map(DepthTrack::fan_out);
+        let mut outlets = Outlets::new(codec, self.plan, &self.place.fan_out, depth)?;
+        outlets.start()?;
+        self.depth.iter_mut().for_each(|depth| depth.start(codec));
+        self.outlets = Some((codec, outlets));
+        Ok(())
+    }
+
+    /// Access units of another codec than the outputs are for.
+    fn decline(&mut self, theirs: Codec, ours: Codec) -> Result<(), Failure> {
+        if self.needs_access_units() {
+            return Err(Failure::Pipeline(format!(
+                "the producer's access units are {theirs} and the outputs are for {ours}; start again without --codec, \
+                 or take --input-video-source auto to have its pictures encoded"
+            )));
+        }
+        tell(&format!("the producer's access units are {theirs} and not {ours}: its pictures are encoded instead"));
+        self.ingest.turn_to_pictures()
+    }
+
+    fn look_after_stage(&mut self) -> Result<(), Failure> {
+        while let Some(said) = self.stage.as_mut().and_then(Stage::said) {
+            match said {
+                Said::Ended if self.draining.is_some() => self.finish_outlets(),
+                // Nobody waits for what is left in it.
+                Said::Broke(_) if self.draining.is_some() => self.finish_outlets(),
+                Said::Ended => return self.lose_stage("the encoder ended by itself"),
+                Said::Broke(why) => return self.lose_stage(&why),
+                Said::Warned(text) => tell(&format!("warning: encoder: {text}")),
+            }
+        }
+        let handoff = &self.place.handoff;
+        match self.stage.as_mut().filter(|_| self.draining.is_none()).and_then(|stage| stage.silence(handoff)) {
+            Some(silence) => self.lose_stage(&silence),
+            None => Ok(()),
+        }
+    }
+
+    fn look_after_picking(&mut self) -> Result<(), Failure> {
+        let Some(picked) = self.picking.as_ref().and_then(encoder::Picking::look) else {
+            return Ok(());
+        };
+        self.picking = None;
+        self.choice = Some(picked?);
+        Ok(())
+    }
+
+    /// Has an encoder picked, while everything else goes on.
+    fn pick(&mut self, pick: impl FnOnce(Encoding) -> Result<encoder::Choice, Failure> + Send + 'static) {
+        let encoding = self.plan.encoding;
+        self.picking = Some(encoder::Picking::begin(move || pick(encoding)));
+    }
+
+    /// Goes on with another encoder, or without this picture, where that is allowed.
+    fn lose_stage(&mut self, why: &str) -> Result<(), Failure> {
+        let (Some(stage), Some((codec, _))) = (&self.stage, &self.outlets) else {
+            return Ok(());
+        };
+        let failure = match stage.name() {
+            name if why.starts_with(name) => why.to_owned(),
+            name => format!("{name}: {why}"),
+        };
+        if !stage.encodes() {
+            // A unit that its parser does not get over. The next one gets a parser of its own.
+            tell(&format!("warning: encoder: {failure}; going on behind it"));
+            self.retire_stage();
+            self.place.handoff.detach();
+            self.place.handoff.drop_one();
+            return Ok(());
+        }
+        let (codec, media) = (*codec, stage.media());
+        let (is_hardware, is_auto) = (stage.is_hardware(), self.plan.encoding.device == EncoderDevice::Auto);
+        // Another one of the same kind got through.
+        let refuses = stage.given() == 0 && (!is_hardware || self.given_before > 0);
+        match (is_hardware, is_auto) {
+            (true, true) => {
+                self.retire_stage();
+                self.place.handoff.detach();
+                self.suspect = self.choice.take();
+                self.pick(move |encoding| encoder::Choice::software(codec, &encoding, &failure));
+                Ok(())
+            }
+            _ if refuses => {
+                self.retire_stage();
+                self.refuse(media, failure);
+                Ok(())
+            }
+            (true, false) => Err(Failure::Pipeline(format!("{failure}; take --encoder-device auto or software"))),
+            (false, _) => Err(Failure::Pipeline(format!("encoder: {failure}"))),
+        }
+    }
+
+    /// Goes on without pictures of this kind.
+    fn refuse(&mut self, media: Media, why: String) {
+        let picture = self.place.handoff.picture();
+        tell(&format!("warning: encoder: {why}; pictures of {picture} are dropped until another kind comes"));
+        self.place.handoff.refuse(media);
+        self.refusal = Some(format!("{why} ({picture})"));
+        // It was not the hardware's fault.
+        if let Some(hardware) = self.suspect.take() {
+            self.choice = Some(hardware);
+        }
+    }
+
+    fn retire_stage(&mut self) {
+        if let Some(old) = self.stage.take() {
+            let given = old.given();
+            self.given_before += given;
+            if given > 0 && !old.is_hardware() {
+                self.suspect = None;
+            }
+            // It may hang: nobody waits for its end.
+            drop(old.retire());
+        }
+    }
+
+    /// Has such pictures encoded from now on.
+    fn encode(&mut self, codec: Codec, media: Media) -> Result<(), Failure> {
+        let Some(choice) = self.choice.clone() else {
+            self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
+            return Ok(());
+        };
+        let stage = Stage::encoder(choice, codec, &self.plan.encoding, media, &self.place)?;
+        self.turn_to(stage);
+        Ok(())
+    }
+
+    /// Takes access units from another stage from now on.
+    fn turn_to(&mut self, mut stage: Stage) {
+        stage.start(&self.place);
+        // Another size, or other parameter sets, are no news to a user.
+        let sentence = stage.sentence();
+        if self.told.as_ref() != Some(&sentence) {
+            tell(&sentence);
+            self.told = Some(sentence);
+        }
+        self.retire_stage();
+        self.stage = Some(stage);
+    }
+
+    fn finish_outlets(&mut self) {
+        self.draining = None;
+        if !std::mem::replace(&mut self.finished, true)
+            && let Some((_, outlets)) = &mut self.outlets
+        {
+            outlets.finish();
+        }
+    }
+}
+
+impl Drop for Streamer<'_> {
+    fn drop(&mut self) {
+        self.place.handoff.close();
+        let retired: Option<Retired> = self.stage.take().map(Stage::retire);
+        // Outputs take their time meanwhile.
+        self.outlets = None;
+        if let Some(retired) = retired {
+            retired.wait(Instant::now() + RETIRE_MAX);
+        }
+    }
+}
