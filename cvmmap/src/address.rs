@@ -1,9 +1,9 @@
 //! Where a producer is found: its segment, its frame-sync endpoint, its label.
 
-use crate::{sync::LABEL_SIZE, target::Target};
-
-/// Longest path of an `ipc://` endpoint in bytes (`sun_path` without its NUL).
-pub const IPC_PATH_MAX: usize = 107;
+use crate::{
+    sync::LABEL_SIZE,
+    target::{IPC_PATH_MAX, Target},
+};
 
 /// Segment, endpoint and label of one producer, either from a [`Target`] or given one by one for a producer outside
 /// the naming convention.

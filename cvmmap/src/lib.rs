@@ -37,7 +37,7 @@ mod sync;
 mod target;
 mod zmtp;
 
-pub use address::{Address, AddressError, IPC_PATH_MAX};
+pub use address::{Address, AddressError};
 pub use coherence::Coherence;
 pub use contact::Standing;
 pub use diagnosis::{Diagnosis, Obstacle, Symptoms};
@@ -52,5 +52,7 @@ pub use publisher::{Frame, PlaneImage, PublishError, Publisher};
 pub use reader::{Snapshot, SnapshotError, SnapshotReader};
 pub use subscriber::{Arrival, Event, Foreign, Subscriber};
 pub use sync::{LABEL_SIZE, SYNC_SIZE, SyncError, SyncMessage};
-pub use target::{DEFAULT_NAMESPACE, DEFAULT_PREFIX, INSTANCE_MAX, NAMESPACE_MAX, SCHEME, Target, TargetError};
+pub use target::{
+    DEFAULT_NAMESPACE, DEFAULT_PREFIX, INSTANCE_MAX, IPC_PATH_MAX, NAMESPACE_MAX, SCHEME, Target, TargetError,
+};
 pub use zmtp::Breach;

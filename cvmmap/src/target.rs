@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::address::IPC_PATH_MAX;
+/// Longest path of an `ipc://` endpoint in bytes (`sun_path` without its NUL).
+pub const IPC_PATH_MAX: usize = 107;
 
 /// URI scheme of a target, without `://`.
 pub const SCHEME: &str = "cvmmap";

@@ -70,24 +70,20 @@ impl Imports {
         self.files.contains_key(&at).then_some(at)
     }
 
-    /// The groups of files that import each other, directly or by others.
-    pub fn circles(&self) -> Vec<Vec<&Path>> {
-        let reach = |from: &Module| {
-            let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
-            while let Some(at) = next.pop() {
-                next.extend(self.arrows[at].iter().filter(|to| seen.insert((*to).clone())));
-            }
-            seen
-        };
-        let reached = self.files.keys().map(|from| (from, reach(from))).collect::<BTreeMap<_, _>>();
-        let mut circles = BTreeSet::new();
-        for (from, reach) in &reached {
-            if reach.contains(*from) {
-                let with = |other: &&&Module| reach.contains(**other) && reached[**other].contains(*from);
-                circles.insert(reached.keys().filter(with).map(|module| self.files[*module].as_path()).collect());
-            }
+    /// The arrows of files that import each other, directly or by others.
+    pub fn circles(&self) -> Vec<(&Path, &Path)> {
+        let arrows = self.arrows.iter().flat_map(|(from, targets)| targets.iter().map(move |to| (from, to)));
+        let back = arrows.filter(|(from, to)| self.reached(to).contains(from));
+        back.map(|(from, to)| (&*self.files[from], &*self.files[to])).collect()
+    }
+
+    /// What a file imports, and what that does, and so on.
+    fn reached<'a>(&'a self, from: &'a Module) -> BTreeSet<&'a Module> {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(at) = next.pop() {
+            next.extend(self.arrows[at].iter().filter(|to| seen.insert(*to)));
         }
-        circles.into_iter().collect()
+        seen
     }
 }
 

@@ -10,7 +10,11 @@ use anyhow::Result;
 use cvmmap::{Address, Event, METADATA_SIZE, Subscriber, Target};
 use serde_json::json;
 
-use super::{Bench, Effort, consumer_of, cpu_per_frame, produce, read, segment_of, transports};
+use super::{
+    Bench, Effort, consumer_of, cpu_per_frame,
+    fresh_copy::{FIXED, Fresh, RATIO},
+    produce, read, segment_of, transports,
+};
 use crate::{
     child::Sample,
     copies::Copies,
@@ -19,9 +23,6 @@ use crate::{
 };
 
 const MEMCPYS: u32 = 40;
-/// What is allowed on top of [`RATIO`] times a memcpy, microseconds.
-pub const FIXED: f64 = 60.0;
-pub const RATIO: f64 = 1.5;
 
 pub fn measure(effort: &Effort, bench: &Bench) -> Result<Vec<Row>> {
     let pictures = [picture::TINY].into_iter().chain(picture::ALL);
@@ -87,51 +88,4 @@ fn by_thread(before: &Sample, after: &Sample) -> Vec<(String, f64)> {
         (name.clone(), now.saturating_sub(then) as f64 / 1e3)
     };
     after.usage.cpu_ns_of.iter().map(spent).collect()
-}
-
-/// What a memcpy of a frame that another process has just written takes, microseconds.
-pub fn fresh_memcpy(effort: &Effort, bench: &Bench, picture: Picture) -> Result<f64> {
-    let target = bench.target("fresh")?;
-    let _producer = produce(&target, picture, &[])?;
-    let mut fresh = Fresh::of(&target, picture)?;
-    fresh.measure(effort)?;
-    Ok(median(&fresh.memcpys))
-}
-
-/// Copies of each frame right after its announcement, without any element: a memcpy and a `pread` by turns. The frame
-/// was just written on another core, as it is for the source.
-struct Fresh {
-    subscriber: Subscriber,
-    copies: Copies,
-    memcpys: Vec<f64>,
-    preads: Vec<f64>,
-}
-
-impl Fresh {
-    fn of(target: &Target, picture: Picture) -> Result<Self> {
-        let mut subscriber = Subscriber::connect(&Address::from(target))?;
-        // Before its first frame a segment has no room for one.
-        while !matches!(subscriber.wait(None)?, Event::Frame(_)) {}
-        Ok(Self {
-            subscriber,
-            copies: Copies::of_segment(&segment_of(target), METADATA_SIZE + picture.bytes())?,
-            memcpys: Vec::new(),
-            preads: Vec::new(),
-        })
-    }
-
-    fn measure(&mut self, effort: &Effort) -> Result<()> {
-        // What was announced meanwhile is not fresh.
-        while let Event::Frame(_) = self.subscriber.wait(Some(Duration::ZERO))? {}
-        let until = Instant::now() + effort.window;
-        while Instant::now() < until {
-            let Event::Frame(announced) = self.subscriber.wait(Some(effort.window))? else { continue };
-            if announced.frame_id % 2 == 0 {
-                self.memcpys.push(self.copies.memcpy().as_nanos() as f64 / 1e3);
-            } else {
-                self.preads.push(self.copies.pread()?.as_nanos() as f64 / 1e3);
-            }
-        }
-        Ok(())
-    }
 }

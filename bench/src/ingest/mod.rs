@@ -2,6 +2,7 @@
 
 mod delay;
 mod frame_cost;
+mod fresh_copy;
 mod leaks;
 mod many;
 mod reference;

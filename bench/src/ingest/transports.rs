@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Bench, Effort, consumer_of, cpu_per_frame, frame_cost, read};
+use super::{Bench, Effort, consumer_of, cpu_per_frame, fresh_copy, read};
 use crate::{
     child::Role,
     copies::Copies,
@@ -90,12 +90,12 @@ fn measure_one(effort: &Effort, bench: &Bench, picture: Picture) -> Result<Vec<R
     let details = json!({ "cvmmap": ours, "shm": shm, "tcp": tcp, "memcpy_us": memcpys });
     let over_shm = our - by_shm;
     let one_copy = |what: &'static str, memcpy: f64| {
-        let limit = frame_cost::RATIO * memcpy + frame_cost::FIXED;
+        let limit = fresh_copy::RATIO * memcpy + fresh_copy::FIXED;
         Row::new("transports", format!("... over shmsink to shmsrc ({by_shm:.0} us)"), over_shm, "us")
             .against(what, memcpy)
             .at_most(limit, format!("one copy: <= {limit:.0}"))
     };
-    let fresh = frame_cost::fresh_memcpy(effort, bench, picture)?;
+    let fresh = fresh_copy::fresh_memcpy(effort, bench, picture)?;
     Ok(vec![
         Row::new("transports", format!("CPU of both sides, cvmmapsink to cvmmapsrc, {picture}"), our, "us")
             .against("tcp", by_tcp)

@@ -6,6 +6,7 @@ mod number;
 mod publisher;
 mod receiver;
 mod row;
+mod way;
 
 use std::{path::Path, time::Duration};
 
@@ -15,7 +16,8 @@ use serde_json::{Map, Value, json};
 use self::{
     clip::{Clip, Size},
     publisher::Kind,
-    row::{ROWS, Seen},
+    row::Seen,
+    way::ROWS,
 };
 use crate::{
     machine::{Busy, Machine},

@@ -13,7 +13,7 @@ use cvmmap::{Abi, Address, Depth, DepthUnit, Frame, PixelFormat, PlaneImage, Pla
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{FFMPEG, FPS, clip::Size, receiver::Destination, row::Way};
+use super::{FFMPEG, FPS, clip::Size, receiver::Destination, way::Way};
 use crate::pace::unix_now;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

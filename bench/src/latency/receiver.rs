@@ -16,7 +16,7 @@ use gst::prelude::*;
 
 use super::{
     number,
-    row::{Protocol, Way},
+    way::{Protocol, Way},
 };
 
 /// Numbers of the pictures that came, and when.

@@ -12,6 +12,9 @@ use std::{
 use gst::{glib, prelude::*};
 use tools_cli::signals;
 
+/// The stream is looked after this often.
+pub const TICK_MS: u32 = 20;
+
 /// How often it is looked whether work beside the loop is done.
 const LOOK: Duration = Duration::from_millis(10);
 

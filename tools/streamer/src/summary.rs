@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{latency::Histogram, outlet::Meter};
+use super::{latency::Histogram, outlet::meter::Meter};
 use crate::recorder;
 
 /// A run.

@@ -6,7 +6,7 @@ use gst::prelude::*;
 use tools_cli::failure::Failure;
 
 use super::{
-    events::{Event, Events, Role},
+    events::{Event, Events, Role, TICK_MS},
     ingest::FRAMES_WAIT,
     log::tell,
     stream::Streamer,
@@ -14,8 +14,6 @@ use super::{
 };
 use crate::simulator::Simulator;
 
-/// The stream is looked after this often.
-pub const TICK_MS: u32 = 20;
 /// After a signal, encoder and outputs have this long to say goodbye,
 const GOODBYE_MAX: Duration = Duration::from_millis(600);
 /// and after the end of the stream this long to send what is left.

@@ -5,9 +5,9 @@
 const FRAMES_MAX: u64 = 60;
 /// Looks at an encoder that has frames and gives nothing before it is judged broken: 0.6 seconds. They are counted, for
 /// a machine that stood still does not look.
-const LOOKS_MAX: u32 = 600 / super::supervisor::TICK_MS;
+const LOOKS_MAX: u32 = 600 / super::events::TICK_MS;
 /// The same before the first access unit, for an encoder's start may take longer: 3 seconds.
-const FIRST_LOOKS_MAX: u32 = 3000 / super::supervisor::TICK_MS;
+const FIRST_LOOKS_MAX: u32 = 3000 / super::events::TICK_MS;
 /// Frames that an encoder may hold before the first comes out.
 const STARTUP_FRAMES: u64 = 4;
 

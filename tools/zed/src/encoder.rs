@@ -5,7 +5,7 @@ use gst::prelude::*;
 use tools_cli::{aside::OPEN_MAX, failure::Failure, progress::say};
 use tools_media::{elements, x265};
 
-use super::line::Trouble;
+use super::encode_error::EncodeError;
 
 /// A player can jump to every second.
 const KEYFRAME_SECONDS: u64 = 1;
@@ -74,18 +74,22 @@ impl Encoding {
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when no encoder works, or what else the work fails with.
-    pub fn attempt<T>(&self, program: &str, mut work: impl FnMut(Choice) -> Result<T, Trouble>) -> Result<T, Failure> {
+    pub fn attempt<T>(
+        &self,
+        program: &str,
+        mut work: impl FnMut(Choice) -> Result<T, EncodeError>,
+    ) -> Result<T, Failure> {
         let mut choice = self.pick()?;
         loop {
             say(program, &format!("encoder: {}", choice.factory));
             match work(choice) {
                 Ok(done) => return Ok(done),
-                Err(Trouble::Other(failure)) => return Err(failure),
-                Err(Trouble::Encoder(why)) if choice.hardware && self.encoder_device == Device::Auto => {
+                Err(EncodeError::Other(failure)) => return Err(failure),
+                Err(EncodeError::Encoder(why)) if choice.hardware && self.encoder_device == Device::Auto => {
                     say(program, &format!("{} does not work ({why}); going on in software", choice.factory));
                     choice = self.software()?;
                 }
-                Err(Trouble::Encoder(why)) => {
+                Err(EncodeError::Encoder(why)) => {
                     return Err(Failure::Pipeline(format!(
                         "{} does not work: {why}; take another --encoder-device, --codec or --preset",
                         choice.factory

@@ -5,6 +5,7 @@ mod calibration;
 mod camera;
 mod container;
 mod decoder;
+mod encode_error;
 mod encoder;
 mod entries;
 pub mod grid;

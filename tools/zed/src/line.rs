@@ -19,26 +19,13 @@ use tools_cli::{
 use tools_media::elements;
 
 use super::{
+    encode_error::EncodeError,
     encoder::{Choice, Encoding, Purpose},
     stall::{self, Watch},
 };
 
 /// Pictures that wait for the encoder. It has a queue of its own besides.
 const WAITING: u64 = 4;
-
-/// What went wrong with a file.
-#[derive(Debug)]
-pub enum Trouble {
-    /// The encoder does not work, and has given nothing yet.
-    Encoder(String),
-    Other(Failure),
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        Self::Other(failure)
-    }
-}
 
 /// From pictures to whatever takes the access units. Dropped, it stops.
 #[derive(Debug)]
@@ -66,7 +53,7 @@ impl Line {
         interval: u64,
         tail: &[&gst::Element],
         directory: &Path,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, EncodeError> {
         let source: gst_app::AppSrc = elements::make_app("appsrc")?;
         source.set_format(gst::Format::Time);
         source.set_max_bytes(0);
@@ -95,7 +82,7 @@ impl Line {
         Ok(line)
     }
 
-    fn start(&self, tail: &[&gst::Element]) -> Result<(), Trouble> {
+    fn start(&self, tail: &[&gst::Element]) -> Result<(), EncodeError> {
         let taken = Arc::clone(&self.taken);
         elements::pad(self.source.upcast_ref(), "src").add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             taken.1.notify_one();
@@ -123,7 +110,7 @@ impl Line {
                     self.check()?;
                     return Err(Failure::Pipeline("the pipeline does not start".to_owned()).into());
                 }
-                Some(Err(Hangs)) => return Err(Trouble::Encoder("it hangs while it opens".to_owned())),
+                Some(Err(Hangs)) => return Err(EncodeError::Encoder("it hangs while it opens".to_owned())),
             }
         }
     }
@@ -132,7 +119,12 @@ impl Line {
     ///
     /// # Errors
     /// What the pipeline complains of, or [`Failure::Interrupted`].
-    pub fn push(&self, picture: gst::Buffer, time: gst::ClockTime, duration: gst::ClockTime) -> Result<(), Trouble> {
+    pub fn push(
+        &self,
+        picture: gst::Buffer,
+        time: gst::ClockTime,
+        duration: gst::ClockTime,
+    ) -> Result<(), EncodeError> {
         let mut picture = picture;
         let writable = picture.make_mut();
         writable.set_pts(time);
@@ -158,7 +150,7 @@ impl Line {
     ///
     /// # Errors
     /// What the pipeline complains of, or [`Failure::Interrupted`].
-    pub fn check(&self) -> Result<(), Trouble> {
+    pub fn check(&self) -> Result<(), EncodeError> {
         interrupt::check()?;
         // `timed_pop_filtered` without any time would look at nothing.
         self.judge(self.bus().pop_filtered(&[gst::MessageType::Error])).map(drop)
@@ -168,7 +160,7 @@ impl Line {
     ///
     /// # Errors
     /// What the pipeline complains of, or [`Failure::Interrupted`].
-    pub fn finish(&self) -> Result<(), Trouble> {
+    pub fn finish(&self) -> Result<(), EncodeError> {
         // Refused by a pipeline that is broken: its message says so.
         let _ = self.source.end_of_stream();
         let tick = gst::ClockTime::from_mseconds(interrupt::TICK.as_millis() as u64);
@@ -185,12 +177,12 @@ impl Line {
     }
 
     /// Looks whether something moves still.
-    fn look(&self) -> Result<(), Trouble> {
+    fn look(&self) -> Result<(), EncodeError> {
         if !self.watch().stands(&self.pipeline) {
             return Ok(());
         }
         if !self.encoded.load(Ordering::Relaxed) {
-            return Err(Trouble::Encoder("it stands still".to_owned()));
+            return Err(EncodeError::Encoder("it stands still".to_owned()));
         }
         Err(Failure::Pipeline("the file cannot be made: encoder, muxer or disk stand still".to_owned()).into())
     }
@@ -200,7 +192,7 @@ impl Line {
     }
 
     /// Whether there was a message; an error is one.
-    fn judge(&self, message: Option<gst::Message>) -> Result<bool, Trouble> {
+    fn judge(&self, message: Option<gst::Message>) -> Result<bool, EncodeError> {
         let error = match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Error(error)) => error,
             message => return Ok(message.is_some()),
@@ -208,7 +200,7 @@ impl Line {
         let why = error.error();
         let is_encoder = error.src().is_some_and(|element| element == self.encoder.upcast_ref::<gst::Object>());
         if is_encoder && !self.encoded.load(Ordering::Relaxed) {
-            return Err(Trouble::Encoder(why.message().to_owned()));
+            return Err(EncodeError::Encoder(why.message().to_owned()));
         }
         Err(match why.kind::<gst::ResourceError>() {
             Some(gst::ResourceError::NoSpaceLeft) => disk_full(),
@@ -315,7 +307,7 @@ mod tests {
         let choice = Choice { factory, hardware: true };
         let sink = elements::make("fakesink").unwrap();
         let opened = Line::new((&encoding, choice, Purpose::File), &info, 33_000_000, &[&sink], Path::new("."));
-        assert!(matches!(opened, Err(Trouble::Encoder(why)) if why.contains("hangs while it opens")));
+        assert!(matches!(opened, Err(EncodeError::Encoder(why)) if why.contains("hangs while it opens")));
         assert_eq!(tried.wait(OPEN_MAX), Some(Err(Hangs)));
     }
 }

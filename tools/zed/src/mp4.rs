@@ -7,8 +7,9 @@ use tools_cli::target::Target;
 use tools_media::elements;
 
 use super::{
+    encode_error::EncodeError,
     encoder::{Choice, Encoding, Purpose},
-    line::{Line, Trouble},
+    line::Line,
     mp4_date,
 };
 
@@ -40,7 +41,7 @@ impl Writer {
         info: &VideoInfo,
         interval: u64,
         tags: &gst::TagList,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, EncodeError> {
         let file = target.beside(".partial")?;
         let pictures = target.beside(".pictures.partial")?.into_temp_path();
         let muxer = elements::make("mp4mux")?;
@@ -71,7 +72,7 @@ impl Writer {
     ///
     /// # Errors
     /// What the pipeline complains of, or [`Failure::Interrupted`].
-    pub fn push(&mut self, picture: &gst::Buffer, time: gst::ClockTime) -> Result<(), Trouble> {
+    pub fn push(&mut self, picture: &gst::Buffer, time: gst::ClockTime) -> Result<(), EncodeError> {
         // Each is shown until the next.
         if let Some((last, from)) = self.last.replace((picture.clone(), time)) {
             self.line.push(last, from, time.saturating_sub(from))?;
@@ -83,7 +84,7 @@ impl Writer {
     ///
     /// # Errors
     /// What the pipeline or the file system complains of, or [`Failure::Interrupted`].
-    pub fn finish(mut self, unix_seconds: Option<u64>) -> Result<(), Trouble> {
+    pub fn finish(mut self, unix_seconds: Option<u64>) -> Result<(), EncodeError> {
         if let Some((last, from)) = self.last.take() {
             self.line.push(last, from, self.interval)?;
         }

@@ -12,10 +12,7 @@ use std::{
 use mcap::Message;
 use tools_mcap::{rvl::Picture, schema::cvmmap_streamer::DepthMap};
 
-use super::{
-    report::{Rule, Violations},
-    tracks::place,
-};
+use super::report::{Rule, Violations, place};
 
 /// More would wait for the one that reads the file.
 const THREADS_MAX: usize = 8;

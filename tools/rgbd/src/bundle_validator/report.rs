@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
+use mcap::Message;
 use serde::Serialize;
 use tools_cli::{failure::Failure, report};
 
@@ -175,6 +176,12 @@ impl Violations {
         let broken = self.broken.into_iter();
         broken.map(|(rule, Broken { count, first, .. })| Violation { rule, count, first }).collect()
     }
+}
+
+/// Where a message is, and what is wrong with it.
+pub fn place(message: &Message<'_>, what: &str) -> String {
+    let Message { channel, sequence, log_time, .. } = message;
+    format!("{} message {sequence} at {log_time} ns: {what}", channel.topic)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use tools_mcap::{
 use super::{
     access_unit::AccessUnit,
     depths::{self, Job},
-    report::{CameraCounts, Report, Rule, Violations},
+    report::{CameraCounts, Report, Rule, Violations, place},
 };
 use crate::recording::{Layout, unreadable};
 
@@ -484,10 +484,4 @@ fn declared<'a>(message: &'a Message<'_>) -> Declared<'a> {
     let channel = &message.channel;
     let schema = channel.schema.as_ref().map_or("", |schema| schema.name.as_str());
     Declared { topic: &channel.topic, schema, message_encoding: &channel.message_encoding }
-}
-
-/// Where a message is, and what is wrong with it.
-pub fn place(message: &Message<'_>, what: &str) -> String {
-    let Message { channel, sequence, log_time, .. } = message;
-    format!("{} message {sequence} at {log_time} ns: {what}", channel.topic)
 }

@@ -5,7 +5,7 @@ mod backlog;
 mod fan_out;
 mod feed;
 mod line;
-mod meter;
+pub mod meter;
 pub mod retry;
 mod rtmp;
 mod rtp;

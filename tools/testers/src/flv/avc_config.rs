@@ -6,7 +6,7 @@ use super::{
     fault::{Cursor, Fault},
     hevc_config::record_nal,
     nal::{self, avc},
-    stream_check::Warnings,
+    warnings::Warnings,
 };
 
 pub struct AvcConfig {

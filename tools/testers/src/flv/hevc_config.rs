@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     fault::{Cursor, Fault},
     nal::{self, HevcNal, hevc},
-    stream_check::Warnings,
+    warnings::Warnings,
 };
 
 pub struct HevcConfig {

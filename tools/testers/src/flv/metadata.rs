@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{
     amf0::{Entry, Reader, Value},
     fault::Fault,
-    stream_check::{Mode, Warnings},
+    mode::Mode,
+    warnings::Warnings,
 };
 
 /// The FourCC `hvc1`, written with its bytes in the wrong order, as GStreamer 1.28's `eflvmux` does.

@@ -2,7 +2,7 @@
 
 use super::{
     fault::{Cursor, Fault},
-    stream_check::Warnings,
+    warnings::Warnings,
 };
 
 const SOUND_FORMAT_AAC: u8 = 10;

@@ -2,59 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     ops::Range,
 };
-
-use clap::ValueEnum;
 
 use super::{
     avc_config,
     fault::Fault,
     hevc_config, metadata,
+    mode::Mode,
     nal::{self, HevcNal, avc, hevc},
     sound::Sound,
     video_header::{self, Codec, FrameType, Packet, VideoHeader},
+    warnings::Warnings,
 };
-
-/// How the publisher is to package its video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// H.264 as codec id 7
-    H264,
-    /// H.265 as FourCC hvc1 (Enhanced RTMP)
-    H265Enhanced,
-    /// H.265 as codec id 12 (Chinese CDNs)
-    H265Domestic,
-}
-
-impl Mode {
-    /// The codec id nibble of legacy headers.
-    pub fn codec_id(self) -> u8 {
-        match self {
-            Self::H264 => 7,
-            Self::H265Enhanced | Self::H265Domestic => 12,
-        }
-    }
-
-    /// `videocodecid` in `onMetaData`: the codec id, or the FourCC as a big-endian number.
-    pub fn metadata_codec(self) -> f64 {
-        match self {
-            Self::H264 | Self::H265Domestic => f64::from(self.codec_id()),
-            Self::H265Enhanced => f64::from(u32::from_be_bytes(*b"hvc1")),
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::H264 => "h264",
-            Self::H265Enhanced => "h265-enhanced",
-            Self::H265Domestic => "h265-domestic",
-        })
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKind {
@@ -111,25 +71,6 @@ pub enum Content {
 pub struct Violation {
     pub wrong_packaging: bool,
     pub text: String,
-}
-
-/// Things that are legal or harmless here and that some reader trips over: each kind once, with its first place.
-#[derive(Debug, Default)]
-pub struct Warnings {
-    place: String,
-    told: Vec<(&'static str, String)>,
-}
-
-impl Warnings {
-    pub fn add(&mut self, key: &'static str, text: &str) {
-        if self.told.iter().all(|(known, _)| *known != key) {
-            self.told.push((key, format!("{}: {text}", self.place)));
-        }
-    }
-
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.told.iter().map(|(_, text)| text.as_str())
-    }
 }
 
 #[derive(Debug, Default)]

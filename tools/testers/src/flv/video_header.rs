@@ -2,7 +2,8 @@
 
 use super::{
     fault::{Cursor, Fault},
-    stream_check::{Mode, Warnings},
+    mode::Mode,
+    warnings::Warnings,
 };
 
 /// Codecs with a FourCC (E-RTMP, "Defining additional video codecs").

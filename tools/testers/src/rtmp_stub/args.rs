@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use tools_cli::command_line::VERSION;
 
-use crate::{DEFAULT_THRESHOLD, DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, flv::stream_check::Mode};
+use crate::{DEFAULT_THRESHOLD, DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, flv::mode::Mode};
 
 /// Takes one RTMP publisher, or an FLV file, and checks every tag of it.
 ///

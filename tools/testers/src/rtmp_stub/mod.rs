@@ -14,7 +14,7 @@ use self::{args::Args, intake::Intake, session::Publisher};
 use super::{
     flv::{
         file::{ReadError, Reader},
-        stream_check::Mode,
+        mode::Mode,
     },
     report::{Report, talk},
 };

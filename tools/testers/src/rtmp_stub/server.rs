@@ -17,7 +17,7 @@ use super::{
     session::{Publisher, Session, Step},
 };
 use crate::{
-    flv::stream_check::{Mode, Tag},
+    flv::{mode::Mode, stream_check::Tag},
     report::talk,
 };
 

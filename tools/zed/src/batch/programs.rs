@@ -3,18 +3,15 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
-use tools_cli::{
-    command_line::{self, VERSION},
-    failure::Failure,
-};
+use tools_cli::{command_line::VERSION, failure::Failure};
 use tools_mcap::writer::Compression;
 
-use super::{args::Batch, run};
+use super::args::Batch;
 use crate::{
     encoder::{Device, Encoding},
     grid::args as grid_args,
     open::Reading,
-    to_mcap::args::{CopyRange, Policy},
+    to_mcap::policy::{CopyRange, Policy},
     wanted::DepthMode,
 };
 
@@ -57,7 +54,7 @@ impl Takes {
     }
 }
 
-static TO_MP4: Kind = Kind {
+pub static TO_MP4: Kind = Kind {
     batch: "zed_batch_svo_to_mp4",
     single: "zed_svo_to_mp4",
     takes: Takes::Recordings,
@@ -66,7 +63,7 @@ static TO_MP4: Kind = Kind {
     pattern: "*.svo2",
     understands: understands::<ToMp4>,
 };
-static GRID: Kind = Kind {
+pub static GRID: Kind = Kind {
     batch: "zed_batch_svo_grid_to_mp4",
     single: "zed_svo_grid_to_mp4",
     takes: Takes::Segments,
@@ -75,7 +72,7 @@ static GRID: Kind = Kind {
     pattern: "*",
     understands: understands::<Grid>,
 };
-static TO_MCAP: Kind = Kind {
+pub static TO_MCAP: Kind = Kind {
     batch: "zed_batch_svo_to_mcap",
     single: "zed_svo_to_mcap",
     takes: Takes::Segments,
@@ -84,39 +81,6 @@ static TO_MCAP: Kind = Kind {
     pattern: "*",
     understands: understands::<ToMcap>,
 };
-
-/// `zed_batch_svo_to_mp4`.
-///
-/// # Errors
-/// What makes it exit with another code than 0.
-pub fn to_mp4() -> Result<(), Failure> {
-    match command_line::parse::<ToMp4Args>()? {
-        Some(args) => run::run(&TO_MP4, &args.batch, args.conversion.told()),
-        None => Ok(()),
-    }
-}
-
-/// `zed_batch_svo_grid_to_mp4`.
-///
-/// # Errors
-/// What makes it exit with another code than 0.
-pub fn grid() -> Result<(), Failure> {
-    match command_line::parse::<GridArgs>()? {
-        Some(args) => run::run(&GRID, &args.batch, args.conversion.told()),
-        None => Ok(()),
-    }
-}
-
-/// `zed_batch_svo_to_mcap`.
-///
-/// # Errors
-/// What makes it exit with another code than 0.
-pub fn to_mcap() -> Result<(), Failure> {
-    match command_line::parse::<ToMcapArgs>()? {
-        Some(args) => run::run(&TO_MCAP, &args.batch, args.conversion.told()),
-        None => Ok(()),
-    }
-}
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 every job was done or skipped, 1 wrong arguments, 2 a list, input directory or queue that cannot be used,
@@ -127,11 +91,11 @@ Exit codes: 0 every job was done or skipped, 1 wrong arguments, 2 a list, input 
 /// Runs zed_svo_to_mp4 on every recording that is found, several at a time.
 ///
 /// Outputs that are there already are skipped, so that a run which was interrupted is finished by starting it again.
-struct ToMp4Args {
+pub struct ToMp4Args {
     #[command(flatten)]
-    batch: Batch,
+    pub batch: Batch,
     #[command(flatten)]
-    conversion: ToMp4,
+    pub conversion: ToMp4,
 }
 
 #[derive(Debug, Parser)]
@@ -139,11 +103,11 @@ struct ToMp4Args {
 /// Runs zed_svo_grid_to_mp4 on every segment that is found, several at a time: SEGMENT/SEGMENT_grid.mp4.
 ///
 /// Outputs that are there already are skipped, so that a run which was interrupted is finished by starting it again.
-struct GridArgs {
+pub struct GridArgs {
     #[command(flatten)]
-    batch: Batch,
+    pub batch: Batch,
     #[command(flatten)]
-    conversion: Grid,
+    pub conversion: Grid,
 }
 
 #[derive(Debug, Parser)]
@@ -151,11 +115,11 @@ struct GridArgs {
 /// Runs zed_svo_to_mcap on every segment that is found, several at a time: SEGMENT/SEGMENT.mcap.
 ///
 /// Outputs that are there already are skipped, so that a run which was interrupted is finished by starting it again.
-struct ToMcapArgs {
+pub struct ToMcapArgs {
     #[command(flatten)]
-    batch: Batch,
+    pub batch: Batch,
     #[command(flatten)]
-    conversion: ToMcap,
+    pub conversion: ToMcap,
 }
 
 /// What the converter is told, but for the device of its encoder, which is the worker's.
@@ -165,13 +129,15 @@ pub struct Told {
     pub device: Device,
 }
 
-trait Conversion: Args {
+/// The flags of a converter.
+pub trait Conversion: Args {
+    /// What it is told.
     fn told(&self) -> Told;
 }
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Conversion")]
-struct ToMp4 {
+pub struct ToMp4 {
     /// First picture, counted from 0 as the camera's
     #[arg(long, value_name = "N")]
     start_frame: Option<usize>,
@@ -195,7 +161,7 @@ impl Conversion for ToMp4 {
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Conversion")]
-struct Grid {
+pub struct Grid {
     /// End after so many seconds
     #[arg(long, value_name = "S", value_parser = grid_args::seconds)]
     duration_seconds: Option<f64>,
@@ -219,7 +185,7 @@ impl Conversion for Grid {
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Conversion")]
-struct ToMcap {
+pub struct ToMcap {
     /// How the cameras' pictures are bundled
     #[arg(long, value_enum)]
     bundle_policy: Option<Policy>,
@@ -321,7 +287,7 @@ pub fn name<V: ValueEnum>(value: V) -> String {
 #[command(no_binary_name = true, disable_help_flag = true)]
 struct Only<C: Args> {
     #[command(flatten)]
-    conversion: C,
+    pub conversion: C,
 }
 
 /// Takes flags of the converter, and neither those of the batch nor those that name files to read and write.

@@ -20,8 +20,8 @@ use tools_cli::{
 
 use self::{args::Args, canvas::Canvas, tile::Tile};
 use super::{
+    encode_error::EncodeError,
     encoder::Choice,
-    line::Trouble,
     mp4::Writer,
     open::{self, Reading},
     provenance::Provenance,
@@ -161,7 +161,7 @@ fn convert(
     args: &Args,
     choice: Choice,
     target: &Target,
-) -> Result<Summary, Trouble> {
+) -> Result<Summary, EncodeError> {
     let mut tiles = Vec::new();
     for (recording, range) in recordings.iter_mut().zip(&plan.ranges) {
         tiles.push(Tile::begin(recording.as_mut(), range.clone())?);

@@ -6,7 +6,12 @@ use clap::{Parser, ValueEnum};
 use tools_cli::{command_line::VERSION, failure::Failure};
 use tools_mcap::writer::Compression;
 
-use super::{Input, plan::Part, pose_config};
+use super::{
+    Input,
+    plan::Part,
+    policy::{CopyRange, Policy},
+    pose_config,
+};
 use crate::{
     encoder::Encoding,
     open::Reading,
@@ -96,28 +101,6 @@ pub struct Args {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// Which pictures of several cameras belong together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Policy {
-    /// Those that are nearest to each moment of the slowest camera
-    #[default]
-    Nearest,
-    /// As nearest, but only if they are near enough
-    Strict,
-    /// None: every picture is written, by itself
-    Copy,
-}
-
-/// What of several recordings is copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum CopyRange {
-    /// The time that all cameras recorded
-    #[default]
-    Common,
-    /// Everything
-    Full,
 }
 
 impl Args {

@@ -9,8 +9,9 @@ use tools_media::elements;
 
 use super::plan::INTERVAL;
 use crate::{
+    encode_error::EncodeError,
     encoder::{Choice, Codec, Encoding, Purpose},
-    line::{Line, Trouble},
+    line::Line,
     picture::Picture,
     source::{Facts, Losses, Recording},
 };
@@ -105,7 +106,7 @@ impl<'a> Camera<'a> {
     ///
     /// # Errors
     /// What the pipeline complains of, or [`Failure::Interrupted`].
-    pub fn encode(&mut self, picture: Picture, with: (&Encoding, Choice), directory: &Path) -> Result<(), Trouble> {
+    pub fn encode(&mut self, picture: Picture, with: (&Encoding, Choice), directory: &Path) -> Result<(), EncodeError> {
         let interval = self.recording.facts().interval().unwrap_or(INTERVAL);
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
@@ -118,7 +119,7 @@ impl<'a> Camera<'a> {
     ///
     /// # Errors
     /// What the pipeline complains of.
-    pub fn unit(&mut self) -> Result<Option<(u64, Vec<u8>)>, Trouble> {
+    pub fn unit(&mut self) -> Result<Option<(u64, Vec<u8>)>, EncodeError> {
         self.encoder.as_ref().map_or(Ok(None), Encoder::unit)
     }
 
@@ -126,7 +127,7 @@ impl<'a> Camera<'a> {
     ///
     /// # Errors
     /// What the pipeline complains of, or [`Failure::Interrupted`].
-    pub fn drain(&mut self) -> Result<Vec<(u64, Vec<u8>)>, Trouble> {
+    pub fn drain(&mut self) -> Result<Vec<(u64, Vec<u8>)>, EncodeError> {
         let Some(encoder) = self.encoder.take() else {
             return Ok(Vec::new());
         };
@@ -165,7 +166,7 @@ impl Encoder {
         first: &Picture,
         interval: u64,
         directory: &Path,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, EncodeError> {
         let media_type = match encoding.codec {
             Codec::H264 => "video/x-h264",
             Codec::H265 => "video/x-h265",
@@ -183,12 +184,12 @@ impl Encoder {
         Ok(Self { line, sink, epoch: first.timestamp, interval: gst::ClockTime::from_nseconds(interval) })
     }
 
-    fn push(&self, picture: Picture) -> Result<(), Trouble> {
+    fn push(&self, picture: Picture) -> Result<(), EncodeError> {
         let time = gst::ClockTime::from_nseconds(picture.timestamp.saturating_sub(self.epoch));
         self.line.push(picture.buffer, time, self.interval)
     }
 
-    fn unit(&self) -> Result<Option<(u64, Vec<u8>)>, Trouble> {
+    fn unit(&self) -> Result<Option<(u64, Vec<u8>)>, EncodeError> {
         let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) else {
             return Ok(None);
         };

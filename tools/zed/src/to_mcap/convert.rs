@@ -19,16 +19,16 @@ use tools_mcap::{
 
 use super::{
     Input, PROGRAM,
-    args::Policy,
     camera::Camera,
     messages,
     plan::{Plan, Step},
+    policy::Policy,
     queue::{Entry, Moment, Queue},
     summary::{CameraSummary, Summary},
 };
 use crate::{
+    encode_error::EncodeError,
     encoder::{Choice, Codec, Encoding},
-    line::Trouble,
     picture::Picture,
     source::Recording,
     wanted::Wanted,
@@ -55,7 +55,7 @@ pub struct Job<'a> {
 ///
 /// # Errors
 /// What cannot be read, encoded or written. After a signal, [`Failure::CutShort`] when there is something to keep.
-pub fn convert(job: &Job<'_>, recordings: &mut [Box<dyn Recording>], choice: Choice) -> Result<Summary, Trouble> {
+pub fn convert(job: &Job<'_>, recordings: &mut [Box<dyn Recording>], choice: Choice) -> Result<Summary, EncodeError> {
     let file = job.target.beside(".partial")?;
     let mut work = Work::begin(job, recordings, choice, &file)?;
     match work.run() {
@@ -65,7 +65,7 @@ pub fn convert(job: &Job<'_>, recordings: &mut [Box<dyn Recording>], choice: Cho
             job.target.keep(file)?;
             Ok(summary)
         }
-        Err(Trouble::Other(Failure::Interrupted { signal })) if work.first.is_some() => {
+        Err(EncodeError::Other(Failure::Interrupted { signal })) if work.first.is_some() => {
             work.close()?;
             Err(Failure::CutShort { signal, left: job.target.keep_part(file)? }.into())
         }
@@ -137,7 +137,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn run(&mut self) -> Result<(), Trouble> {
+    fn run(&mut self) -> Result<(), EncodeError> {
         let Plan { steps, .. } = self.job.plan;
         let name = self.job.target.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut progress = Progress::new(PROGRAM, &name, steps.len());
@@ -173,7 +173,7 @@ impl<'a> Work<'a> {
     }
 
     /// Reads what is written together, and hands it to the encoders.
-    fn step(&mut self, step: &Step) -> Result<(), Trouble> {
+    fn step(&mut self, step: &Step) -> Result<(), EncodeError> {
         let mut pictures = Vec::with_capacity(step.members.len());
         for member in &step.members {
             let camera = &mut self.cameras[member.camera];
@@ -231,7 +231,7 @@ impl<'a> Work<'a> {
         BundleManifest { members: members.collect(), timestamp: Some(timestamp(moment)), index, policy: policy.into() }
     }
 
-    fn take_in(&mut self, camera: usize, mut picture: Picture) -> Result<Moment, Trouble> {
+    fn take_in(&mut self, camera: usize, mut picture: Picture) -> Result<Moment, EncodeError> {
         let (job, tally) = (self.job, &mut self.tallies[camera]);
         let input = &job.inputs[camera];
         let depth = picture.depth.take().filter(|_| job.wanted.depth.is_some());
@@ -248,7 +248,7 @@ impl<'a> Work<'a> {
     }
 
     /// Writes what the encoders have given.
-    fn collect(&mut self) -> Result<(), Trouble> {
+    fn collect(&mut self) -> Result<(), EncodeError> {
         for camera in 0..self.cameras.len() {
             while let Some((timestamp, unit)) = self.cameras[camera].unit()? {
                 self.fill(camera, timestamp, unit)?;
@@ -264,7 +264,7 @@ impl<'a> Work<'a> {
     }
 
     /// Writes what a camera's encoder still has.
-    fn drain(&mut self, camera: usize) -> Result<(), Trouble> {
+    fn drain(&mut self, camera: usize) -> Result<(), EncodeError> {
         for (timestamp, unit) in self.cameras[camera].drain()? {
             self.fill(camera, timestamp, unit)?;
         }

@@ -7,6 +7,7 @@ mod convert;
 mod messages;
 mod nearest;
 mod plan;
+pub(crate) mod policy;
 mod pose_config;
 mod queue;
 mod summary;
@@ -16,9 +17,10 @@ use std::path::PathBuf;
 use tools_cli::{command_line, failure::Failure, interrupt, progress::say, report, target::Target};
 
 use self::{
-    args::{Args, Policy},
+    args::Args,
     convert::{Job, convert},
     plan::Plan,
+    policy::Policy,
 };
 use super::{open, source::Recording, wanted::Wanted};
 

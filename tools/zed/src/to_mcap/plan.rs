@@ -6,9 +6,8 @@ use std::{cmp::Reverse, ops::RangeInclusive};
 use tools_cli::failure::Failure;
 
 use super::{
-    PROGRAM,
-    args::{CopyRange, Policy},
-    nearest,
+    PROGRAM, nearest,
+    policy::{CopyRange, Policy},
 };
 use crate::{range, source::Facts, start};
 

@@ -16,8 +16,8 @@ use tools_cli::{
 
 use self::{args::Args, summary::Summary};
 use super::{
+    encode_error::EncodeError,
     encoder::Choice,
-    line::Trouble,
     mp4::Writer,
     open,
     provenance::Provenance,
@@ -61,7 +61,7 @@ fn convert(
     range: RangeInclusive<usize>,
     choice: Choice,
     target: &Target,
-) -> Result<Summary, Trouble> {
+) -> Result<Summary, EncodeError> {
     let frames = range.clone().count();
     let interval = recording.facts().interval().unwrap_or(INTERVAL);
     let name = args.input.file_name().unwrap_or_default().to_string_lossy();
