@@ -13,7 +13,8 @@ use rml_rtmp::{chunk_io::ChunkSerializer, messages::RtmpMessage, rml_amf0::Amf0V
 use support::{Ended, Pipeline, Program, decoded_frames, ffmpeg, run, sample, text};
 use tools_testers::flv::{
     file::{OwnedTag, Reader},
-    stream_check::{Mode, StreamCheck},
+    mode::Mode,
+    stream_check::StreamCheck,
 };
 
 const TESTER: &str = env!("CARGO_BIN_EXE_rtmp_stub_tester");

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
-use tools_cli::{command_line::VERSION, failure::Failure};
+use tools_cli::command_line::VERSION;
 use tools_mcap::writer::Compression;
 
 use super::args::Batch;

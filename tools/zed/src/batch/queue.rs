@@ -6,12 +6,10 @@
 
 use std::{
     cell::Cell,
-    convert::Infallible,
     ffi::OsString,
     fmt,
     future::Future,
     path::PathBuf,
-    str::FromStr,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -24,7 +22,7 @@ use async_nats::jetstream::{
     message::PublishMessage,
     stream::{self, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream},
 };
-use cvmmap::nats::{Bytes, Client, Options};
+use cvmmap::nats::{Bytes, Client};
 use futures_util::StreamExt as _;
 use gst::glib;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use tools_cli::{command_line::VERSION, failure::Failure};
 use tools_mcap::writer::Compression;
 

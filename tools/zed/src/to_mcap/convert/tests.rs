@@ -30,7 +30,7 @@ use crate::{
     encoder::{Device, Preset},
     picture,
     source::{Clock, Facts, Losses},
-    to_mcap::{args::CopyRange, plan::Part},
+    to_mcap::{plan::Part, policy::CopyRange},
     wanted::{Depth, DepthMode, DepthSize, Tracking},
 };
 
