@@ -1,19 +1,14 @@
 //! What a frame costs the consumer, beside a bare memcpy of as many bytes in the same seconds.
 
-use std::{
-    collections::BTreeMap,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, thread};
 
 use anyhow::Result;
-use cvmmap::{Address, Event, METADATA_SIZE, Subscriber, Target};
 use serde_json::json;
 
 use super::{
     Bench, Effort, consumer_of, cpu_per_frame,
     fresh_copy::{FIXED, Fresh, RATIO},
-    produce, read, segment_of, transports,
+    produce, read, transports,
 };
 use crate::{
     child::Sample,
