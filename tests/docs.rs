@@ -1,4 +1,4 @@
-//! Every command line of README.md and docs/ runs as it stands there, with what its page says is there.
+//! Every command line of README.md, CONTRIBUTING.md and docs/ runs as it stands there, with what its page says is there.
 //!
 //! A page's lines meet its rows in their order. A line without a row fails, and so does a row without a line; a line that
 //! cannot run here is marked in the page's source with its reason (docs_support/page.rs), and the marks are counted.
@@ -26,19 +26,25 @@ use streamer_support::{ffmpeg, wait_for};
 use world::{Ran, Until, World};
 
 /// Pages with command lines, and how many of them are not run.
-const PAGES: [(&str, usize); 12] = [
+const PAGES: [(&str, usize); 18] = [
+    ("CONTRIBUTING.md", 3),
     ("README.md", 3),
     ("docs/batch.md", 1),
     ("docs/compat_matrix.md", 4),
+    ("docs/cvmmap_ctl.md", 0),
+    ("docs/cvmmap_streamer.md", 0),
     ("docs/depth_alignment.md", 0),
     ("docs/fault_suite.md", 5),
+    ("docs/gst_launch.md", 1),
     ("docs/mcap_recipes.md", 1),
+    ("docs/mcap_replay.md", 0),
     ("docs/mcap_viewer.md", 2),
     ("docs/nats.md", 0),
     ("docs/performance.md", 6),
     ("docs/recordings.md", 2),
     ("docs/smoke/srs.md", 2),
     ("docs/smoke/zlm.md", 1),
+    ("docs/testers.md", 0),
 ];
 
 /// A sink says so when a picture reaches it.
@@ -189,7 +195,7 @@ fn run(name: &str, rows: Vec<Row>) {
 
 #[test]
 fn every_page_is_run_and_what_is_not_is_counted() {
-    let pages = found(&root("docs"), ".md").into_iter().chain([root("README.md")]);
+    let pages = found(&root("docs"), ".md").into_iter().chain([root("README.md"), root("CONTRIBUTING.md")]);
     let mut not_run: Vec<(String, usize)> = Vec::new();
     for path in pages {
         let page = Page::read(&path);
@@ -202,8 +208,47 @@ fn every_page_is_run_and_what_is_not_is_counted() {
     assert_eq!(not_run, PAGES.map(|(name, count)| (name.to_owned(), count)));
 }
 
+fn with_camera(world: &mut World) {
+    world.start_camera("--dummy-encoded h264");
+}
+
 #[test]
 fn readme() {
+    run(
+        "README.md",
+        vec![
+            line("export GST_PLUGIN_PATH=").says("GST_PLUGIN_PATH="),
+            line("gst-launch-1.0 videotestsrc is-live=true pattern=ball").shows(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! autovideosink")
+                .before(with_camera)
+                .shows(),
+            line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --rtp").sends("h264").makes("cam0.sdp"),
+            line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h265 --rtmp").publishes(),
+            line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --mcap").makes("cam0.mcap"),
+        ],
+    );
+}
+
+/// The README's producer in Python is a camera for a pipeline of stock elements.
+#[test]
+fn readme_python() {
+    let [producer] = &Page::read(&root("README.md")).python[..] else { panic!("one block of Python") };
+    let name = format!("py{}", std::process::id());
+    let own = |text: &str| text.replace("py0", &name);
+    let mut world = World::new();
+    fs::write(world.path("producer.py"), own(producer)).unwrap();
+    world.start("python3 producer.py");
+    let line =
+        own("gst-launch-1.0 -e cvmmapsrc uri=cvmmap://py0 max-frames=60 ! videoconvert ! video/x-raw,format=I420 ! \
+                    x264enc tune=zerolatency ! h264parse ! mp4mux ! filesink location=py0.mp4");
+    let ran = world.run(&line, None);
+    fs::remove_file(format!("/dev/shm/cvmmap_{name}")).unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert!(decoded(&world.path(&own("py0.mp4"))) >= 50, "{ran:#?}");
+}
+
+#[test]
+fn gst_launch() {
     let elements = ["libgstcvmmap.so", "libgstflvhevc.so"];
     let installs = |names: &'static [&'static str]| {
         move |world: &World, ran: &Ran| {
@@ -212,25 +257,25 @@ fn readme() {
             }
         }
     };
-    let with_camera = |world: &mut World| world.start_camera("--dummy-encoded h264");
-    let cameras_recordings = |world: &mut World| {
-        write_calibrated(world, "run_zed1.svo2");
-        write_segment(world, SEGMENT);
-        write_segment(world, &format!("recordings/{SEGMENT}"));
-    };
     run(
-        "README.md",
+        "docs/gst_launch.md",
         vec![
             line("export GST_PLUGIN_PATH=").says("GST_PLUGIN_PATH="),
             line("gst-launch-1.0 videotestsrc is-live=true pattern=ball").shows(),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! autovideosink").before(with_camera).shows(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! autovideosink")
+                .before(with_camera)
+                .shows(),
             line("gst-launch-1.0 uridecodebin").shows(),
             line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth").shows(),
             line("gst-launch-1.0 -e cvmmapsrc uri=cvmmap://cam0 plane=encoded").makes_video("cam0.mp4", 250),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x264enc").sends("h264"),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x264enc").publishes(),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x265enc").publishes(),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x265enc").publishes(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x264enc")
+                .sends("h264"),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x264enc")
+                .publishes(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x265enc")
+                .publishes(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x265enc")
+                .publishes(),
             line("gst-launch-1.0 -e cvmmapsrc uri=cvmmap://cam0 max-frames=300").makes_video("cam0.mp4", 250),
             line("sudo install -m 644").check(move |world, ran| {
                 for name in elements {
@@ -240,11 +285,46 @@ fn readme() {
             line("sudo install").check(installs(&["cvmmap_streamer", "cvmmap_ctl", "mcap_replay", "rtmp_stub_tester"])),
             line("sudo install").check(installs(&["zed_svo_to_mp4", "zed_batch_svo_to_mcap"])),
             line("sudo install").check(installs(&["mcap_rgbd_viewer", "mcap_bundle_validator"])),
-            line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --rtp").sends("h264").makes("cam0.sdp"),
+        ],
+    );
+}
+
+#[test]
+fn cvmmap_streamer() {
+    run(
+        "docs/cvmmap_streamer.md",
+        vec![
+            line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --rtp")
+                .before(with_camera)
+                .sends("h264")
+                .makes("cam0.sdp"),
             line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h265 --rtmp").publishes(),
-            line("mcap_replay cam0.mcap").before(World::stop).before(World::record).stays().check(|world, _| world.wait_answer("info")),
+        ],
+    );
+}
+
+#[test]
+fn mcap_replay() {
+    run(
+        "docs/mcap_replay.md",
+        vec![
+            line("mcap_replay cam0.mcap").before(World::record).stays().check(|world, _| world.wait_answer("info")),
             line("cvmmap_ctl seek").says("at "),
-            line("cvmmap_ctl list").says("cam0"),
+        ],
+    );
+}
+
+#[test]
+fn cvmmap_ctl() {
+    let replay = |world: &mut World| {
+        world.record();
+        world.start("mcap_replay cam0.mcap --uri cvmmap://cam0 --loop --speed 0.5");
+        world.wait_answer("info");
+    };
+    run(
+        "docs/cvmmap_ctl.md",
+        vec![
+            line("cvmmap_ctl list").before(replay).says("cam0"),
             line("cvmmap_ctl watch").until(Until::Said("latency")).says("fps"),
             line("cvmmap_ctl info").says("\"can_seek\":true"),
             line("cvmmap_ctl seek").says("at "),
@@ -254,15 +334,15 @@ fn readme() {
                 .before(World::start_recorder)
                 .before(|world| fs::remove_file(world.path("cam0.mcap")).unwrap())
                 .says("recording"),
-            line("zed_svo_to_mp4 --input run_zed1.svo2").before(World::stop).before(cameras_recordings).makes_video("run_zed1.mp4", 10),
-            line("zed_svo_to_mp4 --input run_zed1.svo2 --calibration").check(|_, ran| {
-                assert!(ran.stderr.contains("rectified"), "{}", ran.stderr);
-            }),
-            line("zed_svo_grid_to_mp4 --segment-dir").makes_video("2026-03-18T11-59-41/2026-03-18T11-59-41_grid.mp4", 10),
-            line("zed_svo_to_mcap --segment-dir").makes("2026-03-18T11-59-41/2026-03-18T11-59-41.mcap"),
-            line("zed_batch_svo_grid_to_mp4").makes("recordings/2026-03-18T11-59-41/2026-03-18T11-59-41_grid.mp4"),
-            line("mcap_bundle_validator").says("bundle"),
-            line("mcap_rgbd_viewer --summary-only").says("zed2"),
+        ],
+    );
+}
+
+#[test]
+fn testers() {
+    run(
+        "docs/testers.md",
+        vec![
             line("rtp_receiver_tester")
                 .before(with_camera)
                 .before(|world| world.start("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --rtp --rtp-endpoint 127.0.0.1:5004"))
