@@ -8,7 +8,8 @@
 //!
 //! - `e`, the earliest recent announcement;
 //! - `b`, the earliest begin of a write that was seen, which is a look that still showed the frame before;
-//! - `D`, the shortest interval from one timestamp to the next that is to be expected.
+//! - `D`, the shortest interval from this timestamp to the next that is to be expected. A frame that came after a gap may be
+//!   the first of several that were held up, so it is shorter behind one.
 //!
 //! The next write begins at `T + D + b` or later, so `D + b - e` is the quiet time behind an announcement. A copy has to
 //! end before half of it is over, counted from the earliest possible announcement of its frame, `T + e`. However late the
@@ -16,13 +17,15 @@
 //!
 //! `docs/coherence.md` has the whole story.
 
+mod backlog;
 mod rhythm;
 mod watch;
 
 use std::time::{Duration, Instant};
 
 use self::{
-    rhythm::{Interval, Rhythm},
+    backlog::Backlog,
+    rhythm::Rhythm,
     watch::{Begin, Look, Watch},
 };
 use crate::subscriber::Arrival;
@@ -91,6 +94,7 @@ pub(crate) struct Cadence {
     /// From timestamp to arrival, the last ones.
     delays: Recent<Delay, HISTORY>,
     rhythm: Rhythm,
+    backlog: Backlog,
     /// From a timestamp to the begin of its frame's write, negative if that comes first.
     begins: Recent<i64, BEGINS>,
     /// How long before the earliest announcement the earliest write began, when the clock was set: `begins` were those of
@@ -127,8 +131,10 @@ struct Delay {
 struct Known {
     /// `e`.
     earliest: i64,
-    /// `D`.
+    /// How close frames come.
     interval: f64,
+    /// `D`: how close the next one may come.
+    next: f64,
     /// `D + b - e`, if writes were seen to begin.
     quiet: Option<f64>,
     /// How long a write lasts, from the begin to the announcement: `e - b`.
@@ -142,6 +148,7 @@ impl Cadence {
             last: None,
             delays: Recent::default(),
             rhythm: Rhythm::default(),
+            backlog: Backlog::default(),
             begins: Recent::default(),
             lead: None,
             needed: LEARNED,
@@ -165,9 +172,11 @@ impl Cadence {
         let delay = self.delay(&announced);
         if let Some(last) = self.last.replace(announced) {
             match self.step(&last, &announced, delay) {
-                Step::Next(interval) => {
-                    self.rhythm.note(interval);
-                    if let Some(watch) = watch.filter(|_| interval.is_single) {
+                Step::Next { elapsed, frames } => {
+                    let usual = self.rhythm.usual().unwrap_or(elapsed / i64::from(frames));
+                    self.backlog.note(elapsed, frames, usual);
+                    self.rhythm.note(elapsed / i64::from(frames));
+                    if let Some(watch) = watch.filter(|_| frames == 1) {
                         self.note_begin(watch.begin(), timestamp(timestamp_ns));
                     }
                 }
@@ -215,7 +224,7 @@ impl Cadence {
         if shortest.is_some_and(|shortest| interval > shortest.saturating_mul(GAP_MAX.into())) {
             return Step::Anew;
         }
-        Step::Next(Interval { length: interval, is_single: frames == 1 })
+        Step::Next { elapsed, frames }
     }
 
     /// The clock was set: the rhythm is what it was, and its place on the clock is to be learned.
@@ -226,10 +235,12 @@ impl Cadence {
         if let (Some(earliest), Some(begin)) = (self.earliest(), self.begin()) {
             self.lead = Some(earliest.saturating_sub(begin));
         }
+        let apart = announced.arrival.at.saturating_duration_since(last.arrival.at);
+        let apart = i64::try_from(apart.as_nanos()).unwrap_or(i64::MAX);
+        self.backlog.note(apart, 1, self.rhythm.usual().unwrap_or(apart));
         // The source may have started over sooner than its next frame was due.
         if last.arrival.waited && announced.arrival.waited {
-            let apart = announced.arrival.at.saturating_duration_since(last.arrival.at);
-            self.rhythm.note_if_short(i64::try_from(apart.as_nanos()).unwrap_or(i64::MAX));
+            self.rhythm.note_if_short(apart);
         }
         self.needed = if self.is_refuted { HISTORY } else { PLACED };
         self.delays.clear();
@@ -241,6 +252,7 @@ impl Cadence {
         self.delays.clear();
         self.begins.clear();
         self.rhythm = Rhythm::default();
+        self.backlog = Backlog::default();
         self.lead = None;
     }
 
@@ -288,12 +300,12 @@ impl Cadence {
         if self.is_ahead_of_time(known.interval) {
             return f64::NEG_INFINITY;
         }
-        let mut allowed = known.interval * LATEST;
+        let mut allowed = known.next * LATEST;
         if let Some(quiet) = known.quiet {
             allowed = allowed.min(quiet * USED);
         }
         if self.begins.len() < BEGINS_LEARNED && self.lead.is_none() {
-            allowed = allowed.min(known.interval * UNSEEN);
+            allowed = allowed.min(known.next - known.interval * (1.0 - UNSEEN));
         }
         // The fewer announcements it goes by, the later may the earliest of them have been.
         allowed * self.delays.len().min(LEARNED) as f64 / LEARNED as f64
@@ -302,12 +314,13 @@ impl Cadence {
     fn known(&self) -> Option<Known> {
         let earliest = self.earliest()?;
         let interval = self.rhythm.expected()?;
+        let next = interval - self.backlog.overdue();
         let write = self.begin().map(|begin| earliest.saturating_sub(begin) as f64);
         let write = match (write, self.lead) {
             (Some(write), Some(lead)) => Some(write.max(lead as f64)),
             (write, lead) => write.or(lead.map(|lead| lead as f64)),
         };
-        Some(Known { earliest, interval, quiet: write.map(|write| interval - write), write })
+        Some(Known { earliest, interval, next, quiet: write.map(|write| next - write), write })
     }
 
     fn earliest(&self) -> Option<i64> {
@@ -404,8 +417,8 @@ impl Cadence {
 
 /// What an announcement is to the one before.
 enum Step {
-    /// A later frame of the same rhythm.
-    Next(Interval),
+    /// A later frame of the same rhythm, so many frames and nanoseconds behind the last one.
+    Next { elapsed: i64, frames: u32 },
     /// A frame of another time.
     ClockSet,
     /// The first one after a long time.

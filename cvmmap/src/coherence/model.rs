@@ -439,3 +439,26 @@ fn bursts_that_come_again_and_again_bring_no_mixed_frame() {
         }
     }
 }
+
+/// The first frames that were ever held up, behind a rhythm that was regular, and then those that come at once.
+#[test]
+fn the_first_burst_brings_no_mixed_frame() {
+    for write in 1..INTERVAL {
+        for (first, held) in (0..DELAYED).flat_map(|first| [4, 9, 12, 25, 54, 99].map(|held| (CALM + first, held))) {
+            for of_write in [false, true] {
+                let mut line = Writer { write, ..CALM_WRITER }.timeline();
+                let mut free = 0;
+                for frame in 0..FRAMES {
+                    let capture = line.timestamp[frame];
+                    line.begin[frame] = (capture + if frame == first { held } else { 0 }).max(free);
+                    line.end[frame] = line.begin[frame] + write;
+                    free = line.end[frame];
+                    line.timestamp[frame] = if of_write { line.begin[frame] } else { capture };
+                }
+                for copy in [0, 2, 4] {
+                    explore_one(&line, copy, CALM, Rule::Cadence, &(write, first, held, of_write));
+                }
+            }
+        }
+    }
+}

@@ -12,14 +12,6 @@ const NEWEST: usize = 2;
 /// An interval that is shorter than this part of the usual one is short.
 const SHORT: f64 = 0.6;
 
-/// From one timestamp to the next, nanoseconds.
-#[derive(Clone, Copy)]
-pub(super) struct Interval {
-    /// Of several frames, the mean.
-    pub(super) length: i64,
-    pub(super) is_single: bool,
-}
-
 /// The intervals of the last seconds.
 ///
 /// An interval that is far too short may be a hiccup, forgotten after 32 to 64 frames, or what this producer does: of older
@@ -38,11 +30,12 @@ pub(super) struct Rhythm {
 }
 
 impl Rhythm {
-    pub(super) fn note(&mut self, interval: Interval) {
-        self.last.push(interval.length);
-        self.note_short(interval.length);
+    /// Takes note of the time from one timestamp to the next, nanoseconds; of several frames, the mean.
+    pub(super) fn note(&mut self, interval: i64) {
+        self.last.push(interval);
+        self.note_short(interval);
         if self.filled == BLOCK {
-            self.blocks.push(self.filling.take().unwrap_or(interval.length));
+            self.blocks.push(self.filling.take().unwrap_or(interval));
             self.filled = 0;
         }
         let mut sorted = [i64::MAX; USUAL];
@@ -114,7 +107,7 @@ mod tests {
 
     fn of(lengths: impl IntoIterator<Item = i64>) -> Rhythm {
         let mut rhythm = Rhythm::default();
-        lengths.into_iter().for_each(|length| rhythm.note(Interval { length, is_single: true }));
+        lengths.into_iter().for_each(|length| rhythm.note(length));
         rhythm
     }
 
