@@ -40,7 +40,7 @@ pub fn session(data: &[u8]) {
                                 assert!(!is_elsewhere || next.credentials.is_none());
                             }
                         }
-                        Event::Publishing => {}
+                        Event::Publishing | Event::Held => {}
                     }
                 }
             }

@@ -9,7 +9,6 @@ use std::{
 };
 
 use gst::prelude::*;
-use rml_rtmp::{chunk_io::ChunkSerializer, messages::RtmpMessage, rml_amf0::Amf0Value, time::RtmpTimestamp};
 use support::{Ended, Pipeline, Program, decoded_frames, ffmpeg, run, sample, text};
 use tools_testers::flv::{
     file::{OwnedTag, Reader},
@@ -58,8 +57,28 @@ fn tag_bytes(tag: &OwnedTag) -> Vec<u8> {
 
 /// Publishes tags with the stock rtmp2sink.
 fn publish(address: &str, tags: &[OwnedTag]) -> Pipeline {
+    publish_with("rtmp2sink", address, tags)
+}
+
+/// Publishes tags as they come from a camera, so that a server can say something in between.
+fn publish_at_pace(sink: &str, address: &str, tags: &[OwnedTag]) -> Pipeline {
+    publish_slowly(sink, address, tags, std::time::Duration::from_millis(10))
+}
+
+fn publish_with(sink: &str, address: &str, tags: &[OwnedTag]) -> Pipeline {
+    publish_slowly(sink, address, tags, std::time::Duration::ZERO)
+}
+
+fn publish_slowly(sink: &str, address: &str, tags: &[OwnedTag], pause: std::time::Duration) -> Pipeline {
+    if sink == "ertmpsink" {
+        static PLUGIN: std::sync::Once = std::sync::Once::new();
+        PLUGIN.call_once(|| {
+            gst::init().unwrap();
+            gstflvhevc::plugin_register_static().unwrap();
+        });
+    }
     let pipeline = Pipeline::paused(&format!(
-        "appsrc name=tags format=time caps=video/x-flv ! rtmp2sink location=rtmp://{address}/live/camera"
+        "appsrc name=tags format=time caps=video/x-flv ! {sink} location=rtmp://{address}/live/camera"
     ));
     let source = pipeline.0.by_name("tags").unwrap();
     let source = source.downcast::<gst_app::AppSrc>().unwrap();
@@ -71,6 +90,7 @@ fn publish(address: &str, tags: &[OwnedTag]) -> Pipeline {
         if source.push_buffer(buffer).is_err() {
             break;
         }
+        std::thread::sleep(pause);
     }
     let _ = source.end_of_stream();
     pipeline
@@ -156,6 +176,58 @@ fn a_refused_publisher_is_told_so() {
     let error = publish(&address, &tags(&input)).end().unwrap_err();
     assert!(error.contains("denied"), "{error}");
     tester.end().expect_code(0);
+}
+
+#[test]
+fn a_publisher_is_refused_at_the_step_that_is_asked_for() {
+    for (step, said) in [("connect", "connect"), ("createStream", "createStream"), ("publish", "publish")] {
+        let (tester, address) = listen("h264", &["--refuse", step]);
+        let error = publish_with("ertmpsink", &address, &tags(&sample(AVC_FFMPEG))).end().unwrap_err();
+        assert!(error.contains(&format!("refuses {said}")) && error.contains("started to refuse"), "{error}");
+        let report = tester.end().expect_code(0).json();
+        // What the client offers is told at every step.
+        assert_eq!(report["caps_ex"], 15.0);
+        assert_eq!(report["four_cc_list"], "avc1,hvc1,av01,vp09,vp08,vvc1");
+        assert!(report["video_four_cc_info"].as_str().unwrap().starts_with("avc1=4,hvc1=4"), "{report}");
+    }
+    run(TESTER, &["--mode", "h264", "--refuse", "play"]).expect_code(1).expect_said("createStream");
+}
+
+#[test]
+fn a_publisher_that_reconnects_passes_and_one_that_does_not_is_late() {
+    let (tester, address) = listen("h264", &["--reconnect-after", "30", "--until-end", "--video-threshold", "60"]);
+    let input = sample(AVC_FFMPEG);
+    let sender = publish_at_pace("ertmpsink", &address, &tags(&input));
+    assert_eq!(sender.end(), Ok(()));
+    let report = tester.end().expect_code(0).json();
+    assert_eq!((&report["frames"], &report["reconnects"]), (&125.into(), &1.into()), "{report}");
+    assert_eq!(report["reconnect_step_ms"], 40, "no picture is lost or sent twice: {report}");
+    assert_eq!(report["sequence_headers"], 2);
+
+    let (tester, address) = listen("h264", &["--reconnect-after", "30", "--timeout-ms", "2000"]);
+    let sender = publish_at_pace("rtmp2sink", &address, &tags(&input));
+    tester.end().expect_code(124).expect_said("asked to reconnect");
+    drop(sender);
+}
+
+#[test]
+fn a_stall_lasts_until_the_publisher_gives_up() {
+    let (tester, address) = listen("h264", &["--stall-after", "5", "--timeout-ms", "60000"]);
+    let mut publisher = RawPublisher::offer(&address, b"");
+    for tag in &tags(&sample(AVC_FFMPEG))[..8] {
+        publisher.whole(tag);
+    }
+    tester.wait_for_line("stalling");
+    drop(publisher.stream.shutdown(std::net::Shutdown::Both));
+    let report = tester.end().expect_code(0).json();
+    assert_eq!((&report["frames"], &report["left_stalled_server"]), (&5.into(), &true.into()), "{report}");
+
+    let (tester, address) = listen("h264", &["--stall-after", "5", "--timeout-ms", "700"]);
+    let sender = publish(&address, &tags(&sample(AVC_FFMPEG)));
+    let report = tester.end().expect_code(0).json();
+    assert_eq!(report["left_stalled_server"], false);
+    assert!(report["stalled_ms"].as_u64().unwrap() >= 700, "{report}");
+    drop(sender);
 }
 
 #[test]
@@ -245,40 +317,44 @@ fn garbage_exits_7() {
 /// A publisher of which the test decides every byte, at the point where media may follow.
 struct RawPublisher {
     stream: TcpStream,
-    chunks: ChunkSerializer,
 }
 
 impl RawPublisher {
     fn connect(address: &str) -> Self {
+        Self::offer(address, b"\0\x0afourCcList\x0a\0\0\0\x01\x02\0\x04hvc1")
+    }
+
+    /// `more`: entries of connect's command object.
+    fn offer(address: &str, more: &[u8]) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(&[3]).unwrap();
         stream.write_all(&[0; 1536]).unwrap();
-        stream.read_exact(&mut [0; 1 + 2 * 1536]).unwrap();
-        stream.write_all(&[0; 1536]).unwrap();
+        let mut answer = [0; 1 + 2 * 1536];
+        stream.read_exact(&mut answer).unwrap();
+        stream.write_all(&answer[1..=1536]).unwrap();
         // Answers that stay unread would make a later close a reset.
         let mut answers = stream.try_clone().unwrap();
         std::thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
-        let mut publisher = Self { stream, chunks: ChunkSerializer::new() };
-        let four_cc = Amf0Value::StrictArray(vec![string("hvc1")]);
-        let object = [("app", string("live")), ("fourCcList", four_cc)];
-        let object = object.map(|(key, value)| (key.to_owned(), value)).into();
-        publisher.command("connect", 0, Amf0Value::Object(object), vec![]);
-        publisher.command("createStream", 0, Amf0Value::Null, vec![]);
-        let names = vec![string("camera"), string("live")];
-        publisher.command("publish", 1, Amf0Value::Null, names);
+        let mut publisher = Self { stream };
+        let object = [b"\x03\0\x03app\x02\0\x04live", more, b"\0\0\x09"].concat();
+        publisher.command(0, b"\x02\0\x07connect", &object);
+        publisher.command(0, b"\x02\0\x0ccreateStream", b"\x05");
+        publisher.command(1, b"\x02\0\x07publish", b"\x05\x02\0\x06camera\x02\0\x04live");
         publisher
     }
 
-    fn command(&mut self, name: &str, stream: u32, object: Amf0Value, more: Vec<Amf0Value>) {
-        let message = RtmpMessage::Amf0Command {
-            command_name: name.to_owned(),
-            transaction_id: 1.0,
-            command_object: object,
-            additional_arguments: more,
-        };
-        let payload = message.into_message_payload(RtmpTimestamp::new(0), stream).unwrap();
-        let packet = self.chunks.serialize(&payload, true, false).unwrap();
-        self.stream.write_all(&packet.bytes).unwrap();
+    /// A command of transaction 1.
+    fn command(&mut self, stream: u8, name: &[u8], values: &[u8]) {
+        let body = [name, b"\0\x3f\xf0\0\0\0\0\0\0", values].concat();
+        let [_, length @ ..] = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let mut bytes = [&[3, 0, 0, 0], &length[..], &[20, stream, 0, 0, 0]].concat();
+        for (number, piece) in body.chunks(128).enumerate() {
+            if number > 0 {
+                bytes.push(0xc3);
+            }
+            bytes.extend(piece);
+        }
+        self.stream.write_all(&bytes).unwrap();
     }
 
     /// The chunk header of a message of up to 128 bytes, or the first one of a longer message.
@@ -299,10 +375,6 @@ impl RawPublisher {
             self.stream.write_all(piece).unwrap();
         }
     }
-}
-
-fn string(text: &str) -> Amf0Value {
-    Amf0Value::Utf8String(text.to_owned())
 }
 
 #[test]

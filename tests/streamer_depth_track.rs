@@ -69,6 +69,43 @@ fn picture_and_depth_come_in_one_connection_and_ffmpeg_decodes_both() {
     }
 }
 
+/// A server that knows no tracks is not sent any, unless that is asked for.
+#[test]
+fn a_server_without_tracks_gets_the_picture_alone() {
+    for (depth, tracks, caps_ex) in
+        [("--rtmp-depth", 0, "13"), ("--rtmp-depth=always", 1, "13"), ("--rtmp-depth", 1, "15")]
+    {
+        let names = Names::new();
+        let port = free_tcp_port();
+        let url = format!("rtmp://127.0.0.1:{port}/live/key");
+        let mut streamer = Running::start(names.simulator().args(ENDLESS).args([
+            "--dummy-depth",
+            "--codec",
+            "h265",
+            "--rtmp",
+            "--rtmp-mode",
+            "enhanced",
+            "--rtmp-url",
+            &url,
+            depth,
+        ]));
+        let mut stderr = streamer.stderr();
+        let (status, stdout, complaints) =
+            finish(&mut tester(port, "h265-enhanced", &["--video-threshold", "60", "--caps-ex", caps_ex]));
+        assert_eq!(status, Some(0), "{depth}: {complaints}");
+        let report = json(&stdout);
+        assert_eq!(report["further_tracks"], tracks, "{depth}: {report}");
+        // The server asked for nanoseconds. A picture on a whole millisecond has none.
+        assert!(report["nanosecond_offsets"].as_u64().unwrap() > 30, "{depth}: {report}");
+        if tracks == 0 {
+            let told = read_until(&mut stderr, "only the first one is sent");
+            assert!(told.contains("--rtmp-depth=always"), "{told}");
+        }
+        streamer.signal("-INT");
+        assert_eq!(streamer.wait().0, Some(0));
+    }
+}
+
 /// A producer without depth has its picture published all the same, and no slower.
 #[test]
 fn a_picture_without_depth_goes_on_alone() {

@@ -70,14 +70,13 @@ fn the_end_of_the_picture_is_the_end_of_the_sound() {
             .stderr(Stdio::piped()),
     );
     let url = format!("rtmp://127.0.0.1:{port}/live/key");
-    let (status, stdout, complaints) =
-        finish(names.simulator().args(["--dummy-frames", "90", "--codec", "h264", "--json"]).args([
-            "--rtmp",
-            "--rtmp-url",
-            &url,
-            "--rtmp-audio",
-            "silence",
-        ]));
+    let (status, stdout, complaints) = finish(
+        names
+            .simulator()
+            .env("G_DEBUG", "fatal-criticals")
+            .args(["--dummy-frames", "90", "--codec", "h264", "--json"])
+            .args(["--rtmp", "--rtmp-url", &url, "--rtmp-audio", "silence"]),
+    );
     assert_eq!(status, Some(0), "{complaints}");
     let sent = json(&stdout)["outputs"]["rtmp"]["sent"].clone();
     let (status, stdout, complaints) = tester.wait();

@@ -48,7 +48,7 @@ fn without_its_fault_a_scenario_fails() {
 fn scenarios_are_told_and_an_unknown_one_is_refused() {
     let evidence = tempfile::tempdir().unwrap();
     let listed = String::from_utf8(suite(evidence.path(), &["--list"]).stdout).unwrap();
-    for name in ["torn_read", "sink_stall", "reset_storm"] {
+    for name in ["torn_read", "sink_stall_slow", "reset_storm"] {
         assert!(listed.lines().any(|line| line.starts_with(name)), "{listed}");
     }
     let refused = suite(evidence.path(), &["--only", "torn_reed"]);

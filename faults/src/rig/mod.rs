@@ -126,9 +126,18 @@ impl Rig {
 
     /// Starts an RTMP server that checks what it gets.
     pub fn server(&mut self, port: u16) -> Result<Server> {
+        self.server_with(port, &[])
+    }
+
+    /// The same with a receive buffer of so many bytes.
+    pub fn server_with_buffer(&mut self, port: u16, bytes: u32) -> Result<Server> {
+        self.server_with(port, &["--receive-buffer", &bytes.to_string()])
+    }
+
+    fn server_with(&mut self, port: u16, more: &[&str]) -> Result<Server> {
         let received = self.dir.join(format!("received-{}.h264", self.started));
         let mut command = Command::new(self.programs.join("rtmp_stub_tester"));
-        command.args(["--mode", "h264", "--json", "--until-end", "--timeout-ms", "120000"]);
+        command.args(["--mode", "h264", "--json", "--until-end", "--timeout-ms", "120000"]).args(more);
         command.args(["--listen-port", &port.to_string(), "--dump-es"]).arg(&received);
         let program = self.start("server", command)?;
         program.wait_said("listening on", 1)?;

@@ -23,13 +23,18 @@ pub struct Scenario {
 }
 
 /// All of them, in the order in which they are run.
-pub const SCENARIOS: [Scenario; 14] = [
+pub const SCENARIOS: [Scenario; 15] = [
     Scenario {
         name: "torn_read",
         fault: "a producer overwrites its picture while it is read, and stops half-way",
         run: torn_read::run,
     },
     Scenario { name: "sink_stall", fault: "the RTMP server is stopped and goes on later", run: sink_stall::short },
+    Scenario {
+        name: "sink_stall_slow",
+        fault: "the same with a stream of few bits, of which little waits anywhere",
+        run: sink_stall::slow,
+    },
     Scenario {
         name: "sink_hung",
         fault: "the RTMP server is stopped for so long that it is given up, and another takes its place",

@@ -21,15 +21,33 @@ use crate::{
 const HOLD: Duration = Duration::from_secs(5);
 /// What the streamer may take more while it holds back: its backlog is a second, or 16 MiB.
 const MEMORY_MIB: f64 = 32.0;
+/// Bytes that the kernel keeps for the server of a slow stream.
+const SLOW_BUFFER: u32 = 4096;
 /// Before the stop and after it.
 const PICTURES: usize = 60;
 /// Pictures further apart than this have others missing between them.
 const HOLE_MS: u64 = 1000;
 
 pub fn short(rig: &mut Rig) -> Result<()> {
-    let Stage { viewer, server, streamer, camera, .. } = Stage::set(rig)?;
+    // Large pictures of noise fill what lies between the two soon.
+    let stage = Stage::set(rig, None, &Settings { noise: true, width: 1280, height: 720, ..Settings::default() })?;
+    paused(rig, stage)
+}
+
+/// A stream of few bits, to a server for which the kernel keeps little: what the sender lets wait in its own kernel decides
+/// how soon a stall is seen.
+pub fn slow(rig: &mut Rig) -> Result<()> {
+    let stage = Stage::set(rig, Some(SLOW_BUFFER), &Settings::default())?;
+    paused(rig, stage)
+}
+
+fn paused(rig: &mut Rig, stage: Stage) -> Result<()> {
+    let Stage { viewer, server, streamer, camera, .. } = stage;
+    let mut noticed_ms = 0.0;
     let stall = stall(rig, &viewer, &server, &streamer, || {
+        let stopped = Instant::now();
         streamer.wait_said(": stalled", 1)?;
+        noticed_ms = stopped.elapsed().as_millis() as f64;
         thread::sleep(HOLD);
         Ok(())
     })?;
@@ -43,6 +61,7 @@ pub fn short(rig: &mut Rig) -> Result<()> {
     let ended = server.program.wait()?;
     rig.end_camera(camera)?;
     judge(rig, &stall, &viewer, &summary, 1.0)?;
+    rig.seen("stall_noticed_after_ms", noticed_ms, Bound::AtMost(rig.mode.recovery_ms()));
     rig.seen("server_exit_code", f64::from(ended.code.unwrap_or(-1)), Bound::Exactly(0.0));
 
     let received = decode(&server.received)?;
@@ -58,7 +77,8 @@ pub fn short(rig: &mut Rig) -> Result<()> {
 }
 
 pub fn long(rig: &mut Rig) -> Result<()> {
-    let Stage { viewer, mut server, port, streamer, camera } = Stage::set(rig)?;
+    let noise = Settings { noise: true, width: 1280, height: 720, ..Settings::default() };
+    let Stage { viewer, mut server, port, streamer, camera } = Stage::set(rig, None, &noise)?;
     let stall = stall(rig, &viewer, &server, &streamer, || {
         streamer.wait_said(": the server takes nothing for", 1)?;
         streamer.wait_said(": no answer within", 1)
@@ -96,13 +116,15 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(rig: &mut Rig) -> Result<Self> {
+    fn set(rig: &mut Rig, receive_buffer: Option<u32>, pictures: &Settings) -> Result<Self> {
         let viewer = Viewer::start(0)?;
-        let server = rig.server(0)?;
+        let server = match receive_buffer {
+            Some(bytes) => rig.server_with_buffer(0, bytes)?,
+            None => rig.server(0)?,
+        };
         let port = server.port()?;
         let streamer = rig.streamer(&[rtp_to(viewer.port), rtmp_to(port)].concat())?;
-        // Large pictures of noise fill what lies between the two soon.
-        let camera = rig.camera(&Settings { noise: true, width: 1280, height: 720, ..Settings::default() })?;
+        let camera = rig.camera(pictures)?;
         server.wait_video()?;
         viewer.wait_pictures(PICTURES)?;
         Ok(Self { viewer, server, port, streamer, camera })

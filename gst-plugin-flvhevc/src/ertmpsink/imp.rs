@@ -12,7 +12,7 @@ use gst_base::{prelude::*, subclass::prelude::*};
 
 use super::{
     failure::{Failure, Kind},
-    settings::Settings,
+    settings::{Settings, Tracks},
     shared::{Phase, Refused, Shared},
     stats, tls,
     worker::{Plan, Said, Worker},
@@ -95,6 +95,11 @@ impl ObjectImpl for ErtmpSink {
                     .default_value(defaults.send_buffer)
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecEnum::builder_with_default("tracks", defaults.tracks)
+                    .nick("Tracks")
+                    .blurb("Which servers get the tracks beside the first one (Enhanced RTMP v2)")
+                    .mutable_playing()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("State and counters since the element was started")
@@ -121,6 +126,7 @@ impl ObjectImpl for ErtmpSink {
                     settings.max_backlog_time = gst::ClockTime::from_nseconds(value.get().expect(CHECKED));
                 }
                 "send-buffer" => settings.send_buffer = value.get().expect(CHECKED),
+                "tracks" => settings.tracks = value.get().expect(CHECKED),
                 name => unreachable!("no writable property {name}"),
             }
         }
@@ -137,6 +143,7 @@ impl ObjectImpl for ErtmpSink {
             "tls-ca-file" => settings.tls_ca_file.as_ref().map(|file| file.display().to_string()).to_value(),
             "max-backlog-time" => settings.max_backlog_time.nseconds().to_value(),
             "send-buffer" => settings.send_buffer.to_value(),
+            "tracks" => settings.tracks.to_value(),
             "stats" => {
                 drop(settings);
                 self.stats().to_value()
@@ -298,13 +305,14 @@ impl ErtmpSink {
         let Some(shared) = self.shared() else {
             return;
         };
-        let (time, bytes) = {
+        let (time, bytes, tracks) = {
             let settings = lock(&self.settings);
-            (settings.max_backlog_time, settings.send_buffer)
+            (settings.max_backlog_time, settings.send_buffer, settings.tracks)
         };
         let mut state = shared.lock();
         state.backlog_time_max = time.into();
         state.send_buffer = bytes as usize;
+        state.sends_all_tracks = tracks == Tracks::Always;
     }
 
     fn set_flushing(&self, is_flushing: bool) {

@@ -12,6 +12,10 @@ pub struct Entry {
     pub buffer: gst::Buffer,
     pub tag: Tag,
     pub kind: Kind,
+    /// Only servers that know tracks understand it.
+    pub is_multitrack: bool,
+    /// The body begins with a nanosecond offset, and with this byte without it.
+    pub plain_first: Option<u8>,
 }
 
 impl Entry {
@@ -100,8 +104,12 @@ impl Intake {
             let Item::Tag(tag) = item else {
                 continue;
             };
-            let body = look.get(tag::HEAD..).unwrap_or_default();
-            let body = &body[..body.len().min(tag.body_size)];
+            let body = look.get_mut(tag::HEAD..).unwrap_or_default();
+            let seen = body.len().min(tag.body_size);
+            let body = &mut body[..seen];
+            let plain_at = tag::take_nanoseconds(tag.type_id, body);
+            let body = &body[plain_at..];
+            let plain_first = body.first().copied().filter(|_| plain_at > 0);
             if tag.type_id == 9 {
                 self.has_video = true;
                 self.packaging = tag::video_packaging(body).or(self.packaging);
@@ -114,7 +122,8 @@ impl Intake {
                 Role::Sound if self.has_video => Kind::Frame,
                 Role::Sound => Kind::Keyframe,
             };
-            each(Entry { buffer: buffer.clone(), tag, kind });
+            let is_multitrack = tag::is_multitrack(tag.type_id, body);
+            each(Entry { buffer: buffer.clone(), tag, kind, is_multitrack, plain_first });
         }
         Ok(())
     }

@@ -96,6 +96,12 @@ impl Link {
         matches!(self.stage, Stage::Talking(_)) && self.session.awaits() == Step::Publishing
     }
 
+    /// Publishes what was held.
+    pub fn publish(&mut self, now: Instant) {
+        self.session.publish();
+        self.deadline = Some(now + self.limit);
+    }
+
     pub fn is_gone(&self) -> bool {
         matches!(self.stage, Stage::Gone)
     }
@@ -157,7 +163,7 @@ impl Link {
         let awaited = self.session.awaits();
         if matches!(self.stage, Stage::Talking(_)) && awaited != self.awaited {
             self.awaited = awaited;
-            self.deadline = (awaited != Step::Publishing).then(|| now + self.limit);
+            self.deadline = (awaited != Step::Publishing && !self.session.is_held()).then(|| now + self.limit);
             self.progress = now;
         }
         if self.deadline.is_some_and(|deadline| now >= deadline) {

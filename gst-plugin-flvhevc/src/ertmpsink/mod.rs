@@ -5,7 +5,11 @@
 //! - it is bounded: whatever a server sends costs at most 1 MiB, every step has a time limit, and the change to NULL ends
 //!   within a second, with a farewell where somebody listens;
 //! - it negotiates Enhanced RTMP: it says which codecs it passes on, tells when a server does not list the stream's, and
-//!   follows a server that asks to reconnect, at a keyframe and without losing an access unit;
+//!   follows a server that asks to reconnect, at a keyframe and without losing an access unit. The old connection is kept until
+//!   the new one publishes, unless the server refuses a second publisher of the stream: then it leaves first;
+//! - it sends a server what that one understands: further tracks, and presentation times to the nanosecond
+//!   (`flvhevcmux nanosecond-timestamps=true`), go to servers that say in `capsEx` that they know them, and are taken out of
+//!   the stream for all others. A server that says nothing of `capsEx` and lists codecs gets tracks;
 //! - it is fresh after a stall: at most a tenth of a second of the stream waits in the kernel, and a live stream goes on with
 //!   a new keyframe instead of old pictures.
 //!
@@ -30,13 +34,15 @@
 //! | `tls-ca-file` | string | PEM file of the authorities that are trusted, instead of the system's |
 //! | `max-backlog-time` | ns, 1 s | how much of a live stream may wait for the network; a longer backlog is dropped and the stream goes on with a keyframe. 0: nothing is dropped, `render` waits, as it does for streams that are not live |
 //! | `send-buffer` | bytes, 0 | how much may wait in the kernel for the network; 0: a tenth of a second of the stream |
+//! | `tracks` | `negotiated`, `always` | which servers get the tracks beside the first one: those that say that they know them, or all |
 //! | `stats` | structure, read-only | below |
 //!
 //! | `stats` field | |
 //! | --- | --- |
 //! | `in-chunk-size`, `out-chunk-size`, `in-window-ack-size`, `out-window-ack-size` (`guint`), `in-bytes-total`, `out-bytes-total`, `in-bytes-acked`, `out-bytes-acked` (`guint64`) | as `rtmp2sink` has them |
 //! | `state` (string) | `off`, `connecting`, `publishing`, `stalled` (nothing taken for a second), `failed` |
-//! | `tags`, `dropped` (`guint64`) | tags that were sent; that were not |
+//! | `tags`, `dropped` (`guint64`) | tags that were sent; that were not, because the server was too slow or new |
+//! | `withheld` (`guint64`) | tags of tracks that the server does not know |
 //! | `stalls`, `connects`, `reconnects` (`guint64`) | times that the server took nothing for a second; that a stream was begun; that a connection followed another |
 //! | `backlog-time` (`guint64`, ns) | of what waits at the moment |
 //! | `server-caps-ex` (`guint`), `server-codecs` (string) | what the server said about itself in its answer to connect |
@@ -44,13 +50,15 @@
 //! ## Messages
 //!
 //! Trouble that ends the stream is an error message, also while no buffer comes; its text says what the server refused, or
-//! what to do. A codec that the server does not list, and a reconnect that failed, are warnings.
+//! what to do. A codec that the server does not list, tracks that it does not know, and a reconnect that failed, are warnings.
 
+mod advice;
 mod backlog;
 mod failure;
 mod imp;
 mod intake;
 mod link;
+mod outgoing;
 mod rate;
 mod resolver;
 mod settings;

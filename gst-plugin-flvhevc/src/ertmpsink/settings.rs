@@ -2,11 +2,24 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use gst::glib;
+
 use super::failure::{Failure, Kind};
 use crate::rtmp::location::{Credentials, Location};
 
 /// Time limit of a command where none is set.
 const COMMAND_MAX: Duration = Duration::from_secs(30);
+
+/// Which servers further tracks are sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstErtmpSinkTracks")]
+pub enum Tracks {
+    #[default]
+    #[enum_value(name = "To servers that say that they know them", nick = "negotiated")]
+    Negotiated,
+    #[enum_value(name = "To every server", nick = "always")]
+    Always,
+}
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,6 +32,7 @@ pub struct Settings {
     pub max_backlog_time: gst::ClockTime,
     /// Bytes; 0 for a tenth of a second of the stream.
     pub send_buffer: u32,
+    pub tracks: Tracks,
 }
 
 impl Default for Settings {
@@ -31,6 +45,7 @@ impl Default for Settings {
             tls_ca_file: None,
             max_backlog_time: gst::ClockTime::SECOND,
             send_buffer: 0,
+            tracks: Tracks::default(),
         }
     }
 }

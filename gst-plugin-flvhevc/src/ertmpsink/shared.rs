@@ -43,6 +43,8 @@ pub struct State {
     pub is_farewell_over: bool,
     pub backlog_time_max: Duration,
     pub send_buffer: usize,
+    /// Further tracks go to servers that did not say that they know them, too.
+    pub sends_all_tracks: bool,
 }
 
 /// Why a tag was not taken.

@@ -13,6 +13,7 @@ pub struct Stats {
     pub bytes_acknowledged: u64,
     pub tags: u64,
     pub dropped: u64,
+    pub withheld: u64,
     pub stalls: u64,
     pub connects: u64,
     pub reconnects: u64,
@@ -44,6 +45,7 @@ pub fn structure(state: &State) -> gst::Structure {
         .field("state", phase)
         .field("tags", stats.tags)
         .field("dropped", stats.dropped)
+        .field("withheld", stats.withheld)
         .field("stalls", stats.stalls)
         .field("backlog-time", state.backlog.time().as_nanos() as u64)
         .field("connects", stats.connects)

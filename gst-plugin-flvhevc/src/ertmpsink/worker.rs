@@ -1,7 +1,6 @@
 //! The thread that talks to the server: the only one of a sink, and nothing in it waits but for all at once.
 
 use std::{
-    collections::VecDeque,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,17 +9,13 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
-    backlog::Kind as TagKind,
+    advice::{self, unknown_codec},
     failure::{Failure, Kind},
-    intake::Entry,
     link::Link,
-    shared::{Phase, Shared, State},
+    outgoing::{Offer, Outgoing},
+    shared::{Phase, Shared},
 };
-use crate::rtmp::{
-    location::Location,
-    session::{Event, Server, Session},
-    tag::VideoPackaging,
-};
+use crate::rtmp::{location::Location, refusal::Step, session::Event};
 
 /// A server that asks for a reconnect again is followed after this: two that send the publisher to each other must not keep
 /// it busy.
@@ -60,26 +55,12 @@ pub struct Worker<F: Fn(Said)> {
     took_over: Option<Instant>,
     asked: Option<Option<String>>,
     has_judged_codec: bool,
+    has_told_of_tracks: bool,
+    /// The next connection publishes when the current one has left.
+    next_is_held: bool,
     /// Of connections before the current one.
     bytes_before: (u64, u64),
-}
-
-/// The tag that is being sent, and what goes before it.
-#[derive(Default)]
-struct Outgoing {
-    tag: Option<(Entry, usize)>,
-    waiting: VecDeque<Entry>,
-    /// Nothing was sent on this connection.
-    is_new: bool,
-    /// Nothing but the headers was.
-    only_headers: bool,
-}
-
-/// What became of an offer to send more.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Offer {
-    Idle,
-    TakeOver,
+    withheld_before: u64,
 }
 
 impl<F: Fn(Said)> Worker<F> {
@@ -96,7 +77,10 @@ impl<F: Fn(Said)> Worker<F> {
             took_over: None,
             asked: None,
             has_judged_codec: false,
+            has_told_of_tracks: false,
+            next_is_held: false,
             bytes_before: (0, 0),
+            withheld_before: 0,
         }
     }
 
@@ -124,6 +108,9 @@ impl<F: Fn(Said)> Worker<F> {
         }
         self.leaving.retain(|link| !link.is_gone());
         self.work_on_next(now);
+        if self.current.session.is_held() && self.leaving.is_empty() {
+            self.current.publish(now);
+        }
         match self.current.work(now) {
             Ok(events) => self.heard(events, now)?,
             Err(failure) => self.lose_current(failure)?,
@@ -138,6 +125,8 @@ impl<F: Fn(Said)> Worker<F> {
         for event in events {
             match event {
                 Event::Publishing => self.begin(),
+                // It was so before it took over.
+                Event::Held => {}
                 Event::Authenticate(answer) => {
                     let Plan { location, ca_file, command_limit, .. } = &self.plan;
                     let link =
@@ -163,6 +152,7 @@ impl<F: Fn(Said)> Worker<F> {
         match self.current.location.redirected(tc_url) {
             Ok(location) => {
                 let Plan { ca_file, command_limit, .. } = &self.plan;
+                self.next_is_held = false;
                 self.next = Some(Link::new(location, None, ca_file.clone(), *command_limit, &self.shared.waker));
             }
             Err(why) => self.warn(format!("the server asks to reconnect, and is not followed: {why}")),
@@ -177,18 +167,28 @@ impl<F: Fn(Said)> Worker<F> {
             Ok(events) => {
                 for event in events {
                     match event {
-                        Event::Publishing => self.shared.lock().wants_keyframe = true,
+                        Event::Publishing | Event::Held => self.shared.lock().wants_keyframe = true,
                         Event::Authenticate(answer) => {
                             let Plan { ca_file, command_limit, .. } = &self.plan;
                             let waker = &self.shared.waker;
                             let location = next.location.clone();
                             *next = Link::new(location, Some(answer), ca_file.clone(), *command_limit, waker);
+                            if self.next_is_held {
+                                next.session.hold();
+                            }
                             return;
                         }
                         // It has not taken over yet.
                         Event::Reconnect { .. } => {}
                     }
                 }
+            }
+            // The server may take one publisher of a stream alone: the next one waits until this one has left.
+            Err(_) if next.session.awaits() == Step::Publish && !self.next_is_held => {
+                let Plan { ca_file, command_limit, .. } = &self.plan;
+                *next = Link::new(next.location.clone(), None, ca_file.clone(), *command_limit, &self.shared.waker);
+                next.session.hold();
+                self.next_is_held = true;
             }
             Err(failure) => {
                 self.next = None;
@@ -222,8 +222,11 @@ impl<F: Fn(Said)> Worker<F> {
         let last = std::mem::replace(&mut self.current, next);
         self.bytes_before.0 += last.session.counts().received;
         self.bytes_before.1 += last.bytes_sent;
+        self.withheld_before += self.outgoing.withheld();
         self.outgoing = Outgoing::new();
         self.has_judged_codec = false;
+        self.has_told_of_tracks = false;
+        self.next_is_held = false;
         self.took_over = Some(Instant::now());
         self.shared.lock().stats.reconnects += 1;
         last
@@ -235,7 +238,7 @@ impl<F: Fn(Said)> Worker<F> {
             let mut state = self.shared.lock();
             state.phase = Phase::Publishing;
             state.stats.connects += 1;
-            state.stats.server_caps_ex = self.current.session.server().caps_ex;
+            state.stats.server_caps_ex = self.current.session.server().caps_ex.unwrap_or_default();
             state.stats.server_codecs = self.current.session.server().four_ccs.join(",");
         }
         self.shared.tell();
@@ -243,7 +246,8 @@ impl<F: Fn(Said)> Worker<F> {
 
     fn publish(&mut self, now: Instant) -> Result<(), Failure> {
         loop {
-            let is_next_ready = self.next.as_ref().is_some_and(Link::is_publishing);
+            let is_ready = |next: &Link| next.is_publishing() || next.session.is_held();
+            let is_next_ready = self.next.as_ref().is_some_and(is_ready);
             let mut offer = Offer::Idle;
             let (shared, outgoing) = (&self.shared, &mut self.outgoing);
             self.current.set_unsent_max(shared.lock().unsent_max());
@@ -255,7 +259,12 @@ impl<F: Fn(Said)> Worker<F> {
                 }
             });
             match sent {
-                Ok(()) if offer == Offer::TakeOver => self.take_over(now),
+                Ok(()) if offer == Offer::TakeOver => {
+                    self.take_over(now);
+                    if !self.current.is_publishing() {
+                        return Ok(());
+                    }
+                }
                 Ok(()) => return Ok(()),
                 Err(failure) => {
                     self.lose_current(failure)?;
@@ -276,7 +285,11 @@ impl<F: Fn(Said)> Worker<F> {
         if self.leaving.len() < LEAVING_MAX {
             self.leaving.push(last);
         }
-        self.begin();
+        if self.current.is_publishing() {
+            self.begin();
+        } else {
+            self.shared.lock().phase = Phase::Connecting;
+        }
     }
 
     fn account(&mut self, now: Instant) -> Result<(), Failure> {
@@ -297,12 +310,16 @@ impl<F: Fn(Said)> Worker<F> {
             let is_stalled = is_blocked && still >= STALLED;
             stats.stalls += u64::from(is_stalled && !stats.is_stalled);
             stats.is_stalled = is_stalled;
+            stats.withheld = self.withheld_before + self.outgoing.withheld();
         }
         if let Some(limit) = self.plan.stall_limit.filter(|limit| is_blocked && still >= *limit) {
             let text = format!("the server takes nothing for {} s", limit.as_secs());
             self.lose_current(Failure::new(Kind::Write, text))?;
         }
         self.judge_codec();
+        if self.outgoing.withheld() > 0 && !std::mem::replace(&mut self.has_told_of_tracks, true) {
+            self.warn(advice::NO_TRACKS.to_owned());
+        }
         Ok(())
     }
 
@@ -360,82 +377,6 @@ impl<F: Fn(Said)> Worker<F> {
     }
 }
 
-impl Outgoing {
-    fn new() -> Self {
-        Self { is_new: true, ..Self::default() }
-    }
-
-    /// Puts the next chunk into the session's output. False: there is none.
-    fn next(&mut self, session: &mut Session, shared: &Shared, is_next_ready: bool) -> Result<bool, Offer> {
-        if !session.is_tag_under_way() {
-            let Some(entry) = self.next_tag(shared, is_next_ready)? else {
-                return Ok(false);
-            };
-            session.begin_tag(entry.tag.type_id, entry.tag.timestamp, entry.tag.body_size);
-            let at = entry.tag.body_at;
-            self.tag = Some((entry, at));
-        }
-        let Some((entry, at)) = &mut self.tag else {
-            return Ok(false);
-        };
-        session.chunk(|out, count| {
-            let end = out.len();
-            out.resize(end + count, 0);
-            // The buffer was long enough when it came, and is nobody else's to change.
-            let _ = entry.buffer.copy_to_slice(*at, &mut out[end..]);
-            *at += count;
-        });
-        Ok(true)
-    }
-
-    fn next_tag(&mut self, shared: &Shared, is_next_ready: bool) -> Result<Option<Entry>, Offer> {
-        let mut state = shared.lock();
-        let state = &mut *state;
-        // What was under way has gone to the kernel.
-        state.stats.tags += u64::from(self.tag.take().is_some());
-        state.is_tag_under_way = false;
-        state.backlog.resume();
-        let entry = self.choose(state, is_next_ready);
-        state.is_tag_under_way = matches!(entry, Ok(Some(_)));
-        shared.tell();
-        entry
-    }
-
-    fn choose(&mut self, state: &mut State, is_next_ready: bool) -> Result<Option<Entry>, Offer> {
-        if let Some(entry) = self.waiting.pop_front() {
-            return Ok(Some(entry));
-        }
-        loop {
-            let Some(weight) = state.backlog.front() else {
-                return Ok(None);
-            };
-            if is_next_ready && weight.kind == TagKind::Keyframe {
-                return Err(Offer::TakeOver);
-            }
-            let Some(entry) = state.backlog.take() else {
-                return Ok(None);
-            };
-            if self.is_new {
-                self.is_new = false;
-                self.only_headers = true;
-                self.waiting.extend(state.intake.headers().iter().cloned().map(|mut header| {
-                    header.tag.timestamp = entry.tag.timestamp;
-                    header
-                }));
-            }
-            // It is among those that were sent, or are next.
-            let is_known = self.only_headers && state.intake.headers().iter().any(|header| header.is_same(&entry));
-            self.only_headers &= entry.kind == TagKind::Header;
-            if entry.kind != TagKind::Header || !is_known {
-                self.waiting.push_back(entry);
-            }
-            if let Some(entry) = self.waiting.pop_front() {
-                return Ok(Some(entry));
-            }
-        }
-    }
-}
-
 fn wait_for<'a>(shared: &Shared, links: impl Iterator<Item = &'a Link>, timeout: Option<Duration>) {
     let mut polled = vec![PollFd::new(&*shared.waker, PollFlags::IN)];
     polled.extend(links.filter_map(Link::transport).map(|(transport, flags)| PollFd::new(transport, flags)));
@@ -444,57 +385,4 @@ fn wait_for<'a>(shared: &Shared, links: impl Iterator<Item = &'a Link>, timeout:
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     // Woken for nothing, everything is looked at.
     let _ = poll(&mut polled, timeout.as_ref());
-}
-
-/// What to say when a server lists codecs and does not have the stream's.
-fn unknown_codec(packaging: VideoPackaging, server: &Server) -> Option<String> {
-    const DOMESTIC: u8 = 12;
-    let listed = || server.four_ccs.join(", ");
-    match packaging {
-        VideoPackaging::FourCc(four_cc) => {
-            let name = String::from_utf8_lossy(&four_cc).into_owned();
-            let advice =
-                if name == "hvc1" { ": hevc-packaging=domestic is the other way to package H.265" } else { "" };
-            server.lacks(&name).then(|| format!("the server lists the codecs {} and not {name}{advice}", listed()))
-        }
-        VideoPackaging::CodecId(DOMESTIC) if server.four_ccs.iter().any(|known| known == "hvc1" || known == "*") => {
-            Some(format!(
-                "the server lists the codecs {}, and codec-id 12 is none of them: hevc-packaging=enhanced is the other \
-                 way to package H.265",
-                listed()
-            ))
-        }
-        VideoPackaging::CodecId(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_codec_that_the_server_does_not_list_is_told_with_the_other_way() {
-        let server = |four_ccs: &[&str]| Server {
-            four_ccs: four_ccs.iter().map(|four_cc| (*four_cc).to_owned()).collect(),
-            caps_ex: 0,
-        };
-        let said = |packaging, codecs: &[&str]| unknown_codec(packaging, &server(codecs));
-        let [hevc, av1] = [*b"hvc1", *b"av01"].map(VideoPackaging::FourCc);
-        assert!(
-            said(hevc, &["av01", "vp09"])
-                .unwrap()
-                .ends_with("hevc-packaging=domestic is the other way to package H.265")
-        );
-        assert_eq!(said(av1, &["hvc1"]).unwrap(), "the server lists the codecs hvc1 and not av01");
-        assert!(said(VideoPackaging::CodecId(12), &["hvc1"]).unwrap().contains("hevc-packaging=enhanced"));
-        for (packaging, codecs) in [
-            (hevc, &["hvc1"][..]),
-            (hevc, &["*"]),
-            (hevc, &[]),
-            (VideoPackaging::CodecId(7), &["hvc1"]),
-            (VideoPackaging::CodecId(12), &[]),
-        ] {
-            assert_eq!(said(packaging, codecs), None, "{packaging:?} {codecs:?}");
-        }
-    }
 }

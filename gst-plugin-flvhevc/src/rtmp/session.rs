@@ -25,9 +25,12 @@ const KEPT_MAX: usize = 1 << 20;
 /// whatever their codec.
 pub const FOUR_CCS: [&str; 6] = ["avc1", "hvc1", "av01", "vp09", "vp08", "vvc1"];
 const CAN_FORWARD: f64 = 4.0;
-/// `capsEx`: requests to reconnect are followed.
-pub const CAPS_EX: u32 = CAPS_RECONNECT;
+/// `capsEx`: requests to reconnect are followed, and tracks and times to the nanosecond passed on to servers that know them.
+pub const CAPS_EX: u32 = CAPS_RECONNECT | CAPS_MULTITRACK | CAPS_MOD_EX | CAPS_TIMESTAMP_NANO_OFFSET;
 const CAPS_RECONNECT: u32 = 1;
+const CAPS_MULTITRACK: u32 = 2;
+const CAPS_MOD_EX: u32 = 4;
+const CAPS_TIMESTAMP_NANO_OFFSET: u32 = 8;
 
 /// What servers let publish.
 const FLASH_VERSION: &str = "FMLE/3.0 (compatible; FMSc/1.0)";
@@ -51,7 +54,8 @@ const DELETE_STREAM: f64 = 7.0;
 pub struct Server {
     /// Codecs that it lists, as FourCCs or `*`; empty when it lists none.
     pub four_ccs: Vec<String>,
-    pub caps_ex: u32,
+    /// `None`: it said nothing of it.
+    pub caps_ex: Option<u32>,
 }
 
 /// Longest list of codecs that is kept.
@@ -76,7 +80,19 @@ impl Server {
         }
         let caps_ex = values.iter().find_map(|value| value.get("capsEx")?.as_number());
         // What is no number of flags is none.
-        Self { four_ccs, caps_ex: caps_ex.map_or(0, |flags| flags as u32) }
+        Self { four_ccs, caps_ex: caps_ex.map(|flags| flags as u32) }
+    }
+
+    /// Whether it knows tracks. Servers older than `capsEx` that list codecs read the headers of packets with tracks, and
+    /// some of them (MediaMTX) the tracks.
+    pub fn knows_tracks(&self) -> bool {
+        self.caps_ex.map_or(!self.four_ccs.is_empty(), |flags| flags & CAPS_MULTITRACK != 0)
+    }
+
+    /// Whether it asked for times to the nanosecond.
+    pub fn knows_nanoseconds(&self) -> bool {
+        const BOTH: u32 = CAPS_MOD_EX | CAPS_TIMESTAMP_NANO_OFFSET;
+        self.caps_ex.is_some_and(|flags| flags & BOTH == BOTH)
     }
 
     /// Whether it lists codecs, and this one is not among them.
@@ -90,6 +106,8 @@ impl Server {
 pub enum Event {
     /// The stream may be sent.
     Publishing,
+    /// All but [`publish`](Session::publish) is done.
+    Held,
     /// The session is over; another one has to say this.
     Authenticate(Answer),
     /// The publisher is asked to go elsewhere, or to come anew.
@@ -116,6 +134,8 @@ pub struct Session {
     writer: ChunkWriter,
     out: Vec<u8>,
     message_stream: u32,
+    /// Nothing is published before it is told to.
+    is_held: bool,
     server: Server,
     counts: Counts,
 }
@@ -145,8 +165,26 @@ impl Session {
             writer: ChunkWriter::default(),
             out,
             message_stream: 0,
+            is_held: false,
             server: Server::default(),
             counts: Counts::default(),
+        }
+    }
+
+    /// Goes as far as it can without publishing: servers refuse a stream that somebody publishes still.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Whether it is as far as it can come without publishing.
+    pub fn is_held(&self) -> bool {
+        self.is_held && matches!(self.stage, Stage::Publish)
+    }
+
+    /// Publishes what was held.
+    pub fn publish(&mut self) {
+        if std::mem::take(&mut self.is_held) && matches!(self.stage, Stage::Publish) {
+            self.say_publish();
         }
     }
 
@@ -367,11 +405,18 @@ impl Session {
             return Err(MALFORMED);
         }
         self.message_stream = id as u32;
+        self.stage = Stage::Publish;
+        if self.is_held {
+            return Ok(Some(Event::Held));
+        }
+        self.say_publish();
+        Ok(None)
+    }
+
+    fn say_publish(&mut self) {
         let mut publish = amf0::Writer::default();
         publish.string("publish").number(PUBLISH).null().string(&self.location.stream).string("live");
         self.command(Address { chunk_stream: PUBLISH_CHUNK_STREAM, message_stream: self.message_stream }, publish);
-        self.stage = Stage::Publish;
-        Ok(None)
     }
 
     fn status(&mut self, values: &[Value]) -> Result<Option<Event>, Refusal> {

@@ -6,7 +6,13 @@ const TRAILER: usize = 4;
 const FILE_MAGIC: &[u8] = b"FLV";
 
 /// Bytes that tell a tag apart: its head and the first ones of its body.
-pub const LOOK: usize = HEAD + 7;
+pub const LOOK: usize = HEAD + NANOSECONDS + 7;
+
+/// Bytes that a nanosecond offset of E-RTMP v2 takes: size less one, UI24, type.
+pub const NANOSECONDS: usize = 5;
+
+const MULTITRACK: u8 = 6;
+const MOD_EX: u8 = 7;
 
 /// A tag's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +83,6 @@ pub enum VideoPackaging {
 
 /// Reads the packaging from the first bytes of a video tag's body. `None` when they do not tell.
 pub fn video_packaging(body: &[u8]) -> Option<VideoPackaging> {
-    const MULTITRACK: u8 = 6;
-    const MOD_EX: u8 = 7;
     let first = *body.first()?;
     if first & 0x80 == 0 {
         return Some(VideoPackaging::CodecId(first & 0x0F));
@@ -107,7 +111,6 @@ pub fn role(type_id: u8, body: &[u8]) -> Role {
     const KEYFRAME: u8 = 1;
     const SEQUENCE_START: u8 = 0;
     const METADATA: u8 = 4;
-    const MULTITRACK: u8 = 6;
     let byte = |at: usize| body.get(at).copied().unwrap_or_default();
     match type_id {
         8 => match byte(0) {
@@ -138,9 +141,65 @@ pub fn role(type_id: u8, body: &[u8]) -> Role {
     }
 }
 
+/// Takes the nanosecond offset out of the first bytes of a tag's body. Where the body begins without it, with a first byte
+/// that says so: 0 when it has none.
+pub fn take_nanoseconds(type_id: u8, body: &mut [u8]) -> usize {
+    const OFFSET_NANO: u8 = 0;
+    const SIZE_LESS_ONE: u8 = 2;
+    match *body {
+        [first, SIZE_LESS_ONE, _, _, _, ref mut last, ..]
+            if type_id == 9 && first & 0x8F == 0x80 | MOD_EX && *last >> 4 == OFFSET_NANO =>
+        {
+            *last |= first & 0xF0;
+            NANOSECONDS
+        }
+        _ => 0,
+    }
+}
+
+/// Whether a tag is a packet of tracks, by the first bytes of its body.
+pub fn is_multitrack(type_id: u8, body: &[u8]) -> bool {
+    const AUDIO_MULTITRACK: u8 = 5;
+    const ENHANCED_AUDIO: u8 = 9;
+    match (type_id, body.first()) {
+        (8, Some(first)) => *first == ENHANCED_AUDIO << 4 | AUDIO_MULTITRACK,
+        (9, Some(first)) => first & 0x8F == 0x80 | MULTITRACK,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nanoseconds_are_taken_out_of_what_they_stand_in_front_of() {
+        let taken = |body: &[u8]| {
+            let mut body = body.to_vec();
+            let at = take_nanoseconds(9, &mut body);
+            body.split_off(at)
+        };
+        assert_eq!(taken(b"\x97\x02\x0A\x2C\x2B\x03hvc1x"), b"\x93hvc1x");
+        assert_eq!(taken(b"\xA7\x02\0\0\x01\x06\x01hvc1\x01x"), b"\xA6\x01hvc1\x01x");
+        // Others, and what is cut short or another packet, stay as they are.
+        for body in [
+            b"\x97\x02\x0A\x2C\x2B\x13hvc1".as_slice(),
+            b"\x97\x03\0\0\0\0\x03",
+            b"\x97\x02\0",
+            b"\x17\x02\0\0\0\0",
+            b"",
+        ] {
+            assert_eq!(taken(body), body);
+        }
+        assert_eq!(take_nanoseconds(8, &mut b"\x97\x02\0\0\0\x03".to_vec()), 0);
+    }
+
+    #[test]
+    fn packets_of_tracks_are_told() {
+        assert!(is_multitrack(9, b"\x96\x01hvc1\0") && is_multitrack(8, b"\x95\x01mp4a\x01"));
+        assert!(!is_multitrack(9, b"\x16\x01") && !is_multitrack(9, b"\x95") && !is_multitrack(8, b"\xA5"));
+        assert!(!is_multitrack(18, b"\x96") && !is_multitrack(9, b""));
+    }
 
     #[test]
     fn roles_are_told_by_the_first_bytes() {

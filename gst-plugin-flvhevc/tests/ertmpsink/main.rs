@@ -2,7 +2,9 @@
 
 mod fresh;
 mod hostile;
+mod librtmp2;
 mod negotiation;
 mod publishing;
+mod stalls;
 mod support;
 mod tls;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An RTMP server of raw sockets that plays what it is told, well-behaved or hostile.
 
-    server.py KIND [--port N] [--once] [--cert FILE --key FILE] [--after N] [--target URL] [--hold SECONDS]
+    server.py KIND [--port N] [--once] [--cert FILE --key FILE] [--after N] [--target URL] [--hold SECONDS] [--caps-ex N,N] [--exclusive]
 
 It listens on 127.0.0.1 and tells one JSON object a line on stdout: the port, and what it saw on each connection. KIND is
 a name of KINDS below; `all` plays the hostile ones in turns, one for each connection. A line on stdin lets a stalled
@@ -11,6 +11,8 @@ import argparse, base64, hashlib, json, os, random, socket, ssl, struct, sys, th
 
 OUT = threading.Lock()
 GO_ON = threading.Event()
+# Taken by who publishes, where one alone may.
+PUBLISHER = threading.Semaphore()
 
 
 def tell(event, **fields):
@@ -90,6 +92,7 @@ class Connection:
         self.streams = {}
         self.tags = 0
         self.publishing = False
+        self.holds_name = False
         self.connect_object = {}
 
     def tell(self, event, **fields):
@@ -190,11 +193,19 @@ class Connection:
 
     def accept_publish(self):
         values = self.expect("publish")
+        if self.args.exclusive and not PUBLISHER.acquire(blocking=False):
+            self.status("error", "NetStream.Publish.BadName", "somebody publishes there")
+            self.wait_for_end()
+        self.holds_name = self.args.exclusive
         self.tell("publish", stream=values[2])
         self.status("status", "NetStream.Publish.Start", "go on")
         self.publishing = True
 
     def accept(self, **answer):
+        # What each connection in turn is told; nothing where none is left.
+        caps_ex = self.args.caps_ex[self.number:self.number + 1]
+        if caps_ex:
+            answer["capsEx"] = float(caps_ex[0])
         self.handshake()
         self.accept_connect(**answer)
         self.accept_stream()
@@ -536,6 +547,8 @@ def main():
     parser.add_argument("--after", type=int, default=5)
     parser.add_argument("--target")
     parser.add_argument("--hold", type=float, default=60)
+    parser.add_argument("--exclusive", action="store_true")
+    parser.add_argument("--caps-ex", type=lambda list_: [int(flags) for flags in list_.split(",")], default=[])
     args = parser.parse_args()
     threading.Thread(target=lambda: [GO_ON.set() for _ in sys.stdin], daemon=True).start()
     listener = socket.socket()
@@ -563,7 +576,12 @@ def serve(sock, number, args, context):
         sock.settimeout(60)
         if context:
             sock = context.wrap_socket(sock, server_side=True)
-        KINDS[args.kind](Connection(sock, number, args))
+        connection = Connection(sock, number, args)
+        try:
+            KINDS[args.kind](connection)
+        finally:
+            if connection.holds_name:
+                PUBLISHER.release()
     except (Over, ConnectionError, TimeoutError):
         pass
     except (ssl.SSLError, OSError) as error:

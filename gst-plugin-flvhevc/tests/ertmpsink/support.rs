@@ -35,14 +35,13 @@ pub struct Server {
 impl Server {
     pub fn start(kind: &str, more: &[&str]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ertmpsink/server.py");
-        let mut process = Command::new("python3")
-            .arg(script)
-            .arg(kind)
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 is there");
+        Self::run(Command::new("python3").arg(script).arg(kind).args(more))
+    }
+
+    /// Any program that tells the same.
+    pub fn run(command: &mut Command) -> Self {
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let events = Events::default();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let told = Arc::clone(&events);

@@ -104,9 +104,11 @@ pub struct Options {
     /// Sound beside the picture: none, or a silent AAC track for servers that demand one
     #[arg(long, value_enum, default_value_t = RtmpAudio::None, help_heading = "Output")]
     pub rtmp_audio: RtmpAudio,
-    /// Publish the producer's depth in colour as a second video track (Enhanced RTMP v2) of the same connection
-    #[arg(long, help_heading = "Output")]
-    pub rtmp_depth: bool,
+    /// Publish the producer's depth in colour as a second video track (Enhanced RTMP v2) of the same connection, to servers
+    /// that say that they know tracks, or to all of them
+    #[arg(long, value_enum, value_name = "SERVERS", num_args = 0..=1, require_equals = true,
+          default_missing_value = "negotiated", help_heading = "Output")]
+    pub rtmp_depth: Option<RtmpDepth>,
     /// End the run with exit code 5 when the first connection to an RTMP server fails
     #[arg(long, help_heading = "Output")]
     pub rtmp_required: bool,
@@ -246,6 +248,15 @@ pub enum RtmpMode {
     Enhanced,
     /// FLV codec id 12
     Domestic,
+}
+
+/// `--rtmp-depth`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RtmpDepth {
+    /// To servers that say that they know tracks
+    Negotiated,
+    /// To every server
+    Always,
 }
 
 /// `--rtmp-audio`.

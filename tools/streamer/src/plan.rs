@@ -12,7 +12,7 @@ use tools_cli::{failure::Failure, nats, typed_url};
 
 use super::{
     endpoint,
-    options::{Codec, EncoderDevice, InputMode, Options, RtmpAudio, RtmpMode, VideoSource},
+    options::{Codec, EncoderDevice, InputMode, Options, RtmpAudio, RtmpDepth, RtmpMode, VideoSource},
     outlet::retry,
     rtmp_url::RtmpUrl,
 };
@@ -122,8 +122,8 @@ pub struct Rtmp {
     pub mode: Option<RtmpMode>,
     /// Sound beside the picture.
     pub audio: RtmpAudio,
-    /// Whether depth in colour goes beside the picture.
-    pub depth: bool,
+    /// Where depth in colour goes beside the picture.
+    pub depth: Option<RtmpDepth>,
     /// How long to wait before the next attempt.
     pub retry: retry::Bounds,
     /// Whether the run fails when the first attempt does.
@@ -135,7 +135,7 @@ pub struct Rtmp {
 impl Stream {
     /// Whether an output wants the producer's depth.
     pub fn wants_depth(&self) -> bool {
-        self.rtmp.iter().any(|rtmp| rtmp.depth)
+        self.rtmp.iter().any(|rtmp| rtmp.depth.is_some())
     }
 }
 
@@ -277,7 +277,7 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
         if options.rtmp_ca_file.is_some() {
             return Err(usage("--rtmp-ca-file needs --rtmp"));
         }
-        if options.rtmp_depth {
+        if options.rtmp_depth.is_some() {
             return Err(usage("--rtmp-depth needs --rtmp"));
         }
         if options.rtmp_audio != RtmpAudio::None {
@@ -311,10 +311,10 @@ fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     if let Some(codec) = options.codec {
         check_packaging(codec, options.rtmp_mode).map_err(usage)?;
     }
-    if options.rtmp_depth && options.rtmp_mode == Some(RtmpMode::Domestic) {
+    if options.rtmp_depth.is_some() && options.rtmp_mode == Some(RtmpMode::Domestic) {
         return Err(usage("--rtmp-depth is a track of Enhanced RTMP; take --rtmp-mode enhanced, or leave it out"));
     }
-    if options.rtmp_depth && options.input_mode == InputMode::Dummy && !options.dummy_depth {
+    if options.rtmp_depth.is_some() && options.input_mode == InputMode::Dummy && !options.dummy_depth {
         return Err(usage("--rtmp-depth needs --dummy-depth: without it the simulated producer has no depth"));
     }
     let [min, max] = [min, max].map(|ms| Duration::from_millis(ms.into()));

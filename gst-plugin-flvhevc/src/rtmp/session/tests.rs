@@ -80,7 +80,7 @@ fn a_stream_is_published() {
         b"\0\x05tcUrl\x02\0\x0Drtmp://h/live",
         b"\0\x0AfourCcList\x0A\0\0\0\x06\x02\0\x04avc1\x02\0\x04hvc1",
         b"\0\x04hvc1\0\x40\x10\0\0\0\0\0\0",
-        b"\0\x06capsEx\0\x3F\xF0\0\0\0\0\0\0",
+        b"\0\x06capsEx\0\x40\x2E\0\0\0\0\0\0",
     ] {
         // A header stands at every 128 bytes.
         let mut chunks = said[1536 + 12..].to_vec();
@@ -108,6 +108,19 @@ fn a_stream_is_published() {
     session.output().clear();
     session.say_goodbye();
     assert!(has(session.output(), b"FCUnpublish") && has(session.output(), b"deleteStream"));
+}
+
+#[test]
+fn what_is_held_is_published_when_it_is_told_to() {
+    let mut session = session();
+    session.hold();
+    session.receive(&published()[..2].concat()).unwrap();
+    session.output().clear();
+    assert_eq!(session.receive(&stream(1.0)), Ok(vec![Event::Held]));
+    assert!(session.is_held() && session.output().is_empty());
+    session.publish();
+    assert!(!session.is_held() && has(session.output(), b"publish"));
+    assert_eq!(session.receive(&published()[3]), Ok(vec![Event::Publishing]));
 }
 
 #[test]
@@ -151,10 +164,31 @@ fn what_a_server_says_about_itself_is_kept() {
     let list = b"\x03\0\x0AfourCcList\x0A\0\0\0\x01\x02\0\x04av01\0\x06capsEx\0\x40\x2E\0\0\0\0\0\0\
                  \0\x12videoFourCcInfoMap\x03\0\x04hvc1\0\x40\x10\0\0\0\0\0\0\0\0\x09\0\0\x09";
     let (session, _) = after(&[handshake(), command("_result", 1.0, list)]);
-    assert_eq!(*session.server(), Server { four_ccs: vec!["av01".into(), "hvc1".into()], caps_ex: 15 });
+    assert_eq!(*session.server(), Server { four_ccs: vec!["av01".into(), "hvc1".into()], caps_ex: Some(15) });
     assert!(session.server().lacks("vp09") && !session.server().lacks("hvc1"));
-    let any = Server { four_ccs: vec!["*".into()], caps_ex: 0 };
+    let any = Server { four_ccs: vec!["*".into()], caps_ex: None };
     assert!(!any.lacks("hvc1") && !Server::default().lacks("hvc1"));
+}
+
+#[test]
+fn tracks_and_nanoseconds_are_for_servers_that_know_them() {
+    let server = |caps_ex, four_ccs: &[&str]| Server {
+        four_ccs: four_ccs.iter().map(|&four_cc| four_cc.into()).collect(),
+        caps_ex,
+    };
+    for (caps_ex, four_ccs, tracks, nanoseconds) in [
+        (None, &[][..], false, false),
+        (None, &["hvc1"], true, false),
+        (Some(0), &["hvc1"], false, false),
+        (Some(2), &[], true, false),
+        (Some(4), &["*"], false, false),
+        (Some(8), &[], false, false),
+        (Some(12), &[], false, true),
+        (Some(15), &["hvc1"], true, true),
+    ] {
+        let server = server(caps_ex, four_ccs);
+        assert_eq!((server.knows_tracks(), server.knows_nanoseconds()), (tracks, nanoseconds), "{server:?}");
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Outlets {
             outlets.push((numbered("rtp", index), Box::new(rtp::Sender::new(codec, rtp, feed)?)));
         }
         for (index, rtmp) in plan.rtmp.iter().enumerate() {
-            let depth_feed = depth.filter(|_| rtmp.depth).map(|depth| Feed::new(depth.ask_for_keyframe()));
+            let depth_feed = depth.filter(|_| rtmp.depth.is_some()).map(|depth| Feed::new(depth.ask_for_keyframe()));
             depth_feeds.extend(depth_feed.clone());
             let feed = Feed::with_companion(fan_out.ask_for_keyframe(), depth_feed);
             outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));

@@ -268,6 +268,7 @@ impl Outlet for Publisher {
 fn in_flags(text: &str) -> String {
     [
         ("tls-ca-file", "--rtmp-ca-file"),
+        ("tracks=always", "--rtmp-depth=always"),
         ("hevc-packaging=domestic", "--rtmp-mode domestic"),
         ("hevc-packaging=enhanced", "--rtmp-mode enhanced"),
     ]

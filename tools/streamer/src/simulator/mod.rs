@@ -139,7 +139,7 @@ fn decorate(source: &gst::Element, sink: &gst::Element, settings: &Settings, cap
             // This picture was drawn before: the next one is the first of the other recording.
             source.set_property_from_str("pattern", &pattern);
             sink.set_property("playlist", playlist.describe());
-            return gst::PadProbeReturn::Drop;
+            return gst::PadProbeReturn::Handled;
         }
         let Some(moment) = timeline.advance() else {
             info.flow_res = Err(gst::FlowError::Eos);

@@ -23,6 +23,11 @@ pub struct Sound {
 }
 
 impl Sound {
+    /// A new connection begins.
+    pub fn begin_anew(&mut self) {
+        (self.rate, self.last) = (None, None);
+    }
+
     pub fn frames(&self) -> u64 {
         self.frames
     }

@@ -140,6 +140,15 @@ impl StreamCheck {
         }
     }
 
+    /// Forgets what a new connection has to say anew. Counts go on.
+    pub fn begin_anew(&mut self) {
+        self.codec_announced = false;
+        self.tracks_announced.clear();
+        self.tracks.clear();
+        self.counts.last_timestamp = None;
+        self.sound.begin_anew();
+    }
+
     pub fn sound(&self) -> &Sound {
         &self.sound
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tools_cli::command_line::VERSION;
 
 use crate::{DEFAULT_THRESHOLD, DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, flv::mode::Mode};
@@ -41,13 +41,33 @@ pub struct Args {
     #[arg(long)]
     pub until_end: bool,
 
-    /// Answer publish with NetStream.Publish.BadName, to see how a publisher takes it
-    #[arg(long, conflicts_with_all = ["until_end", "dump", "dump_es"])]
-    pub refuse: bool,
+    /// Refuse the publisher at a step, to see how it takes that [default: publish]
+    #[arg(long, value_enum, value_name = "STEP", num_args = 0..=1, default_missing_value = "publish",
+          conflicts_with_all = ["until_end", "dump", "dump_es"])]
+    pub refuse: Option<Step>,
+
+    /// Ask the publisher after N coded frames to reconnect (Enhanced RTMP), and go on with its next connection
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "refuse")]
+    pub reconnect_after: Option<u64>,
+
+    /// Read nothing more after N coded frames, until the publisher hangs up or --timeout-ms is over
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+          conflicts_with_all = ["refuse", "until_end", "reconnect_after"])]
+    pub stall_after: Option<u64>,
+
+    /// Bytes that the kernel may keep for this server, so that a stall is felt soon [default: the system's; 16384 with
+    /// --stall-after]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub receive_buffer: Option<u32>,
+
+    /// What to say in capsEx: the sum of 1 reconnect, 2 tracks, 4 ModEx, 8 timestamps to the nanosecond
+    #[arg(long, value_name = "FLAGS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=15))]
+    pub caps_ex: u32,
 
     /// Check this FLV file and take no publisher
     #[arg(long, value_name = "FILE.flv",
-          conflicts_with_all = ["listen_host", "listen_port", "timeout_ms", "until_end", "refuse"])]
+          conflicts_with_all = ["listen_host", "listen_port", "timeout_ms", "until_end", "refuse", "reconnect_after",
+                                "stall_after", "caps_ex", "receive_buffer"])]
     pub file: Option<PathBuf>,
 
     /// Keep every tag that comes as an FLV file
@@ -63,6 +83,18 @@ pub struct Args {
     pub json: bool,
 }
 
+/// Where `--refuse` says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Step {
+    /// `_error`, NetConnection.Connect.Rejected
+    Connect,
+    /// `_error`, NetConnection.Call.Failed
+    #[value(name = "createStream")]
+    CreateStream,
+    /// onStatus, NetStream.Publish.BadName
+    Publish,
+}
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0    the frames came, and every rule was kept
@@ -71,7 +103,7 @@ Exit codes:
   4    fewer frames than the threshold came
   6    another packaging than --mode came
   7    a rule of RTMP, FLV, AMF0 or the bitstream is broken
-  124  no video came in time, or the publisher stalled
+  124  no video came in time, the publisher stalled, or it did not reconnect
 
 Examples:
   Wait for 30 frames of H.264:
@@ -81,4 +113,8 @@ Examples:
   Check a file:
     rtmp_stub_tester --mode h265-enhanced --file recording.flv --json
   See how a publisher takes a refusal:
-    rtmp_stub_tester --mode h264 --refuse";
+    rtmp_stub_tester --mode h264 --refuse createStream
+  See whether a publisher follows a request to reconnect:
+    rtmp_stub_tester --mode h265-enhanced --reconnect-after 60 --video-threshold 120
+  See when a publisher gives up a server that takes nothing:
+    rtmp_stub_tester --mode h264 --stall-after 60 --timeout-ms 60000";

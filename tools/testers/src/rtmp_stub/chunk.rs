@@ -1,9 +1,10 @@
 //! RTMP chunks into messages (Adobe's RTMP specification 1.0, section 5.3).
 //!
-//! `rml_rtmp` reads chunks too, but keeps one message at a time, so that messages which interleave on two chunk
-//! streams, as section 5.3 allows, break its arithmetic. Here a hostile publisher meets limits instead.
+//! Messages may interleave on several chunk streams, as section 5.3 allows. A hostile publisher meets limits.
 
 use std::collections::HashMap;
+
+use super::command::message_type::{ABORT, SET_CHUNK_SIZE};
 
 const INITIAL_CHUNK_SIZE: usize = 128;
 
@@ -238,8 +239,6 @@ impl ChunkReader {
 
     /// Obeys the messages that are about chunks (section 5.4); hands on all others.
     fn control(&mut self, message: Message) -> Result<Option<Message>, String> {
-        const SET_CHUNK_SIZE: u8 = 1;
-        const ABORT: u8 = 2;
         if !matches!(message.type_id, SET_CHUNK_SIZE | ABORT) {
             return Ok(Some(message));
         }

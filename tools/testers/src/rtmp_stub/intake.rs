@@ -49,6 +49,11 @@ impl Intake {
         Ok(())
     }
 
+    /// What comes next is a stream that begins: the publisher has come anew.
+    pub fn begin_anew(&mut self) {
+        self.check.begin_anew();
+    }
+
     pub fn warn(&mut self, key: &'static str, text: &str) {
         self.check.warnings().add(key, text);
     }

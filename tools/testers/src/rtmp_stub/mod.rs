@@ -2,6 +2,9 @@
 
 mod args;
 mod chunk;
+mod command;
+mod connection;
+mod handshake;
 mod intake;
 mod server;
 mod session;
@@ -10,7 +13,7 @@ use std::path::Path;
 
 use tools_cli::{command_line, failure::Failure};
 
-use self::{args::Args, intake::Intake, session::Publisher};
+use self::{args::Args, intake::Intake, server::Conduct};
 use super::{
     flv::{
         file::{ReadError, Reader},
@@ -29,12 +32,12 @@ pub fn run() -> Result<(), Failure> {
     };
     let listener = match &args.file {
         Some(_) => None,
-        None => Some(server::listen(&args.listen_host, args.listen_port)?),
+        None => Some(server::listen(&args)?),
     };
     let mut intake = Intake::new(&args)?;
-    let mut publisher = Publisher::default();
+    let mut conduct = Conduct::default();
     let judged = match (&listener, &args.file) {
-        (Some(listener), _) => server::serve(&args, listener, &mut intake, &mut publisher),
+        (Some(listener), _) => server::serve(&args, listener, &mut intake, &mut conduct),
         (None, Some(path)) => check_file(path, &mut intake),
         (None, None) => Ok(()),
     };
@@ -45,7 +48,7 @@ pub fn run() -> Result<(), Failure> {
     if args.mode == Mode::H265Enhanced
         && listener.is_some()
         && intake.counts().frames > 0
-        && publisher.four_cc_list.is_empty()
+        && conduct.publisher.four_cc_list.is_empty()
     {
         intake.warn(
             "four-cc-list",
@@ -55,11 +58,19 @@ pub fn run() -> Result<(), Failure> {
     let mut report = Report::default();
     report.push("mode", args.mode.to_string());
     if listener.is_some() {
+        let Conduct { publisher, reconnects, reconnect_step_ms, stall } = conduct;
         // Reports are passed on; the stream's name lets anybody publish, and a query may hold a password.
         report.push("app", publisher.app.split('?').next().unwrap_or_default());
         report.push("stream", if publisher.stream.is_empty() { "" } else { "***" });
         report.push("flash_version", publisher.flash_version);
         report.push("four_cc_list", publisher.four_cc_list.join(","));
+        report.push("video_four_cc_info", publisher.video_four_cc_info.join(","));
+        report.push("audio_four_cc_info", publisher.audio_four_cc_info.join(","));
+        report.push("caps_ex", publisher.caps_ex);
+        report.push("reconnects", reconnects);
+        report.push("reconnect_step_ms", reconnect_step_ms);
+        report.push("stalled_ms", stall.map(|(time, _)| time.as_millis() as u64));
+        report.push("left_stalled_server", stall.map(|(_, left)| left));
     }
     intake.report(&mut report);
     report.print(outcome, args.json)

@@ -1,15 +1,10 @@
 //! The server's side of one publisher's RTMP session: commands in, answers out.
 
-use std::collections::HashMap;
-
-use rml_rtmp::{
-    chunk_io::ChunkSerializer,
-    messages::{PeerBandwidthLimitType, RtmpMessage, UserControlEventType},
-    rml_amf0::Amf0Value,
-    time::RtmpTimestamp,
+use super::{
+    args::Step as RefusedStep,
+    chunk::Message,
+    command::{self, Say, message_type},
 };
-
-use super::chunk::Message;
 use crate::flv::{
     amf0::{Reader, Value},
     stream_check::TagKind,
@@ -33,19 +28,31 @@ pub enum Step {
     Finished,
 }
 
-/// What the publisher said about itself.
+/// What the publisher said about itself, and offered.
 #[derive(Debug, Default, Clone)]
 pub struct Publisher {
     pub app: String,
     pub stream: String,
     pub flash_version: String,
     pub four_cc_list: Vec<String>,
+    /// What it can do with each codec: 1 decode, 2 encode, 4 forward.
+    pub video_four_cc_info: Vec<String>,
+    pub audio_four_cc_info: Vec<String>,
+    /// 1 reconnect, 2 multitrack, 4 ModEx, 8 timestamps to the nanosecond.
+    pub caps_ex: Option<f64>,
+}
+
+/// What the server says and does.
+#[derive(Debug, Clone, Default)]
+pub struct Manner {
+    pub refuse: Option<RefusedStep>,
+    /// A codec to announce to the publisher in return for its own list.
+    pub four_cc: Option<&'static str>,
+    pub caps_ex: u32,
 }
 
 pub struct Session {
-    serializer: ChunkSerializer,
-    refuse: bool,
-    four_cc: Option<&'static str>,
+    manner: Manner,
     publisher: Publisher,
     connected: bool,
     publishing: bool,
@@ -57,12 +64,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// `four_cc`: a codec to announce to the publisher in return for its own list.
-    pub fn new(refuse: bool, four_cc: Option<&'static str>) -> Self {
+    pub fn new(manner: Manner) -> Self {
         Self {
-            serializer: ChunkSerializer::new(),
-            refuse,
-            four_cc,
+            manner,
             publisher: Publisher::default(),
             connected: false,
             publishing: false,
@@ -87,7 +91,7 @@ impl Session {
     }
 
     /// Counts received bytes and acknowledges them (RTMP 5.4.3).
-    pub fn received(&mut self, bytes: usize) -> Result<(), String> {
+    pub fn received(&mut self, bytes: usize) {
         self.received += bytes as u64;
         if let Some(window) = self.window
             && self.received - self.acknowledged >= window
@@ -95,29 +99,42 @@ impl Session {
             self.acknowledged = self.received;
             // The sequence number is 32 bits wide and wraps.
             let sequence_number = (self.received & u64::from(u32::MAX)) as u32;
-            self.send(RtmpMessage::Acknowledgement { sequence_number }, 0)?;
+            self.control(message_type::ACKNOWLEDGEMENT, &sequence_number.to_be_bytes());
         }
-        Ok(())
+    }
+
+    /// Asks the publisher to come anew (E-RTMP v2, "Reconnect Request").
+    pub fn ask_to_reconnect(&mut self) {
+        self.on_status(
+            "status",
+            "NetConnection.Connect.ReconnectRequest",
+            "This server was started to ask for a new connection.",
+            0,
+        );
     }
 
     /// # Errors
     /// A sentence about what breaks the protocol.
     pub fn message(&mut self, message: &Message) -> Result<Step, String> {
         match message.type_id {
-            // Acknowledgement, user control and peer bandwidth ask nothing of a server that only receives.
-            3 | 4 | 6 => Ok(Step::Continue),
-            5 => self.window_size(&message.body),
-            8 | 9 | 18 => self.media(message),
-            17 => {
+            // They ask nothing of a server that only receives.
+            message_type::ACKNOWLEDGEMENT | message_type::USER_CONTROL | message_type::PEER_BANDWIDTH => {
+                Ok(Step::Continue)
+            }
+            message_type::WINDOW_SIZE => self.window_size(&message.body),
+            message_type::AUDIO | message_type::VIDEO | message_type::AMF0_DATA => self.media(message),
+            message_type::AMF3_COMMAND => {
                 // AMF3 commands of all known publishers are AMF0 behind a zero byte.
                 match message.body.first() {
                     Some(0) => self.command(message, 1),
                     _ => Err("a command in AMF3 (message type 17): AMF0 is expected".into()),
                 }
             }
-            20 => self.command(message, 0),
-            15 => Err("metadata in AMF3 (message type 15): AMF0 is expected".into()),
-            22 => Err("an aggregate message (type 22): publishers send their tags one by one".into()),
+            message_type::AMF0_COMMAND => self.command(message, 0),
+            message_type::AMF3_DATA => Err("metadata in AMF3 (message type 15): AMF0 is expected".into()),
+            message_type::AGGREGATE => {
+                Err("an aggregate message (type 22): publishers send their tags one by one".into())
+            }
             other => Err(format!("an RTMP message of the unknown type {other}")),
         }
     }
@@ -170,11 +187,14 @@ impl Session {
             "connect" => self.connect(transaction, arguments.first()),
             "createStream" => {
                 self.require_connection(&name)?;
-                self.result(transaction, Amf0Value::Number(f64::from(STREAM_ID)))
+                if self.manner.refuse == Some(RefusedStep::CreateStream) {
+                    return Ok(self.refuse(transaction, "NetConnection.Call.Failed"));
+                }
+                Ok(self.result(transaction, Say::Number(f64::from(STREAM_ID))))
             }
             "releaseStream" | "FCPublish" => {
                 self.require_connection(&name)?;
-                self.result(transaction, Amf0Value::Undefined)
+                Ok(self.result(transaction, Say::Undefined))
             }
             "publish" => self.publish(message.stream_id, &arguments),
             "FCUnpublish" | "deleteStream" | "closeStream" if self.publishing => Ok(Step::Finished),
@@ -191,48 +211,42 @@ impl Session {
         let Some(object) = object.filter(|object| object.entries().is_some()) else {
             return Err("connect without its command object".into());
         };
-        let text = |key: &str| {
-            let value = object.entry(key).and_then(|entry| entry.value.as_str());
-            value.unwrap_or_default().to_owned()
-        };
-        self.publisher.app = text("app");
-        self.publisher.flash_version = text("flashVer");
-        if let Some(Value::StrictArray(list)) = object.entry("fourCcList").map(|entry| &entry.value) {
-            self.publisher.four_cc_list = list.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect();
+        self.publisher = offered(object);
+        if self.manner.refuse == Some(RefusedStep::Connect) {
+            return Ok(self.refuse(transaction, "NetConnection.Connect.Rejected"));
         }
         self.connected = true;
-        self.send(RtmpMessage::WindowAcknowledgement { size: WINDOW_BYTES }, 0)?;
-        let peer_bandwidth =
-            RtmpMessage::SetPeerBandwidth { size: WINDOW_BYTES, limit_type: PeerBandwidthLimitType::Dynamic };
-        self.send(peer_bandwidth, 0)?;
-        let mut properties = HashMap::from([
-            ("fmsVer".to_owned(), string("FMS/3,5,7,7009")),
-            ("capabilities".to_owned(), Amf0Value::Number(31.0)),
-        ]);
-        if let Some(four_cc) = self.four_cc {
-            properties.insert("fourCcList".to_owned(), Amf0Value::StrictArray(vec![string(four_cc)]));
+        self.control(message_type::WINDOW_SIZE, &WINDOW_BYTES.to_be_bytes());
+        const DYNAMIC: u8 = 2;
+        self.control(message_type::PEER_BANDWIDTH, &[&WINDOW_BYTES.to_be_bytes()[..], &[DYNAMIC]].concat());
+        let listed = self.manner.four_cc.map(|four_cc| [four_cc]);
+        let mut properties = vec![
+            ("fmsVer", Say::Text("FMS/3,5,7,7009")),
+            ("capabilities", Say::Number(31.0)),
+            ("capsEx", Say::Number(f64::from(self.manner.caps_ex))),
+        ];
+        if let Some(listed) = &listed {
+            properties.push(("fourCcList", Say::Texts(listed)));
         }
-        let mut information = status("status", "NetConnection.Connect.Success", "Connection succeeded.");
-        information.insert("objectEncoding".to_owned(), Amf0Value::Number(0.0));
-        let answer = RtmpMessage::Amf0Command {
-            command_name: "_result".to_owned(),
-            transaction_id: transaction,
-            command_object: Amf0Value::Object(properties),
-            additional_arguments: vec![Amf0Value::Object(information)],
-        };
-        self.send(answer, 0)?;
+        let information = Say::Object(vec![
+            ("level", Say::Text("status")),
+            ("code", Say::Text("NetConnection.Connect.Success")),
+            ("description", Say::Text("Connection succeeded.")),
+            ("objectEncoding", Say::Number(0.0)),
+        ]);
+        self.out.extend(command::command("_result", transaction, &[Say::Object(properties), information], 0));
         Ok(Step::Continue)
     }
 
-    fn result(&mut self, transaction: f64, value: Amf0Value) -> Result<Step, String> {
-        let answer = RtmpMessage::Amf0Command {
-            command_name: "_result".to_owned(),
-            transaction_id: transaction,
-            command_object: Amf0Value::Null,
-            additional_arguments: vec![value],
-        };
-        self.send(answer, 0)?;
-        Ok(Step::Continue)
+    fn result(&mut self, transaction: f64, value: Say<'_>) -> Step {
+        self.out.extend(command::command("_result", transaction, &[Say::Null, value], 0));
+        Step::Continue
+    }
+
+    fn refuse(&mut self, transaction: f64, code: &str) -> Step {
+        let information = status("error", code, REFUSED);
+        self.out.extend(command::command("_error", transaction, &[Say::Null, information], 0));
+        Step::Refused
     }
 
     fn publish(&mut self, stream_id: u32, arguments: &[Value]) -> Result<Step, String> {
@@ -245,57 +259,54 @@ impl Session {
             return Err("publish without a stream name".into());
         };
         self.publisher.stream = name.to_owned();
-        if self.refuse {
-            self.on_status(
-                "error",
-                "NetStream.Publish.BadName",
-                "Publishing is denied: this server was started to refuse.",
-            )?;
+        if self.manner.refuse == Some(RefusedStep::Publish) {
+            self.on_status("error", "NetStream.Publish.BadName", REFUSED, STREAM_ID);
             return Ok(Step::Refused);
         }
-        let begin = RtmpMessage::UserControl {
-            event_type: UserControlEventType::StreamBegin,
-            stream_id: Some(STREAM_ID),
-            buffer_length: None,
-            timestamp: None,
-        };
-        self.send(begin, 0)?;
-        self.on_status("status", "NetStream.Publish.Start", "Publishing has started.")?;
+        const STREAM_BEGIN: u16 = 0;
+        let begin = [&STREAM_BEGIN.to_be_bytes()[..], &STREAM_ID.to_be_bytes()].concat();
+        self.control(message_type::USER_CONTROL, &begin);
+        self.on_status("status", "NetStream.Publish.Start", "Publishing has started.", STREAM_ID);
         self.publishing = true;
         Ok(Step::Continue)
     }
 
-    fn on_status(&mut self, level: &str, code: &str, description: &str) -> Result<(), String> {
-        let message = RtmpMessage::Amf0Command {
-            command_name: "onStatus".to_owned(),
-            transaction_id: 0.0,
-            command_object: Amf0Value::Null,
-            additional_arguments: vec![Amf0Value::Object(status(level, code, description))],
-        };
-        self.send(message, STREAM_ID)
+    fn on_status(&mut self, level: &str, code: &str, description: &str, message_stream: u32) {
+        let values = [Say::Null, status(level, code, description)];
+        self.out.extend(command::command("onStatus", 0.0, &values, message_stream));
     }
 
-    fn send(&mut self, message: RtmpMessage, stream_id: u32) -> Result<(), String> {
-        let payload = message
-            .into_message_payload(RtmpTimestamp::new(0), stream_id)
-            .map_err(|error| format!("an answer cannot be written: {error}"))?;
-        let packet = self
-            .serializer
-            .serialize(&payload, true, false)
-            .map_err(|error| format!("an answer cannot be written: {error}"))?;
-        self.out.extend_from_slice(&packet.bytes);
-        Ok(())
+    fn control(&mut self, type_id: u8, body: &[u8]) {
+        self.out.extend(command::control(type_id, body));
     }
 }
 
-fn string(text: &str) -> Amf0Value {
-    Amf0Value::Utf8String(text.to_owned())
+const REFUSED: &str = "Publishing is denied: this server was started to refuse.";
+
+fn status<'a>(level: &'a str, code: &'a str, description: &'a str) -> Say<'a> {
+    let entry = |key, text| (key, Say::Text(text));
+    Say::Object(vec![entry("level", level), entry("code", code), entry("description", description)])
 }
 
-fn status(level: &str, code: &str, description: &str) -> HashMap<String, Amf0Value> {
-    HashMap::from([
-        ("level".to_owned(), string(level)),
-        ("code".to_owned(), string(code)),
-        ("description".to_owned(), string(description)),
-    ])
+/// What connect's command object says (RTMP 7.2.1.1; E-RTMP v2, "Enhancing NetConnection connect Command").
+fn offered(object: &Value) -> Publisher {
+    let value = |key: &str| object.entry(key).map(|entry| &entry.value);
+    let text = |key: &str| value(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let info = |key: &str| {
+        let entries = value(key).and_then(Value::entries).unwrap_or_default();
+        entries.iter().filter_map(|entry| Some(format!("{}={}", entry.key, entry.value.as_number()?))).collect()
+    };
+    let four_cc_list = match value("fourCcList") {
+        Some(Value::StrictArray(list)) => list.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    Publisher {
+        app: text("app"),
+        stream: String::new(),
+        flash_version: text("flashVer"),
+        four_cc_list,
+        video_four_cc_info: info("videoFourCcInfoMap"),
+        audio_four_cc_info: info("audioFourCcInfoMap"),
+        caps_ex: value("capsEx").and_then(Value::as_number),
+    }
 }

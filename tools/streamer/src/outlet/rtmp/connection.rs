@@ -8,7 +8,7 @@ use tools_media::elements;
 
 use super::silence;
 use crate::{
-    options::{Codec, RtmpAudio, RtmpMode},
+    options::{Codec, RtmpAudio, RtmpDepth, RtmpMode},
     outlet::{feed::Feed, line::Line, meter::Part},
     plan::Rtmp,
 };
@@ -32,13 +32,16 @@ impl Connection {
     /// [`Failure::Pipeline`] when an element is missing.
     pub fn new(codec: Codec, plan: &Rtmp, feed: &Arc<Feed>) -> Result<Self, Failure> {
         let source = feed.source()?;
-        let muxer = muxer(codec, plan.mode, plan.depth)?;
+        let muxer = muxer(codec, plan.mode, plan.depth.is_some())?;
         let sink = elements::make("ertmpsink")?;
         sink.set_property("location", plan.url.reveal());
         sink.set_property("tls-ca-file", plan.ca_file.as_ref().map(|file| file.display().to_string()));
         sink.set_property("sync", false);
         sink.set_property("async", false);
         sink.set_property("timeout", TIMEOUT);
+        if plan.depth == Some(RtmpDepth::Always) {
+            sink.set_property_from_str("tracks", "always");
+        }
         // The feed has the backlog.
         sink.set_property("max-backlog-time", 0u64);
 
@@ -98,26 +101,58 @@ fn muxer(codec: Codec, mode: Option<RtmpMode>, has_tracks: bool) -> Result<gst::
                 Some(RtmpMode::Enhanced) | None => "enhanced",
             };
             muxer.set_property_from_str("hevc-packaging", packaging);
+            // The sink keeps them from servers that did not ask for them.
+            muxer.set_property("nanosecond-timestamps", true);
             Ok(muxer)
         }
     }
 }
 
 /// Each access unit is one tag; others hold metadata, parameter sets or the end of the stream.
-/// Source: Adobe Flash Video File Format 10.1, E.4.3; Enhanced RTMP v1, "Defining Additional Video Codecs".
+/// Source: Adobe Flash Video File Format 10.1, E.4.3; Enhanced RTMP v2, "Enhanced Video".
 fn part_of_unit(tag: &gst::BufferRef) -> Part {
     const TAG_HEADER: usize = 11;
-    let mut head = [0; TAG_HEADER + 2];
-    if tag.copy_to_slice(0, &mut head).is_err() || head[0] != 9 {
+    const MOD_EX: u8 = 7;
+    // A ModEx prefix of a nanosecond offset has six bytes, the last of which tells the packet's own type.
+    let mut head = [0; TAG_HEADER + 6];
+    let size = tag.size().min(head.len());
+    if size < TAG_HEADER + 2 || tag.copy_to_slice(0, &mut head[..size]).is_err() || head[0] != 9 {
         return Part::None;
     }
-    let [first, second] = [head[TAG_HEADER], head[TAG_HEADER + 1]];
+    let [first, second, .., last] = head[TAG_HEADER..] else {
+        return Part::None;
+    };
     let holds_unit = if first & 0x80 != 0 {
         // PacketTypeCodedFrames and PacketTypeCodedFramesX. Further tracks have packets of another type, and are not metered.
-        matches!(first & 0x0f, 1 | 3)
+        let packet_type = if first & 0x0f == MOD_EX { last & 0x0f } else { first & 0x0f };
+        matches!(packet_type, 1 | 3)
     } else {
         // One or more NAL units.
         second == 1
     };
     if holds_unit { Part::Last } else { Part::None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_found_behind_nanoseconds_and_in_short_tags() {
+        gst::init().unwrap();
+        let part = |body: &[u8]| part_of_unit(&gst::Buffer::from_slice([&[9; 11], body].concat()));
+        for (body, expected) in [
+            (b"\x17\x01\0\0\0x".as_slice(), Part::Last),
+            (b"\x17\x02\0\0\0", Part::None),
+            (b"\x17", Part::None),
+            (b"", Part::None),
+            (b"\xA3hvc1x", Part::Last),
+            (b"\x90hvc1x", Part::None),
+            (b"\xA7\x02\0\0\x01\x03hvc1x", Part::Last),
+            (b"\xA7\x02\0\0\x01\x06\x01hvc1\x01x", Part::None),
+            (b"\x96\x01hvc1\x01x", Part::None),
+        ] {
+            assert_eq!(part(body), expected, "{body:?}");
+        }
+    }
 }

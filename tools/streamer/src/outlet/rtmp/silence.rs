@@ -29,15 +29,21 @@ const SILENCE: [u8; 4] = [0x00, 0x00, 0x00, 0x07];
 /// [`Failure::Pipeline`] when an element is missing or the muxer takes no sound.
 pub fn add(pipeline: &gst::Pipeline, muxer: &gst::Element, picture: &gst::Pad) -> Result<(), Failure> {
     let encoder = ENCODERS.into_iter().find(|encoder| gst::ElementFactory::find(encoder).is_some());
-    let source = match encoder {
+    let track = match encoder {
         Some(encoder) => encoded(pipeline, encoder)?,
         None => constant(pipeline)?,
     };
-    join(&source, muxer, picture)
+    join(&track, muxer, picture)
 }
 
-/// GStreamer's silence through an encoder. Returns the last element.
-fn encoded(pipeline: &gst::Pipeline, encoder: &str) -> Result<gst::Element, Failure> {
+/// What makes the track: its first element, which ends it, and its last one.
+struct Track {
+    source: gst::Element,
+    last: gst::Element,
+}
+
+/// GStreamer's silence through an encoder.
+fn encoded(pipeline: &gst::Pipeline, encoder: &str) -> Result<Track, Failure> {
     let source = elements::make("audiotestsrc")?;
     source.set_property_from_str("wave", "silence");
     source.set_property("samplesperbuffer", FRAME as i32);
@@ -46,11 +52,11 @@ fn encoded(pipeline: &gst::Pipeline, encoder: &str) -> Result<gst::Element, Fail
     let (encoder, parser) = (elements::make(encoder)?, elements::make("aacparse")?);
     encoder.set_property_from_str("bitrate", BITRATE);
     elements::add_chain(pipeline, &[&source, &convert, &raw, &encoder, &parser])?;
-    Ok(parser)
+    Ok(Track { source, last: parser })
 }
 
-/// The same frame again and again. Returns its source.
-fn constant(pipeline: &gst::Pipeline) -> Result<gst::Element, Failure> {
+/// The same frame again and again.
+fn constant(pipeline: &gst::Pipeline) -> Result<Track, Failure> {
     let source = elements::make_app::<gst_app::AppSrc>("appsrc")?;
     source.set_format(gst::Format::Time);
     source.set_max_bytes(0);
@@ -78,28 +84,33 @@ fn constant(pipeline: &gst::Pipeline) -> Result<gst::Element, Failure> {
     };
     source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(give).build());
     elements::add_chain(pipeline, &[source.upcast_ref()])?;
-    Ok(source.upcast())
+    Ok(Track { source: source.clone().upcast(), last: source.upcast() })
 }
 
-fn join(source: &gst::Element, muxer: &gst::Element, picture: &gst::Pad) -> Result<(), Failure> {
+fn join(track: &Track, muxer: &gst::Element, picture: &gst::Pad) -> Result<(), Failure> {
     let cannot = || Failure::Pipeline(format!("{} takes no sound", muxer.name()));
     let sound = muxer.request_pad_simple("audio").ok_or_else(cannot)?;
-    elements::pad(source, "src").link(&sound).map_err(|_| cannot())?;
+    elements::pad(&track.last, "src").link(&sound).map_err(|_| cannot())?;
     let ended = Arc::new(AtomicBool::new(false));
     let picture_ended = Arc::clone(&ended);
+    let source = track.source.downgrade();
     picture.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
-            picture_ended.store(true, Ordering::Relaxed);
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos)
+            && !picture_ended.swap(true, Ordering::Relaxed)
+            && let Some(source) = source.upgrade()
+        {
+            // The source ends in its own thread. Asking it for that may wait, and the muxer waits for this pad.
+            source.call_async(|source| {
+                // Refused by a pipeline that is being torn down.
+                let _ = source.send_event(gst::event::Eos::new());
+            });
         }
         gst::PadProbeReturn::Ok
     });
-    sound.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
-        if !ended.load(Ordering::Relaxed) {
-            return gst::PadProbeReturn::Ok;
-        }
-        // Taken by a pad that ends, and by none that has ended.
-        let _ = pad.send_event(gst::event::Eos::new());
-        gst::PadProbeReturn::Drop
+    // Until it has ended.
+    sound.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        // Not `Drop`: the bindings free the buffer themselves, and GStreamer 1.22 complains that there is none to free.
+        if ended.load(Ordering::Relaxed) { gst::PadProbeReturn::Handled } else { gst::PadProbeReturn::Ok }
     });
     Ok(())
 }
@@ -118,7 +129,7 @@ mod tests {
     const FRAMES: u64 = 10 * 60 * 30;
 
     /// Muxes ten minutes of a picture of 30 frames a second with silence. Types and timestamps of the tags.
-    fn mux(muxer: &str, silence: fn(&gst::Pipeline) -> Result<gst::Element, Failure>) -> Vec<(u8, u32)> {
+    fn mux(muxer: &str, silence: fn(&gst::Pipeline) -> Result<Track, Failure>) -> Vec<(u8, u32)> {
         gst::init().unwrap();
         let _ = gstflvhevc::plugin_register_static();
         let pipeline = gst::Pipeline::new();
