@@ -70,3 +70,9 @@ if $tests && ! target/peers/venv/bin/python -c 'import nats, google.protobuf' 2>
   say "fetching Python's nats-py into target/peers"
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check nats-py==2.16.0
 fi
+
+# A producer in Python, as README has it.
+if $tests && ! target/peers/venv/bin/python -c 'import numpy, zmq' 2>/dev/null; then
+  say "fetching Python's numpy and pyzmq into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check numpy==2.4.6 pyzmq==27.3.0
+fi
