@@ -97,6 +97,8 @@ pub(crate) struct Cadence {
     backlog: Backlog,
     /// From a timestamp to the begin of its frame's write, negative if that comes first.
     begins: Recent<i64, BEGINS>,
+    /// From the begin of a write to the arrival of its announcement, of the same frames.
+    writes: Recent<i64, BEGINS>,
     /// How long before the earliest announcement the earliest write began, when the clock was set: `begins` were those of
     /// another clock.
     lead: Option<i64>,
@@ -135,9 +137,9 @@ struct Known {
     interval: f64,
     /// `D`: how close the next one may come.
     next: f64,
-    /// `D + b - e`, if writes were seen to begin.
+    /// `D + b - e`, less what was not seen yet, if writes were seen to begin.
     quiet: Option<f64>,
-    /// How long a write lasts, from the begin to the announcement: `e - b`.
+    /// How long a write lasts, from the begin to the announcement: `e - b`, and no less than was seen.
     write: Option<f64>,
 }
 
@@ -150,6 +152,7 @@ impl Cadence {
             rhythm: Rhythm::default(),
             backlog: Backlog::default(),
             begins: Recent::default(),
+            writes: Recent::default(),
             lead: None,
             needed: LEARNED,
             is_refuted: false,
@@ -177,7 +180,7 @@ impl Cadence {
                     self.backlog.note(elapsed, frames, usual);
                     self.rhythm.note(elapsed / i64::from(frames));
                     if let Some(watch) = watch.filter(|_| frames == 1) {
-                        self.note_begin(watch.begin(), timestamp(timestamp_ns));
+                        self.note_begin(watch.begin(), &announced);
                     }
                 }
                 Step::ClockSet => self.place_anew(&last, &announced),
@@ -188,10 +191,14 @@ impl Cadence {
     }
 
     /// Takes note of when the write of a frame began.
-    fn note_begin(&mut self, begin: Option<Begin>, timestamp: i64) {
+    fn note_begin(&mut self, begin: Option<Begin>, announced: &Announced) {
+        let timestamp = timestamp(announced.timestamp_ns);
         self.has_shown = begin.is_some();
         match begin {
-            Some(Begin::Seen(at)) => self.begins.push(at.saturating_sub(timestamp)),
+            Some(Begin::Seen(at)) => {
+                self.begins.push(at.saturating_sub(timestamp));
+                self.writes.push(self.since_epoch(announced.arrival.at).saturating_sub(at));
+            }
             // Earlier than ever before; how much earlier, the next frames tell.
             Some(Begin::Before(at)) if self.begin().is_some_and(|begin| at.saturating_sub(timestamp) < begin) => {
                 self.begins.clear();
@@ -251,6 +258,7 @@ impl Cadence {
         self.needed = if self.is_refuted { HISTORY } else { LEARNED };
         self.delays.clear();
         self.begins.clear();
+        self.writes.clear();
         self.rhythm = Rhythm::default();
         self.backlog = Backlog::default();
         self.lead = None;
@@ -314,13 +322,21 @@ impl Cadence {
     fn known(&self) -> Option<Known> {
         let earliest = self.earliest()?;
         let interval = self.rhythm.expected()?;
-        let next = interval - self.backlog.overdue();
-        let write = self.begin().map(|begin| earliest.saturating_sub(begin) as f64);
-        let write = match (write, self.lead) {
-            (Some(write), Some(lead)) => Some(write.max(lead as f64)),
-            (write, lead) => write.or(lead.map(|lead| lead as f64)),
-        };
-        Some(Known { earliest, interval, next, quiet: write.map(|write| next - write), write })
+        let next = interval.min(self.rhythm.usual()? as f64 - self.backlog.overdue());
+        let lead = self.begin().map(|begin| earliest.saturating_sub(begin)).max(self.lead);
+        // The writes that were seen may be none of the earliest: the earliest announcement had one before it, too.
+        let write = lead.map(|lead| lead.max(self.writes.median().unwrap_or(lead)) as f64);
+        let quiet = write.map(|write| next - write - self.unseen(earliest));
+        Some(Known { earliest, interval, next, quiet, write })
+    }
+
+    /// How much earlier than the earliest announcement one may come. The earliest of a few that differ is not the earliest of
+    /// all: as much is taken off as it differs from the usual one, and the less the more are known.
+    fn unseen(&self, earliest: i64) -> f64 {
+        let mut delays = Recent::<i64, HISTORY>::default();
+        self.delays.iter().for_each(|delay| delays.push(delay.delay));
+        let usual = delays.median().unwrap_or(earliest);
+        usual.saturating_sub(earliest) as f64 * LEARNED as f64 / self.delays.len().max(LEARNED) as f64
     }
 
     fn earliest(&self) -> Option<i64> {
@@ -440,6 +456,16 @@ struct Recent<T, const N: usize> {
 impl<T: Copy + Default, const N: usize> Default for Recent<T, N> {
     fn default() -> Self {
         Self { values: [T::default(); N], known: 0, next: 0 }
+    }
+}
+
+impl<T: Copy + Default + Ord, const N: usize> Recent<T, N> {
+    fn median(&self) -> Option<T> {
+        let mut sorted = [T::default(); N];
+        self.iter().zip(&mut sorted).for_each(|(value, slot)| *slot = *value);
+        let known = &mut sorted[..self.known];
+        known.sort_unstable();
+        known.get(known.len() / 2).copied()
     }
 }
 

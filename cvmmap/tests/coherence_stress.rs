@@ -301,9 +301,14 @@ fn a_producer_that_stalls_inside_a_write_brings_no_mixed_frame() {
     assert_eq!(tally.mixed, 0);
 }
 
-/// Pictures that come over a network, and such that do not. Bursts behind a stall, of producers that stamp a frame when its
-/// write begins, are not among them: on a busy machine the first ones can bring a mixed frame (docs/coherence.md).
-const ON_THE_WAY: [&str; 3] = ["", "--jitter-ms 5", "--jitter-ms 5 --stamp write"];
+/// Pictures that come over a network, and such that do not.
+const ON_THE_WAY: [&str; 5] = [
+    "",
+    "--jitter-ms 5",
+    "--jitter-ms 5 --stamp write",
+    "--burst-every 20 --burst-ms 90",
+    "--burst-every 20 --burst-ms 90 --stamp write",
+];
 
 #[test]
 fn a_producer_that_fills_its_payload_slowly_brings_no_mixed_frame() {

@@ -462,3 +462,35 @@ fn the_first_burst_brings_no_mixed_frame() {
         }
     }
 }
+
+/// Slow writes of pictures that a network delays at random: a writer that is behind for a while begins late, and then
+/// in time again.
+#[test]
+fn slow_writes_of_delayed_pictures_bring_no_mixed_frame() {
+    const READ: usize = FRAMES - 2;
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut taken = 0;
+    for (write, copy) in [(5, 1), (6, 1), (7, 1), (8, 1), (8, 0)] {
+        for _ in 0..2_000 {
+            let mut line = Writer { write, ..CALM_WRITER }.timeline();
+            let mut free = 0;
+            for frame in 0..FRAMES {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                // None as often as not, and each longer one half as likely.
+                let delay = u64::from((seed | 1 << 40).trailing_zeros() * 3 / 2).min(18);
+                line.begin[frame] = (line.timestamp[frame] + delay).max(free);
+                line.end[frame] = line.begin[frame] + write;
+                free = line.end[frame];
+            }
+            let mut reader = Reader::new(&line, copy, Rule::Cadence);
+            while reader.next < READ {
+                reader.read((0, 0));
+            }
+            assert_eq!(reader.outcome.mixed, 0, "write {write}, copy {copy}, {:?}", line.begin);
+            taken += reader.outcome.taken;
+        }
+    }
+    assert!(taken > 10_000, "{taken}");
+}

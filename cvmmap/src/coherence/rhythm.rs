@@ -38,11 +38,7 @@ impl Rhythm {
             self.blocks.push(self.filling.take().unwrap_or(interval));
             self.filled = 0;
         }
-        let mut sorted = [i64::MAX; USUAL];
-        self.last.iter().zip(&mut sorted).for_each(|(length, slot)| *slot = *length);
-        let known = &mut sorted[..self.last.len()];
-        known.sort_unstable();
-        self.usual = known.get(known.len() / 2).copied();
+        self.usual = self.last.median();
         self.shortest = self.find_shortest();
     }
 
