@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what building, running, testing (with --tests) and counting instructions (with --bench) need on Debian or
-# Ubuntu. Does nothing when all is there.
+# Installs what building, running, testing (with --tests), looking at the page in a browser
+# (with --with-browser) and counting instructions (with --bench) need on Debian or Ubuntu. Does nothing when all is there.
 #
-#   scripts/setup.sh [--tests | --bench]
+#   scripts/setup.sh [--tests | --with-browser | --bench]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/arguments.sh
@@ -17,6 +17,7 @@ packages=(
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav glib-networking
 )
 tests=false
+browser=false
 [ $# -le 1 ] || refuse "unknown argument '$2'"
 case "${1-}" in
   "") ;;
@@ -25,6 +26,7 @@ case "${1-}" in
     # A screen for the viewer's window.
     libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
   ) ;;
+  --with-browser) browser=true; packages+=(chromium fonts-dejavu-core nodejs npm) ;;
   --bench) packages+=(valgrind) ;;
   *) refuse "unknown argument '$1'" ;;
 esac
@@ -75,4 +77,11 @@ fi
 if $tests && ! target/peers/venv/bin/python -c 'import numpy, zmq' 2>/dev/null; then
   say "fetching Python's numpy and pyzmq into target/peers"
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check numpy==2.4.6 pyzmq==27.3.0
+fi
+
+# Drives the browser; it brings none of its own.
+if $browser && [ ! -d target/peers/browser/node_modules/playwright-core ]; then
+  say "fetching playwright-core into target/peers/browser"
+  mkdir -p target/peers/browser
+  npm install --silent --no-audit --no-fund --prefix target/peers/browser playwright-core@1.65.1 >/dev/null
 fi

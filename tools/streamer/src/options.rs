@@ -19,6 +19,8 @@ Examples:
   Send on what a camera encodes itself:
     cvmmap_streamer --input-uri cvmmap://zed1 --input-video-source encoded \\
       --rtp --rtp-endpoint 127.0.0.1:5004 --rtp-sdp /tmp/zed1.sdp
+  Watch a camera in a browser, at http://127.0.0.1:8080/:
+    cvmmap_streamer --input-uri cvmmap://zed1 --codec h264 --http 127.0.0.1:8080
   Simulate a camera of 300 frames for any consumer:
     cvmmap_streamer --input-mode dummy --shm-name test_stream \\
       --zmq-endpoint ipc:///tmp/test_sync.ipc --dummy-label teststream
@@ -121,6 +123,13 @@ pub struct Options {
     /// Certificates (PEM) that an rtmps:// server's has to be signed by, or be [default: the system's authorities]
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub rtmp_ca_file: Option<PathBuf>,
+
+    /// Show the camera to browsers at http://HOST:PORT/ (WebRTC); an address of this machine alone
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Browsers")]
+    pub http: Option<String>,
+    /// Browsers that may watch at the same time [default: 32]
+    #[arg(long, value_name = "N", help_heading = "Browsers")]
+    pub max_viewers: Option<u32>,
 
     #[command(flatten)]
     pub recording: RecordingArgs,

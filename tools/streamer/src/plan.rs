@@ -30,6 +30,10 @@ const FPS_MAX: u32 = 1_000;
 const RETRY_MAX_MS: u32 = 3_600_000;
 /// Most B-frames in a row that x264 and x265 take.
 const B_FRAMES_MAX: u32 = 16;
+/// Viewers at most, when nothing is said,
+const VIEWERS_MAX_DEFAULT: u32 = 32;
+/// and whatever is said: one thread serves them.
+const VIEWERS_MAX: u32 = 1000;
 
 /// A run of the program.
 #[derive(Clone, Debug)]
@@ -67,6 +71,17 @@ pub struct Stream {
     pub rtmp: Vec<Rtmp>,
     /// What is recorded, and how.
     pub recordings: Recordings,
+    /// Where browsers watch.
+    pub http: Option<Http>,
+}
+
+/// The HTTP server.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    /// Its address.
+    pub listen: SocketAddr,
+    /// Viewers at most.
+    pub viewers_max: usize,
 }
 
 /// Which producer.
@@ -76,6 +91,16 @@ pub enum Input {
     Target(Target),
     /// By segment and endpoint.
     Address(Address),
+}
+
+impl Input {
+    /// Name of the camera.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Target(target) => target.instance().to_owned(),
+            Self::Address(address) => address.label().unwrap_or(address.shm_name()).to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Input {
@@ -153,12 +178,13 @@ impl Plan {
         let rtp = rtp(options)?;
         let rtmp = rtmp(options)?;
         let recordings = Recordings::new(&options.recording, options.b_frames)?;
+        let http = http(options)?;
 
         // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
-        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() && recordings.is_empty() {
+        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() && recordings.is_empty() && http.is_none() {
             None
         } else {
-            Some(stream(options, input.clone(), nats.clone(), rtp, rtmp, recordings)?)
+            Some(stream(options, input.clone(), nats.clone(), (rtp, rtmp), recordings, http)?)
         };
         let simulator = simulated.then(|| simulator(options, &input, nats.clone())).transpose()?;
         if let Some(nats) = nats {
@@ -265,6 +291,34 @@ fn rtp_destination(text: &str) -> Result<SocketAddr, Failure> {
     Ok(destination)
 }
 
+fn http(options: &Options) -> Result<Option<Http>, Failure> {
+    let Some(text) = &options.http else {
+        return match options.max_viewers {
+            Some(_) => Err(usage("--max-viewers needs --http")),
+            None => Ok(None),
+        };
+    };
+    let Some((host, Some(port))) = endpoint::split(text) else {
+        return Err(usage(format!("--http '{text}' must be HOST:PORT, an IPv6 address in brackets")));
+    };
+    let listen = (host, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| Failure::Configuration(format!("--http: host '{host}' cannot be resolved")))?;
+    if !listen.ip().is_loopback() {
+        return Err(usage(format!(
+            "--http: {} is not an address of this machine alone, and whoever reaches it could watch; take 127.0.0.1:{port}",
+            listen.ip()
+        )));
+    }
+    let viewers_max = options.max_viewers.unwrap_or(VIEWERS_MAX_DEFAULT);
+    if !(1..=VIEWERS_MAX).contains(&viewers_max) {
+        return Err(usage(format!("--max-viewers must be 1 to {VIEWERS_MAX}")));
+    }
+    Ok(Some(Http { listen, viewers_max: viewers_max as usize }))
+}
+
 fn rtmp(options: &Options) -> Result<Vec<Rtmp>, Failure> {
     let (min, max) = (options.rtmp_retry_min_ms, options.rtmp_retry_max_ms);
     if min == 0 || max < min || max > RETRY_MAX_MS {
@@ -345,9 +399,9 @@ fn stream(
     options: &Options,
     input: Input,
     nats: Option<nats::Server>,
-    rtp: Vec<Rtp>,
-    rtmp: Vec<Rtmp>,
+    (rtp, rtmp): (Vec<Rtp>, Vec<Rtmp>),
     recordings: Recordings,
+    http: Option<Http>,
 ) -> Result<Stream, Failure> {
     let video_source = match (options.input_mode, options.input_video_source) {
         (InputMode::Dummy, VideoSource::Encoded) if options.dummy_encoded.is_none() => {
@@ -373,6 +427,7 @@ fn stream(
         rtp,
         rtmp,
         recordings,
+        http,
     })
 }
 

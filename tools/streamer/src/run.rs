@@ -10,6 +10,7 @@ use tools_cli::{failure::Failure, file_format::FileFormat, report};
 use super::{
     encoder::{Choice, PICK_MAX},
     events::Events,
+    http,
     log::tell,
     options::{EncoderDevice, Options, VideoSource},
     plan::{Plan, Stream},
@@ -17,6 +18,7 @@ use super::{
     stream::Streamer,
     summary::{self, Summary},
     supervisor::Supervisor,
+    watch,
 };
 use crate::{
     recorder::{Recorders, State, Status},
@@ -67,13 +69,25 @@ type Account = (Result<(), Failure>, Option<summary::Stream>);
 
 /// Streams and records.
 fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
-    if plan.rtp.is_empty() && plan.rtmp.is_empty() && plan.recordings.is_empty() {
+    if plan.rtp.is_empty() && plan.rtmp.is_empty() && plan.recordings.is_empty() && plan.http.is_none() {
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
     let recorders = Recorders::new(tell);
     let streamed = begin_recordings(events, plan, &recorders).and_then(|()| {
         let _service = RecorderService::start(plan, &recorders)?;
-        stream(events, simulator, plan, &recorders)
+        let camera = Arc::new(watch::Camera::new(&plan.input.name()));
+        let switch = {
+            let (recorders, camera) = (Arc::clone(&recorders), Arc::downgrade(&camera));
+            move |is_wanted: bool| {
+                let camera = camera.clone();
+                let show =
+                    move |time, plane: &_| camera.upgrade().iter().for_each(|camera| camera.depth.offer(time, plane));
+                recorders.show_depth(is_wanted.then(|| Arc::new(show) as _));
+            }
+        };
+        camera.depth.connect(Box::new(switch));
+        let _http = plan.http.map(|http| http::Server::start(http.listen, watch::routes(&camera))).transpose()?;
+        stream(events, simulator, plan, &recorders, &camera)
     });
     let recordings = finish_recordings(events, &recorders);
     let (outcome, summary) = streamed?;
@@ -87,8 +101,9 @@ fn stream(
     simulator: Option<&Simulator>,
     plan: &Stream,
     recorders: &Arc<Recorders>,
+    camera: &Arc<watch::Camera>,
 ) -> Result<Account, Failure> {
-    let mut streamer = Streamer::new(plan, recorders, pick_encoder(events, plan)?)?;
+    let mut streamer = Streamer::new(plan, recorders, camera, pick_encoder(events, plan)?)?;
     let outcome = Supervisor::new(events, simulator, Some(&mut streamer)).run();
     Ok((outcome, Some(streamer.summary())))
 }

@@ -20,7 +20,7 @@ use super::{
     summary,
     timebase::Timebase,
 };
-use crate::recorder::Recorders;
+use crate::{recorder::Recorders, watch};
 
 /// After the end of the input, the encoder has this long to give what it holds,
 const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -29,11 +29,16 @@ const HASTY_DRAIN_MAX: Duration = Duration::from_millis(200);
 /// A stage that ends as it should takes less.
 const RETIRE_MAX: Duration = Duration::from_millis(100);
 
+/// Those who watch are told what is counted this often.
+const STATUS_SPACING: Duration = Duration::from_secs(1);
+
 /// From a producer to its outputs.
 #[derive(Debug)]
 pub struct Streamer<'a> {
     plan: &'a Stream,
     recorders: Arc<Recorders>,
+    /// What a browser sees of it.
+    camera: Arc<watch::Camera>,
     place: Place,
     ingest: Ingest,
     /// Depth beside the picture.
@@ -56,6 +61,8 @@ pub struct Streamer<'a> {
     /// Until when the last access units are waited for.
     draining: Option<Instant>,
     finished: bool,
+    /// When those who watch were last told what is counted.
+    status_shown: Option<Instant>,
 }
 
 impl<'a> Streamer<'a> {
@@ -63,7 +70,12 @@ impl<'a> Streamer<'a> {
     ///
     /// # Errors
     /// When something is missing or refuses its settings.
-    pub fn new(plan: &'a Stream, recorders: &Arc<Recorders>, choice: Option<encoder::Choice>) -> Result<Self, Failure> {
+    pub fn new(
+        plan: &'a Stream,
+        recorders: &Arc<Recorders>,
+        camera: &Arc<watch::Camera>,
+        choice: Option<encoder::Choice>,
+    ) -> Result<Self, Failure> {
         let place = Place {
             handoff: Arc::<Handoff>::default(),
             fan_out: FanOut::new(Arc::clone(recorders)),
@@ -75,11 +87,13 @@ impl<'a> Streamer<'a> {
         let depth = plan.wants_depth().then(|| DepthTrack::new(plan, &place.timebase)).transpose()?;
         // What cannot be made is told now, not when the codec is known.
         let depth_fan_out = depth.as_ref().map(DepthTrack::fan_out);
-        let made = Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out, depth_fan_out)?;
+        let made =
+            Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out, depth_fan_out, &camera.signalling)?;
         let outlets = plan.codec.map(|codec| (codec, made));
         Ok(Self {
             plan,
             recorders: Arc::clone(recorders),
+            camera: Arc::clone(camera),
             place,
             ingest,
             depth,
@@ -93,6 +107,7 @@ impl<'a> Streamer<'a> {
             outlets,
             draining: None,
             finished: false,
+            status_shown: None,
         })
     }
 
@@ -129,6 +144,10 @@ impl<'a> Streamer<'a> {
     /// # Errors
     /// What ends the run.
     pub fn look(&mut self) -> Result<(), Failure> {
+        if self.plan.http.is_some() && self.status_shown.is_none_or(|shown| shown.elapsed() >= STATUS_SPACING) {
+            self.status_shown = Some(Instant::now());
+            self.camera.show_status(&self.summary());
+        }
         self.look_after_picking()?;
         if self.picking.is_none()
             && let Some(media) = self.place.handoff.waits()
@@ -201,6 +220,7 @@ impl<'a> Streamer<'a> {
     /// A body-tracking packet came.
     pub fn record_body(&self, packet: &[u8]) {
         self.recorders.body(packet);
+        self.camera.show_bodies(packet);
     }
 
     /// Begins anew with a keyframe: the source starts over.
@@ -256,7 +276,7 @@ impl<'a> Streamer<'a> {
                 .map_err(|why| Failure::Usage(format!("the producer's access units are {codec}: {why}")))?;
         }
         let depth = self.depth.as_ref().map(DepthTrack::fan_out);
-        let mut outlets = Outlets::new(codec, self.plan, &self.place.fan_out, depth)?;
+        let mut outlets = Outlets::new(codec, self.plan, &self.place.fan_out, depth, &self.camera.signalling)?;
         outlets.start()?;
         self.depth.iter_mut().for_each(|depth| depth.start(codec));
         self.outlets = Some((codec, outlets));

@@ -30,9 +30,14 @@ pub struct Unit {
     pub captured: Option<Instant>,
 }
 
+/// Takes access units of an output that has no pipeline; never waits.
+pub type Tap = Box<dyn Fn(Unit) + Send + Sync>;
+
 /// What goes to one output.
 pub struct Feed {
     meter: Arc<Meter>,
+    /// Where access units go in place of a pipeline. Whoever takes them counts them.
+    tap: Option<Tap>,
     ask_for_keyframe: AskForKeyframe,
     /// What goes to the same output beside this, in its time.
     companion: Option<Arc<Feed>>,
@@ -68,7 +73,12 @@ impl Feed {
 
     /// The same, with `companion` beside it: that follows its time and never holds it up.
     pub fn with_companion(ask_for_keyframe: AskForKeyframe, companion: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { meter: Arc::default(), ask_for_keyframe, companion, line: Mutex::new(None) })
+        Arc::new(Self { meter: Arc::default(), tap: None, ask_for_keyframe, companion, line: Mutex::new(None) })
+    }
+
+    /// A feed to `tap`, which counts in `meter` what becomes of the access units.
+    pub fn tapped(meter: Arc<Meter>, ask_for_keyframe: AskForKeyframe, tap: Tap) -> Arc<Self> {
+        Arc::new(Self { meter, tap: Some(tap), ask_for_keyframe, companion: None, line: Mutex::new(None) })
     }
 
     /// What goes beside it.
@@ -160,6 +170,9 @@ impl Feed {
 
     /// Takes in an access unit; never waits for the output.
     pub fn offer(&self, unit: Unit) {
+        if let Some(tap) = &self.tap {
+            return tap(unit);
+        }
         self.meter.offer();
         let mut line = self.line();
         let Some(line) = line.as_mut() else {

@@ -60,6 +60,15 @@ impl Meter {
         self.offered.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts an access unit that came in and was sent at once, by an output without a pipeline.
+    pub(super) fn pass(&self, captured: Option<Instant>) {
+        self.offer();
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        if let Some(captured) = captured {
+            lock(&self.latency).record(captured.elapsed());
+        }
+    }
+
     /// A new pipeline begins: what was underway in the last one is lost.
     pub(super) fn begin(&self) {
         lock(&self.underway).clear();

@@ -9,17 +9,23 @@ pub mod meter;
 pub mod retry;
 mod rtmp;
 mod rtp;
+mod webrtc;
 
 use std::sync::Arc;
 
 use tools_cli::failure::Failure;
 
-use super::{options::Codec, plan::Stream, summary};
+use super::{
+    options::{Codec, VideoSource},
+    plan::Stream,
+    summary,
+};
 
 pub use fan_out::FanOut;
 use feed::Feed;
 pub use line::{Line, Retired, Said};
 pub use meter::Meter;
+pub use webrtc::{Refusal, Signalling};
 
 /// One output.
 trait Outlet: std::fmt::Debug {
@@ -59,7 +65,13 @@ impl Outlets {
     /// # Errors
     /// [`Failure::Configuration`] for a session description that cannot be written or authorities that cannot be used,
     /// [`Failure::Pipeline`] for an element that is missing.
-    pub fn new(codec: Codec, plan: &Stream, fan_out: &FanOut, depth: Option<&FanOut>) -> Result<Self, Failure> {
+    pub fn new(
+        codec: Codec,
+        plan: &Stream,
+        fan_out: &FanOut,
+        depth: Option<&FanOut>,
+        signalling: &Arc<Signalling>,
+    ) -> Result<Self, Failure> {
         let mut depth_feeds = Vec::new();
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
         for (index, rtp) in plan.rtp.iter().enumerate() {
@@ -71,6 +83,15 @@ impl Outlets {
             depth_feeds.extend(depth_feed.clone());
             let feed = Feed::with_companion(fan_out.ask_for_keyframe(), depth_feed);
             outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
+        }
+        if let Some(http) = &plan.http {
+            let settings = webrtc::Settings {
+                http: http.listen,
+                viewers_max: http.viewers_max,
+                reordered: plan.encoding.b_frames > 0 && plan.video_source != VideoSource::Encoded,
+            };
+            let viewers = webrtc::Viewers::new(codec, settings, Arc::clone(signalling), fan_out.ask_for_keyframe());
+            outlets.push(("webrtc".to_owned(), Box::new(viewers)));
         }
         let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();
         fan_out.serve(feeds);

@@ -46,6 +46,8 @@ pub use place::{Place, Root};
 pub type Tell = fn(&str);
 /// Asks the encoder for a keyframe.
 pub type AskForKeyframe = Arc<dyn Fn() + Send + Sync>;
+/// Looks at the depth of each frame, by its capture time; never waits.
+pub type DepthViewer = Arc<dyn Fn(u64, &DepthPlane) + Send + Sync>;
 
 /// The recordings of a stream: one of each format at a time. They outlive the pipelines of the stream.
 pub struct Recorders {
@@ -58,6 +60,8 @@ pub struct Recorders {
     /// Whether there is any recording, and whether one takes depth.
     wanted: AtomicBool,
     depth_wanted: AtomicBool,
+    /// Who looks at depth beside the recordings, while somebody does.
+    depth_viewer: Mutex<Option<DepthViewer>>,
     stream: Mutex<Stream>,
 }
 
@@ -84,6 +88,7 @@ impl Recorders {
             depths: Depths::default(),
             wanted: AtomicBool::new(false),
             depth_wanted: AtomicBool::new(false),
+            depth_viewer: Mutex::default(),
             stream: Mutex::default(),
         })
     }
@@ -107,12 +112,25 @@ impl Recorders {
 
     /// A frame on its way to the encoder. Its planes go no further: what encoder and outputs hold back would keep them.
     fn note(&self, buffer: &mut gst::Buffer) {
-        if !self.depth_wanted.load(Ordering::Relaxed) {
+        let is_recorded = self.depth_wanted.load(Ordering::Relaxed);
+        let viewer = lock(&self.depth_viewer).clone();
+        if !is_recorded && viewer.is_none() {
             return;
         }
         if let (Some(time), Some(depth)) = (capture_time(buffer), DepthPlane::take_off(buffer.make_mut())) {
-            self.depths.note(time, depth);
+            if let Some(viewer) = viewer {
+                viewer(time, &depth);
+            }
+            if is_recorded {
+                self.depths.note(time, depth);
+            }
         }
+    }
+
+    /// Shows the depth of each frame to `viewer`, or to nobody any more.
+    pub fn show_depth(&self, viewer: Option<DepthViewer>) {
+        *lock(&self.depth_viewer) = viewer;
+        self.settle();
     }
 
     /// Takes in an access unit; never waits for a disk.
@@ -236,7 +254,8 @@ impl Recorders {
             self.depths.clear();
         }
         if let Some(source) = stream.source.upgrade() {
-            source.set_property("attach-planes", depth_wanted);
+            let is_watched = lock(&self.depth_viewer).is_some();
+            source.set_property("attach-planes", depth_wanted || is_watched);
         }
     }
 

@@ -1,0 +1,121 @@
+//! WHEP: a viewer offers, is answered, tells more addresses, and leaves. Source: draft-ietf-wish-whep-03.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{patch, post},
+};
+
+use super::Camera;
+use crate::outlet::Refusal;
+
+/// Largest offer: a browser's have 10 KiB.
+const OFFER_MAX: usize = 64 << 10;
+/// A client has this long to send its body.
+const BODY_TIME: Duration = Duration::from_secs(5);
+/// Addresses in one message; a browser has a few.
+const CANDIDATES_MAX: usize = 32;
+
+/// A refusal, in words for people.
+type Refused = (StatusCode, [(header::HeaderName, &'static str); 1], String);
+
+/// `/whep/CAMERA` and the sessions below it.
+pub fn routes() -> Router<Arc<Camera>> {
+    Router::new()
+        .route("/whep/{camera}", post(offer))
+        .route("/whep/{camera}/{session}", patch(add_candidates).delete(leave))
+}
+
+async fn offer(
+    State(camera): State<Arc<Camera>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    known(&camera, &name)?;
+    let sdp = text(&headers, body, "application/sdp").await?;
+    let answer = camera.signalling.offer(sdp).await.map_err(refused)?;
+    let place = format!("/whep/{name}/{}", answer.session);
+    let headers = [
+        (header::CONTENT_TYPE, "application/sdp".to_owned()),
+        (header::LOCATION, place),
+        (header::HeaderName::from_static("accept-patch"), "application/trickle-ice-sdpfrag".to_owned()),
+        (header::ETAG, format!("\"{}\"", answer.session)),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((StatusCode::CREATED, headers, answer.sdp).into_response())
+}
+
+async fn add_candidates(
+    State(camera): State<Arc<Camera>>,
+    Path((name, session)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refused> {
+    known(&camera, &name)?;
+    let fragment = text(&headers, body, "application/trickle-ice-sdpfrag").await?;
+    let candidates = fragment.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
+    let candidates = candidates.filter(|line| line.starts_with("candidate:")).map(str::to_owned);
+    let candidates = candidates.take(CANDIDATES_MAX).collect();
+    match camera.signalling.add_candidates(session, candidates).await.map_err(refused)? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(no_session()),
+    }
+}
+
+async fn leave(
+    State(camera): State<Arc<Camera>>,
+    Path((name, session)): Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    known(&camera, &name)?;
+    match camera.signalling.leave(session).await.map_err(refused)? {
+        true => Ok(StatusCode::OK),
+        false => Err(no_session()),
+    }
+}
+
+fn known(camera: &Camera, name: &str) -> Result<(), Refused> {
+    if name == camera.name() {
+        return Ok(());
+    }
+    Err(told(StatusCode::NOT_FOUND, format!("there is no such camera here; there is {}", camera.name())))
+}
+
+/// The body, as text of this kind.
+async fn text(headers: &HeaderMap, body: Body, kind: &str) -> Result<String, Refused> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim();
+    if !given.eq_ignore_ascii_case(kind) {
+        return Err(told(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body has to be {kind}")));
+    }
+    let bytes = tokio::time::timeout(BODY_TIME, to_bytes(body, OFFER_MAX))
+        .await
+        .map_err(|_| told(StatusCode::REQUEST_TIMEOUT, "the body did not come".to_owned()))?
+        .map_err(|_| told(StatusCode::PAYLOAD_TOO_LARGE, format!("the body may have {OFFER_MAX} bytes")))?;
+    String::from_utf8(bytes.into()).map_err(|_| told(StatusCode::BAD_REQUEST, "the body is no UTF-8".to_owned()))
+}
+
+fn refused(why: Refusal) -> Refused {
+    let status = match why {
+        Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+        Refusal::NoCodec(_) => StatusCode::NOT_ACCEPTABLE,
+        Refusal::Reordered => StatusCode::CONFLICT,
+        Refusal::Full(_) | Refusal::NoStream => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::TooFast => StatusCode::TOO_MANY_REQUESTS,
+    };
+    told(status, why.to_string())
+}
+
+fn no_session() -> Refused {
+    told(StatusCode::NOT_FOUND, "there is no such session, or no more".to_owned())
+}
+
+fn told(status: StatusCode, why: String) -> Refused {
+    // Of use with 429 and 503; elsewhere nobody reads it.
+    (status, [(header::RETRY_AFTER, "1")], format!("{why}\n"))
+}
