@@ -37,6 +37,8 @@ const HISTORY: usize = 32;
 const LEARNED: usize = 9;
 /// The same after the clock was set, when the rhythm is known and only its place on the clock is new.
 const PLACED: usize = 3;
+/// Announcements that may be earlier than those before because the producer catches up.
+const NEWEST: usize = 4;
 /// Largest part of the interval by which the end of a copy may be late.
 const LATEST: f64 = 0.4;
 /// Part of the quiet time in which a copy has to end. The rest is for what was not seen yet.
@@ -331,12 +333,17 @@ impl Cadence {
     }
 
     /// How much earlier than the earliest announcement one may come. The earliest of a few that differ is not the earliest of
-    /// all: as much is taken off as it differs from the usual one, and the less the more are known.
+    /// all: as much is taken off as it differs from the usual one, and the less the more are known. And a producer whose last
+    /// announcements came earlier than all before them may be catching up.
     fn unseen(&self, earliest: i64) -> f64 {
         let mut delays = Recent::<i64, HISTORY>::default();
         self.delays.iter().for_each(|delay| delays.push(delay.delay));
+        let known = delays.len();
         let usual = delays.median().unwrap_or(earliest);
-        usual.saturating_sub(earliest) as f64 * LEARNED as f64 / self.delays.len().max(LEARNED) as f64
+        let differs = usual.saturating_sub(earliest) as f64 * LEARNED as f64 / known.max(LEARNED) as f64;
+        let before = delays.iter().take(known - NEWEST.min(known / 2)).min();
+        let fallen = before.map_or(0, |before| before.saturating_sub(earliest));
+        differs.max(fallen as f64)
     }
 
     fn earliest(&self) -> Option<i64> {
@@ -399,7 +406,10 @@ impl Cadence {
         };
         self.unwatched = 0;
         self.has_shown = false;
-        self.watch = Some(Watch::new(seen, expected, usual));
+        // Whatever was written since the announcement, nobody has seen.
+        let since =
+            self.earliest().map_or(seen, |earliest| timestamp(last.timestamp_ns).saturating_add(earliest).min(seen));
+        self.watch = Some(Watch::new(since, seen, expected, usual));
         true
     }
 

@@ -494,3 +494,29 @@ fn slow_writes_of_delayed_pictures_bring_no_mixed_frame() {
     }
     assert!(taken > 10_000, "{taken}");
 }
+
+/// A writer that is behind from the start and catches up later: each frame is announced sooner than all
+/// before it, and the next write follows at once.
+#[test]
+fn a_writer_that_catches_up_brings_no_mixed_frame() {
+    let mut taken = 0;
+    for (write, behind) in (1..INTERVAL).flat_map(|write| (5..200).step_by(5).map(move |behind| (write, behind))) {
+        // As slow as its frames come for a while, and then faster.
+        let mut line = Writer { write, ..CALM_WRITER }.timeline();
+        let mut free = line.begin[0] + behind;
+        for frame in 0..FRAMES {
+            line.begin[frame] = line.timestamp[frame].max(free);
+            line.end[frame] = line.begin[frame] + if frame < FRAMES / 2 { INTERVAL } else { write };
+            free = line.end[frame];
+        }
+        for copy in [0, 1, 2] {
+            let mut reader = Reader::new(&line, copy, Rule::Cadence);
+            while reader.next < FRAMES - 2 {
+                reader.read((0, 0));
+            }
+            assert_eq!(reader.outcome.mixed, 0, "write {write}, behind {behind}, copy {copy}");
+            taken += reader.outcome.taken;
+        }
+    }
+    assert!(taken > 1_000, "{taken}");
+}

@@ -16,7 +16,7 @@ const LOOKS_MAX: u32 = 64;
 pub(super) struct Watch {
     /// From one look to the next.
     apart: i64,
-    /// When the payload was seen for the last time as it was at first.
+    /// When the payload was known for the last time to be whole.
     unchanged: i64,
     /// When it was seen to have changed.
     changed: Option<i64>,
@@ -33,12 +33,12 @@ pub(super) struct Look {
 }
 
 impl Watch {
-    /// Of a payload that was seen first at `seen`, the write being expected at `expected`, of a producer with this usual
+    /// Of a payload that nobody can have touched before `since` and that was seen first at `seen`, the write being expected at `expected`, of a producer with this usual
     /// interval.
-    pub(super) fn new(seen: i64, expected: i64, usual: i64) -> Self {
+    pub(super) fn new(since: i64, seen: i64, expected: i64, usual: i64) -> Self {
         let apart = (usual / LOOKS).max(APART_MIN);
         let next = expected.saturating_sub(BEFORE * apart).max(seen.saturating_add(apart));
-        Self { apart, unchanged: seen, changed: None, next, left: LOOKS_MAX }
+        Self { apart, unchanged: since, changed: None, next, left: LOOKS_MAX }
     }
 
     pub(super) fn look_at(&self) -> Option<i64> {
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_begin_is_the_last_look_that_showed_nothing() {
-        let mut watch = Watch::new(0, 0, USUAL);
+        let mut watch = Watch::new(0, 0, 0, USUAL);
         assert_eq!(watch.look_at(), Some(1_000_000));
         for at in 1..10 {
             watch.note(look(at * 1_000_000, false));
@@ -99,16 +99,26 @@ mod tests {
 
     #[test]
     fn looks_that_are_far_apart_say_little() {
-        let mut watch = Watch::new(0, 0, USUAL);
+        let mut watch = Watch::new(0, 0, 0, USUAL);
         watch.note(look(5_000_000, true));
         assert_eq!(watch.begin(), Some(Begin::Before(5_005_000)));
     }
 
     #[test]
     fn when_the_begin_is_known_only_the_time_around_it_is_looked_at() {
-        let mut watch = Watch::new(0, 20_000_000, USUAL);
+        let mut watch = Watch::new(0, 0, 20_000_000, USUAL);
         assert_eq!(watch.look_at(), Some(18_000_000));
         watch.note(look(18_000_000, false));
         assert_eq!(watch.look_at(), Some(19_005_000));
+    }
+
+    #[test]
+    fn what_was_written_before_the_first_look_is_not_known() {
+        let mut watch = Watch::new(7_000_000, 8_000_000, 0, USUAL);
+        watch.note(look(9_000_000, true));
+        assert_eq!(watch.begin(), Some(Begin::Seen(7_000_000)));
+        let mut watch = Watch::new(2_000_000, 8_000_000, 0, USUAL);
+        watch.note(look(9_000_000, true));
+        assert_eq!(watch.begin(), Some(Begin::Before(9_005_000)));
     }
 }
