@@ -18,7 +18,13 @@ cargo clippy --workspace --all-targets "${features[@]}" --locked -- -D warnings
 
 step "tests"
 cargo build --workspace "${features[@]}" --locked
-cargo test --workspace "${features[@]}" --locked --no-fail-fast
+# They wait more than they compute, so more of them run than there are cores; nextest runs those of several executables at once.
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --workspace "${features[@]}" --locked
+  cargo test --workspace "${features[@]}" --locked --doc
+else
+  cargo test --workspace "${features[@]}" --locked --no-fail-fast -- --test-threads 4
+fi
 
 step "acceptance"
 PROFILE=dev BUILT=yes scripts/acceptance_standalone.sh
