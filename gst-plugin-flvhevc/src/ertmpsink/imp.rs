@@ -13,8 +13,8 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::{
     failure::{Failure, Kind},
     settings::{Settings, Tracks},
-    shared::{Phase, Refused, Shared},
-    stats, tls,
+    shared::{Phase, Refused, Shared, State},
+    tls,
     worker::{Plan, Said, Worker},
 };
 
@@ -205,7 +205,7 @@ impl BaseSinkImpl for ErtmpSink {
         let mut state = run.shared.lock();
         state.phase = Phase::Off;
         state.backlog.clear();
-        *lock(&self.last_stats) = Some(stats::structure(&state));
+        *lock(&self.last_stats) = Some(state.stats());
         Ok(())
     }
 
@@ -343,8 +343,8 @@ impl ErtmpSink {
 
     fn stats(&self) -> gst::Structure {
         match self.shared() {
-            Some(shared) => stats::structure(&shared.lock()),
-            None => lock(&self.last_stats).clone().unwrap_or_else(|| stats::structure(&Default::default())),
+            Some(shared) => shared.lock().stats(),
+            None => lock(&self.last_stats).clone().unwrap_or_else(|| State::default().stats()),
         }
     }
 

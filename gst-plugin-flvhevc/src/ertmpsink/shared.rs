@@ -10,7 +10,7 @@ use super::{
     failure::Failure,
     intake::{Entry, Intake},
     rate::Rate,
-    stats::Stats,
+    stats::{self, Stats},
     waker::Waker,
 };
 
@@ -55,6 +55,18 @@ pub enum Refused {
 }
 
 impl State {
+    /// The value of the property `stats`.
+    pub fn stats(&self) -> gst::Structure {
+        let phase = match self.phase {
+            Phase::Off => "off",
+            Phase::Connecting => "connecting",
+            Phase::Publishing if self.stats.is_stalled => "stalled",
+            Phase::Publishing => "publishing",
+            Phase::Failed(_) => "failed",
+        };
+        stats::structure(&self.stats, phase, self.backlog.time())
+    }
+
     /// Whether a keyframe is to be asked for; once for each time that one is needed.
     pub fn asks_for_keyframe(&mut self) -> bool {
         let wanted = self.wants_keyframe || self.stats.dropped > 0 && self.backlog.wants_keyframe();

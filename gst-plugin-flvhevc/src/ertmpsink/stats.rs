@@ -1,6 +1,6 @@
 //! Counters behind the `stats` property, since the element was started. The first eight have rtmp2sink's names.
 
-use super::shared::{Phase, State};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -23,15 +23,8 @@ pub struct Stats {
     pub server_codecs: String,
 }
 
-pub fn structure(state: &State) -> gst::Structure {
-    let stats = &state.stats;
-    let phase = match state.phase {
-        Phase::Off => "off",
-        Phase::Connecting => "connecting",
-        Phase::Publishing if stats.is_stalled => "stalled",
-        Phase::Publishing => "publishing",
-        Phase::Failed(_) => "failed",
-    };
+/// The property's value, of a sink in this phase whose backlog lasts so long.
+pub fn structure(stats: &Stats, phase: &str, backlog: Duration) -> gst::Structure {
     let out_window = if stats.connects > 0 { crate::rtmp::session::WINDOW_SIZE } else { 0 };
     gst::Structure::builder("ertmpsink-stats")
         .field("in-chunk-size", stats.in_chunk_size)
@@ -47,7 +40,7 @@ pub fn structure(state: &State) -> gst::Structure {
         .field("dropped", stats.dropped)
         .field("withheld", stats.withheld)
         .field("stalls", stats.stalls)
-        .field("backlog-time", state.backlog.time().as_nanos() as u64)
+        .field("backlog-time", backlog.as_nanos() as u64)
         .field("connects", stats.connects)
         .field("reconnects", stats.reconnects)
         .field("server-caps-ex", stats.server_caps_ex)

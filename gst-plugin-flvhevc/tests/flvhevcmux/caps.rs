@@ -41,6 +41,7 @@ fn without(mut caps: gst::Caps, field: &str) -> gst::Caps {
 
 #[test]
 fn refusals_say_what_to_do() {
+    crate::init();
     let hevc = || hevc_caps(&HVCC);
     let mut no_profile = HVCC;
     no_profile[1] = 0;

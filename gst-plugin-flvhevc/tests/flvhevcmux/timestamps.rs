@@ -37,6 +37,7 @@ fn first_timestamp_is_zero_and_both_times_are_floored() {
 /// What a reconnecting publisher relies on: rtmp2sink adds the first timestamp to all that follow.
 #[test]
 fn every_session_starts_at_zero() {
+    crate::init();
     use crate::input::{AVCC, HVCC, avc_caps, hevc_caps};
     let avc_key: &[u8] = &[0, 0, 0, 2, 0x65, 0x88];
     for (packaging, caps, key) in [
