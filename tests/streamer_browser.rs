@@ -5,8 +5,6 @@ mod browser;
 #[path = "streamer_support/mod.rs"]
 mod support;
 
-use std::time::{Duration, SystemTime};
-
 use browser::{Player, SDP, WebSocket, ask, offer};
 use support::{ENDLESS, Names, Running, free_tcp_port, json, wait_for};
 use tools_mcap::rvl::Picture;
@@ -32,14 +30,14 @@ fn is_keyframe(unit: &[u8]) -> bool {
 }
 
 #[test]
-fn each_viewer_sees_every_picture_from_a_keyframe_on_with_its_time_of_capture() {
+fn each_viewer_sees_every_picture_from_a_keyframe_on() {
     const PICTURES: u32 = 100;
     let names = Names::new();
     // Only whoever asks gets a keyframe.
     let (streamer, port) = camera(&names, &["--codec", "h264", "--gop", "100000"]);
     for viewer in 0..2 {
         let mut player = Player::start(port, &names.shm);
-        let (mut pictures, mut oldest) = (0, Duration::ZERO);
+        let mut pictures = 0;
         let asked = player.started;
         player.play(|picture| {
             if pictures == 0 {
@@ -47,15 +45,9 @@ fn each_viewer_sees_every_picture_from_a_keyframe_on_with_its_time_of_capture() 
                 println!("viewer {viewer}: first picture {:?} after the offer", asked.elapsed());
             }
             assert!(pictures == 0 || picture.contiguous, "packets are missing before picture {pictures}");
-            if let Some(time) = picture.ext_vals.abs_capture_time {
-                let age = SystemTime::now().duration_since(time.capture_time).unwrap_or_default();
-                assert!(age < Duration::from_secs(10), "captured {age:?} ago");
-                oldest = oldest.max(age);
-            }
             pictures += 1;
             pictures == PICTURES
         });
-        println!("viewer {viewer}: at most {oldest:?} old");
         let left = ask(port, "DELETE", &player.session, &[], b"");
         assert_eq!(left.status, 200);
         // It is told, too.

@@ -45,6 +45,7 @@ fn a_person_can_watch_and_use_each_switch() {
     assert!(seen["foreign"].as_array().unwrap().is_empty(), "{seen}");
     assert!(seen["state"].as_str().unwrap().contains("fps"), "{seen}");
     assert!(seen["statistics"].as_str().unwrap().contains("320x180"), "{seen}");
+    assert!(seen["delay_ms"].as_f64().is_some_and(|delay| (0.0..10_000.0).contains(&delay)), "{seen}");
     assert_eq!(seen["depth"]["wrong"], 0, "{seen}");
     assert_eq!((&seen["depth"]["width"], &seen["depth"]["height"]), (&320.into(), &180.into()), "{seen}");
     assert!(seen["pointer"].as_str().unwrap().ends_with(" mm"), "{seen}");

@@ -10,7 +10,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 
-use super::Camera;
+use super::camera::Camera;
 
 /// Nothing but what comes from here is loaded, sent to or framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; \

@@ -18,7 +18,7 @@ use axum::{
 };
 use tokio::sync::watch;
 
-use super::{Camera, camera::Text};
+use super::camera::{Camera, Text};
 
 /// Clients have nothing to say.
 const MESSAGE_MAX: usize = 1024;

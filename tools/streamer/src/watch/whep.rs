@@ -11,7 +11,7 @@ use axum::{
     routing::{patch, post},
 };
 
-use super::Camera;
+use super::camera::Camera;
 use crate::outlet::Refusal;
 
 /// Largest offer: a browser's have 10 KiB.

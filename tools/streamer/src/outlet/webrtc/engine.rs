@@ -22,8 +22,8 @@ use super::{
 use crate::{
     log::tell_again,
     outlet::{
-        Meter,
         feed::{AskForKeyframe, Unit},
+        meter::Meter,
     },
 };
 

@@ -21,8 +21,9 @@ use self::{
     viewer::Terms,
 };
 use super::{
-    Meter, Outlet,
+    Outlet,
     feed::{AskForKeyframe, Feed, Unit},
+    meter::Meter,
 };
 use crate::{log::tell, options::Codec};
 

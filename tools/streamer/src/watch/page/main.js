@@ -8,6 +8,8 @@ const main = document.getElementById("cameras");
 const path = decodeURI(location.pathname);
 const viewed = path.startsWith("/view/") ? decodeURIComponent(location.pathname.slice("/view/".length)) : null;
 const tiles = new Map();
+/** Milliseconds from 1900, where times of capture begin, to 1970. */
+const NTP_TO_UNIX = 2208988800000;
 
 class Tile {
   depth = null;
@@ -48,10 +50,17 @@ class Tile {
     if (!this.video.requestVideoFrameCallback) return;
     const see = (now, frame) => {
       this.shown = (this.shown ?? 0) + 1;
-      if (frame.captureTime) this.delay = frame.expectedDisplayTime - frame.captureTime;
+      this.delay = this.delayOf(frame) ?? this.delay;
       this.video.requestVideoFrameCallback(see);
     };
     this.video.requestVideoFrameCallback(see);
+  }
+
+  /** Milliseconds from capture to shown, by the clock of this machine, which is the streamer's too. */
+  delayOf(frame) {
+    const sources = this.player.connection?.getReceivers()[0]?.getSynchronizationSources() ?? [];
+    const source = sources.find((source) => source.captureTimestamp && source.rtpTimestamp === frame.rtpTimestamp);
+    return source && performance.timeOrigin + frame.expectedDisplayTime - (source.captureTimestamp - NTP_TO_UNIX);
   }
 
   async measure() {
