@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use clap::ValueEnum;
+
 /// A file format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
-    /// MCAP
+    /// Video, depth and bodies
     Mcap,
-    /// Fragmented MP4
+    /// Video
     Mp4,
 }
 
@@ -15,7 +17,7 @@ impl FileFormat {
     /// Every format.
     pub const ALL: [Self; 2] = [Self::Mcap, Self::Mp4];
 
-    /// Its name in summaries.
+    /// Its name in summaries and subjects.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mcap => "mcap",

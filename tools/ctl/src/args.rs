@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use cvmmap::{
     Target,
     nats::{CameraControlChange, proto::CameraControlSetting},
 };
-use tools_cli::{command_line::VERSION, nats::NatsArgs};
+use tools_cli::{command_line::VERSION, file_format::FileFormat, nats::NatsArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -155,8 +155,8 @@ pub struct Recorder {
     #[command(flatten)]
     pub producer: Producer,
     /// Format
-    #[arg(long, value_enum, default_value_t = Format::Mcap)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FileFormat::Mcap)]
+    pub format: FileFormat,
 }
 
 /// `record start`.
@@ -183,25 +183,6 @@ pub struct Start {
     /// MCAP: frame id in the messages
     #[arg(long, value_name = "ID")]
     pub frame_id: Option<String>,
-}
-
-/// Format of a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Video, depth and bodies
-    Mcap,
-    /// Video
-    Mp4,
-}
-
-impl Format {
-    /// Its word in subjects.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Mcap => "mcap",
-            Self::Mp4 => "mp4",
-        }
-    }
 }
 
 /// `camera`.

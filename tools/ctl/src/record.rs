@@ -13,7 +13,7 @@ use serde::Serialize;
 use tools_cli::{failure::Failure, file_format::FileFormat, report};
 
 use super::{
-    args::{Format, Options, Record, Recorder, Start},
+    args::{Options, Record, Recorder, Start},
     failure, output,
 };
 
@@ -70,18 +70,20 @@ fn start_request(start: &Start) -> Result<RecordingStartRequest, Failure> {
         frame_id: start.frame_id.clone(),
     };
     let given = mcap != McapRecordingOptions::default();
-    if given && start.recorder.format != Format::Mcap {
+    if given && start.recorder.format != FileFormat::Mcap {
         return Err(Failure::Usage("topics, compression and frame id are for --format mcap alone".to_owned()));
     }
-    let (format, other) = match start.recorder.format {
-        Format::Mcap => (FileFormat::Mcap, "mp4"),
-        Format::Mp4 => (FileFormat::Mp4, "mcap"),
+    let format = start.recorder.format;
+    let other = match format {
+        FileFormat::Mcap => FileFormat::Mp4,
+        FileFormat::Mp4 => FileFormat::Mcap,
     };
     if format.contradicts(Path::new(&start.output)) {
         return Err(Failure::Usage(format!(
-            "--output {} would hold {}; add --format {other}, to stop and status too, or take another name",
+            "--output {} would hold {}; add --format {}, to stop and status too, or take another name",
             start.output,
-            format.name().to_uppercase()
+            format.name().to_uppercase(),
+            other.name()
         )));
     }
     Ok(RecordingStartRequest {
@@ -100,10 +102,10 @@ fn ask<R: Reply>(
     options: &Options,
 ) -> Result<R, ControlError> {
     let (subjects, format) = (Subjects::from(&recorder.producer.target), recorder.format);
-    let answer = client.ask(&subjects.streamer_recorder(format.word(), verb), request, options.timeout());
+    let answer = client.ask(&subjects.streamer_recorder(format.name(), verb), request, options.timeout());
     match (format, answer) {
-        (Format::Mcap, Err(ControlError::Request(RequestError::NoResponders(_)))) => {
-            client.ask(&subjects.control_recorder(format.word(), verb), request, options.timeout())
+        (FileFormat::Mcap, Err(ControlError::Request(RequestError::NoResponders(_)))) => {
+            client.ask(&subjects.control_recorder(format.name(), verb), request, options.timeout())
         }
         (_, answer) => answer,
     }
@@ -116,7 +118,7 @@ fn tell(
 ) -> Result<(), Failure> {
     let told = told.map_err(failure)?;
     let status = Status {
-        format: recorder.format.word(),
+        format: recorder.format.name(),
         can_record: told.can_record,
         is_recording: told.is_recording,
         is_paused: told.is_paused,

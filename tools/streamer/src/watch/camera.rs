@@ -41,6 +41,17 @@ impl Camera {
         &self.name
     }
 
+    /// Whether this is the camera that was asked for.
+    ///
+    /// # Errors
+    /// What is there, in words for people.
+    pub fn check_name(&self, name: &str) -> Result<(), String> {
+        if name == self.name {
+            return Ok(());
+        }
+        Err(format!("there is no such camera here; there is {}", self.name))
+    }
+
     /// Skeletons from now on.
     pub fn bodies(&self) -> watch::Receiver<Option<Text>> {
         let mut bodies = self.bodies.subscribe();

@@ -41,8 +41,8 @@ async fn depth(
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if name != camera.name() {
-        return unknown(&camera);
+    if let Err(why) = camera.check_name(&name) {
+        return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response();
     }
     let Some(spacing) = spacing(query.as_deref().unwrap_or_default()) else {
         return (StatusCode::BAD_REQUEST, format!("?fps=N has to be more than 0, and {FPS_MAX} at most\n"))
@@ -70,8 +70,8 @@ async fn depth(
 }
 
 async fn bodies(State(camera): State<Arc<Camera>>, Path(name): Path<String>, upgrade: WebSocketUpgrade) -> Response {
-    if name != camera.name() {
-        return unknown(&camera);
+    if let Err(why) = camera.check_name(&name) {
+        return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response();
     }
     let bodies = camera.bodies();
     limited(upgrade).on_upgrade(|socket| send_texts(socket, bodies))
@@ -80,10 +80,6 @@ async fn bodies(State(camera): State<Arc<Camera>>, Path(name): Path<String>, upg
 async fn events(State(camera): State<Arc<Camera>>, upgrade: WebSocketUpgrade) -> Response {
     let status = camera.status();
     limited(upgrade).on_upgrade(|socket| send_texts(socket, status))
-}
-
-fn unknown(camera: &Camera) -> Response {
-    (StatusCode::NOT_FOUND, format!("there is no such camera here; there is {}\n", camera.name())).into_response()
 }
 
 fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {

@@ -80,10 +80,7 @@ async fn leave(
 }
 
 fn known(camera: &Camera, name: &str) -> Result<(), Refused> {
-    if name == camera.name() {
-        return Ok(());
-    }
-    Err(told(StatusCode::NOT_FOUND, format!("there is no such camera here; there is {}", camera.name())))
+    camera.check_name(name).map_err(|why| told(StatusCode::NOT_FOUND, why))
 }
 
 /// The body, as text of this kind.
