@@ -1,0 +1,159 @@
+//! What a command line asks for, checked: whatever a [`Plan`] holds can be tried.
+
+mod http;
+mod input;
+mod rtmp;
+mod rtp;
+mod simulated;
+mod wrong;
+
+use tools_cli::{failure::Failure, nats};
+
+use self::wrong::usage;
+pub use self::{
+    http::Http,
+    input::Input,
+    rtmp::{Rtmp, check_packaging},
+    rtp::Rtp,
+};
+use super::options::{Codec, EncoderDevice, InputMode, Options, VideoSource};
+use crate::{recorder::args::Recordings, simulator};
+
+/// Most B-frames in a row that x264 and x265 take.
+const B_FRAMES_MAX: u32 = 16;
+/// A run of the program.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Simulate a producer.
+    pub simulator: Option<simulator::Settings>,
+    /// Encode and send a producer's frames.
+    pub stream: Option<Stream>,
+    /// Summary as JSON.
+    pub json: bool,
+}
+
+/// From a producer to its outputs.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Producer.
+    pub input: Input,
+    /// NATS server.
+    pub nats: Option<nats::Server>,
+    /// Frames that wait for the encoder at most.
+    pub queue_size: u32,
+    /// End after this many frames; 0 is unlimited.
+    pub max_frames: u64,
+    /// End when no frame has come for this long; 0 waits for ever.
+    pub idle_timeout_ms: u32,
+    /// What to take of each frame.
+    pub video_source: VideoSource,
+    /// Codec; none is that of the producer's access units.
+    pub codec: Option<Codec>,
+    /// How to encode.
+    pub encoding: Encoding,
+    /// RTP outputs.
+    pub rtp: Vec<Rtp>,
+    /// RTMP outputs.
+    pub rtmp: Vec<Rtmp>,
+    /// What is recorded, and how.
+    pub recordings: Recordings,
+    /// Where browsers watch.
+    pub http: Option<Http>,
+}
+
+/// How to encode.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding {
+    /// Which encoders may be taken.
+    pub device: EncoderDevice,
+    /// Frames from one keyframe to the next.
+    pub gop: u32,
+    /// B-frames between two reference frames.
+    pub b_frames: u32,
+}
+
+impl Stream {
+    /// Whether an output wants the producer's depth.
+    pub fn wants_depth(&self) -> bool {
+        self.rtmp.iter().any(|rtmp| rtmp.depth.is_some())
+    }
+}
+
+impl Plan {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for what contradicts itself or the specification, [`Failure::Configuration`] for what cannot
+    /// be set up.
+    pub fn new(options: &Options) -> Result<Self, Failure> {
+        let nats = options.nats.server()?;
+        check_latency_knobs(options)?;
+        let simulated = options.input_mode == InputMode::Dummy;
+        let input = input::input(options)?;
+        let rtp = rtp::outputs(options)?;
+        let rtmp = rtmp::outputs(options)?;
+        let recordings = Recordings::new(&options.recording, options.b_frames)?;
+        let http = http::server(options)?;
+
+        // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
+        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() && recordings.is_empty() && http.is_none() {
+            None
+        } else {
+            Some(stream(options, input.clone(), nats.clone(), (rtp, rtmp), recordings, http)?)
+        };
+        let simulator = simulated.then(|| simulated::camera(options, &input, nats.clone())).transpose()?;
+        if let Some(nats) = nats {
+            nats.check()?;
+        }
+        Ok(Self { simulator, stream, json: options.json })
+    }
+}
+
+fn check_latency_knobs(options: &Options) -> Result<(), Failure> {
+    if options.queue_size == 0 {
+        return Err(usage("--queue-size must be 1 or more"));
+    }
+    if options.gop == 0 || i32::try_from(options.gop).is_err() {
+        return Err(usage(format!("--gop must be 1 to {}", i32::MAX)));
+    }
+    if options.b_frames > B_FRAMES_MAX || options.b_frames >= options.gop {
+        return Err(usage(format!("--b-frames must be {B_FRAMES_MAX} at most and fewer than --gop")));
+    }
+    Ok(())
+}
+
+fn stream(
+    options: &Options,
+    input: Input,
+    nats: Option<nats::Server>,
+    (rtp, rtmp): (Vec<Rtp>, Vec<Rtmp>),
+    recordings: Recordings,
+    http: Option<Http>,
+) -> Result<Stream, Failure> {
+    let video_source = match (options.input_mode, options.input_video_source) {
+        (InputMode::Dummy, VideoSource::Encoded) if options.dummy_encoded.is_none() => {
+            return Err(usage(
+                "the simulated producer has pictures alone; leave --input-video-source out, or add --dummy-encoded",
+            ));
+        }
+        (InputMode::Dummy, _) if options.dummy_encoded.is_none() => VideoSource::Raw,
+        (_, video_source) => video_source,
+    };
+    if options.codec.is_none() && video_source == VideoSource::Raw {
+        return Err(usage("--codec h264 or --codec h265 is missing"));
+    }
+    Ok(Stream {
+        input,
+        nats,
+        queue_size: options.queue_size,
+        max_frames: options.ingest_max_frames,
+        idle_timeout_ms: options.ingest_idle_timeout_ms,
+        video_source,
+        codec: options.codec,
+        encoding: Encoding { device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
+        rtp,
+        rtmp,
+        recordings,
+        http,
+    })
+}
