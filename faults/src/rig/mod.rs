@@ -3,6 +3,8 @@
 mod bystander;
 mod gate;
 mod load;
+#[path = "../../../tests/support/port.rs"]
+mod port;
 mod program;
 mod relay;
 mod server;
@@ -10,7 +12,6 @@ mod viewer;
 
 use std::{
     env,
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use bystander::Bystander;
 pub use load::{Load, burn};
+pub use port::free_port;
 pub use program::{Program, Signal};
 pub use relay::Relay;
 pub use server::Server;
@@ -202,10 +204,6 @@ pub fn rtp_to(port: u16) -> Vec<String> {
 /// The output flags for RTMP to a port here.
 pub fn rtmp_to(port: u16) -> Vec<String> {
     ["--rtmp", "--rtmp-url", &format!("rtmp://127.0.0.1:{port}/live/faults")].map(str::to_owned).into()
-}
-
-pub fn free_tcp_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Waits for something that tells nobody when it happens.

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::{
     camera::Settings,
-    rig::{Rig, Viewer, decode, free_tcp_port, rtmp_to, rtp_to},
+    rig::{Rig, Viewer, decode, free_port, rtmp_to, rtp_to},
     verdict::Bound,
 };
 
@@ -23,7 +23,7 @@ const SIGKILL: i32 = 9;
 
 pub fn run(rig: &mut Rig) -> Result<()> {
     let viewer = Viewer::start(0)?;
-    let port = free_tcp_port()?;
+    let port = free_port();
     let mut server = rig.server(port)?;
     let streamer = rig.streamer(&[rtp_to(viewer.port), rtmp_to(port)].concat())?;
     let camera = rig.camera(&Settings::default())?;

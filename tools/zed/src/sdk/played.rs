@@ -10,7 +10,7 @@ use crate::{
     wanted::{Depth, DepthMode, TrackingMode},
 };
 
-#[path = "../../../../tests/stand_in_zed/mod.rs"]
+#[path = "../../../../tests/support/stand_in_zed/mod.rs"]
 mod stand_in_zed;
 
 const VERSIONS: [&str; 4] = stand_in_zed::VERSIONS;

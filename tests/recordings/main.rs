@@ -1,0 +1,21 @@
+//! Converters of ZED recordings, and batches of them.
+
+#[path = "../support/batch.rs"]
+mod batch_support;
+#[path = "../../cvmmap/tests/common/nats_server.rs"]
+mod nats_server;
+#[path = "../support/recordings.rs"]
+mod recordings_support;
+#[path = "../support/stand_in_zed/mod.rs"]
+mod stand_in_zed;
+#[path = "../support/program.rs"]
+mod support;
+
+mod batch;
+mod batch_queue;
+mod grid;
+mod inputs;
+mod rectified;
+mod sdk;
+mod to_mcap;
+mod to_mp4;

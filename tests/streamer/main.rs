@@ -1,0 +1,34 @@
+//! The launcher, from its command line to what arrives at receivers, servers and browsers that are not ours.
+
+#[path = "../support/browser.rs"]
+mod browser_support;
+#[path = "../support/encoding_camera/mod.rs"]
+mod encoding_camera;
+#[path = "../../cvmmap/tests/common/nats_server.rs"]
+mod nats_server;
+#[path = "../support/recorder.rs"]
+mod recorder_support;
+#[path = "../support/rude_producer/mod.rs"]
+mod rude_producer;
+#[path = "../support/stalled_disk/mod.rs"]
+mod stalled_disk;
+#[path = "../support/stand_in_encoders/mod.rs"]
+mod stand_in_encoders;
+#[path = "../support/streamer.rs"]
+mod streamer_support;
+
+mod browser;
+mod controls;
+mod ctl;
+mod depth_track;
+mod disk;
+mod fallback;
+mod lifecycle;
+mod outlets;
+mod outputs;
+mod page;
+mod passthrough;
+mod rejections;
+mod resets;
+mod rtmps;
+mod silence;
