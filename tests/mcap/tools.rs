@@ -1,11 +1,9 @@
 //! The programs that look at recordings, on recordings of every layout; their pictures seen by ffmpeg.
 
-use crate::support;
-
 use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::rgbd_support::{DEPTH, FRAMES, GAP, HEIGHT, Recording, UNIX, WIDTH, colour, depth, is_like, pixels, time};
-use crate::support::{Ended, text};
+use crate::support::{self, Ended, text};
 use serde_json::{Value, json};
 use tools_mcap::{
     reader::{Entry, Reader},

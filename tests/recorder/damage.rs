@@ -1,11 +1,9 @@
 //! Access units that are damaged, and times that go back, from a producer that shares no code with ours: recordings go on.
 
-use crate::streamer_support;
-
 use crate::encoding_camera::{Unit, encode};
 use crate::recorder_support::{decoded_frames, names_in, read_mcap};
 use crate::rude_producer::RudeProducer;
-use crate::streamer_support::{Names, RtpReceiver, json};
+use crate::streamer_support::{self, Names, RtpReceiver, json};
 use cvmmap::Codec;
 
 const SIZE: (u32, u32) = (320, 180);

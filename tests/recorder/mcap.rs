@@ -1,11 +1,9 @@
 //! `cvmmap_streamer --mcap`, read back by other people's programs.
 
-use crate::streamer_support;
-
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use crate::recorder_support::{Camera, decoded_frames, names_in, read_mcap};
-use crate::streamer_support::{ENDLESS, Names, Producer, RtpReceiver, Running, finish, wait_for};
+use crate::streamer_support::{self, ENDLESS, Names, Producer, RtpReceiver, Running, finish, wait_for};
 use serde_json::json;
 
 /// The recording in a run's summary.

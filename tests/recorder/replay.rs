@@ -1,9 +1,5 @@
 //! Recordings that begin and end while a stream runs, and `mcap_replay`: what was recorded comes out again.
 
-use crate::streamer_support;
-
-use crate::recorder_support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -14,8 +10,8 @@ use std::{
 };
 
 use crate::nats_server::NatsServer;
-use crate::recorder_support::{Camera, checksum, read_mcap};
-use crate::streamer_support::{ENDLESS, Names, PATIENCE, Running, finish, program, wait_for};
+use crate::recorder_support::{self, Camera, checksum, read_mcap};
+use crate::streamer_support::{self, ENDLESS, Names, PATIENCE, Running, finish, program, wait_for};
 use cvmmap::{
     Address, PlaneKind, SnapshotReader, Subscriber, Target, body,
     nats::{Client, Consumer, Notice, Options, StatusCode, Subjects},

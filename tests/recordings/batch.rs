@@ -1,9 +1,5 @@
 //! The batch programs over the real converters, on recordings that are made for it.
 
-use crate::support;
-
-use crate::recordings_support;
-
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
@@ -13,8 +9,8 @@ use std::{
 };
 
 use crate::batch_support::{beside_stand_in, folder};
-use crate::recordings_support::{Svo2, names, probe};
-use crate::support::{Ended, Program, text};
+use crate::recordings_support::{self, Svo2, names, probe};
+use crate::support::{self, Ended, Program, text};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fd::OwnedFd,

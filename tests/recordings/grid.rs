@@ -1,13 +1,11 @@
 //! `zed_svo_grid_to_mp4` on cameras that begin and end at different times, seen by ffmpeg.
 
-use crate::support;
-
 use std::{fs, path::Path};
 
 use crate::recordings_support::{
     BOOT, Form, HEIGHT, Svo2, UNIX, WIDTH, boxes, luminance, names, number, numbers_in, probe, shown_at, timestamp,
 };
-use crate::support::{Ended, text};
+use crate::support::{self, Ended, text};
 
 const GRID: &str = env!("CARGO_BIN_EXE_zed_svo_grid_to_mp4");
 /// When each camera begins, after the first one.

@@ -1,7 +1,5 @@
 //! Our own MCAP recordings as inputs of the recordings' programs, seen by ffprobe and ffmpeg.
 
-use crate::support;
-
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -11,7 +9,7 @@ use std::{
 use crate::recordings_support::{
     GOP, H264, H265, HEIGHT, UNIX, WIDTH, encoded, left, luminance, numbers, numbers_in, probe, shown_at, timestamp,
 };
-use crate::support::{Ended, text};
+use crate::support::{self, Ended, text};
 use prost::Message as _;
 use tools_mcap::{
     schema::{

@@ -12,7 +12,9 @@ mod stand_in_zed;
 mod support;
 
 mod batch;
+mod batch_children;
 mod batch_queue;
+mod damaged_mp4;
 mod grid;
 mod inputs;
 mod rectified;

@@ -1,16 +1,12 @@
 //! Rectification by a factory calibration: a drawing of straight lines, seen through lenses that bend them.
 
-use crate::support;
-
-use crate::recordings_support;
-
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
 };
 
-use crate::recordings_support::{FINE, Svo2, encoded, luminance, probe};
-use crate::support::{Ended, text};
+use crate::recordings_support::{self, FINE, Svo2, encoded, luminance, probe};
+use crate::support::{self, Ended, text};
 use prost::Message as _;
 use tools_mcap::schema::{COMPRESSED_VIDEO, PROTOBUF, foxglove::CompressedVideo};
 

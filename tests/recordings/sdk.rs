@@ -1,8 +1,6 @@
 //! The programs that convert recordings with a stand-in for the ZED SDK's library of each version, seen by ffprobe and
 //! ffmpeg. The real SDK needs an NVIDIA GPU.
 
-use crate::support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,7 +10,7 @@ use crate::recordings_support::{
     Form, HEIGHT, Svo2, UNIX, WIDTH, luminance, names, numbers, numbers_in, probe, read_mcap, shown_at, timestamp,
 };
 use crate::stand_in_zed::{VERSIONS, library, script};
-use crate::support::{Ended, text};
+use crate::support::{self, Ended, text};
 
 const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mp4");
 const GRID: &str = env!("CARGO_BIN_EXE_zed_svo_grid_to_mp4");

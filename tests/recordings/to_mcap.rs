@@ -1,8 +1,6 @@
 //! `zed_svo_to_mcap` on one camera and on several that begin, end and lose pictures at different times, seen by Python's
 //! `mcap` and by FFmpeg.
 
-use crate::support;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -15,7 +13,7 @@ use crate::recordings_support::{
     BOOT, Form, HEIGHT, INTERVAL, Svo2, UNIX, WIDTH, expect_full_disk, names, numbers, place_of, probe, read_mcap,
     timestamp,
 };
-use crate::support::{Ended, Program, text};
+use crate::support::{self, Ended, Program, text};
 use serde_json::Value;
 
 const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mcap");

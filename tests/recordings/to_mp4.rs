@@ -1,14 +1,12 @@
 //! `zed_svo_to_mp4` on recordings in every form that is known, seen by ffprobe and ffmpeg.
 
-use crate::support;
-
 use std::{fs, path::Path};
 
 use crate::recordings_support::{
     BOOT, Form, GOP, HEIGHT, Svo2, UNIX, WIDTH, boxes, expect_full_disk, names, number, numbers, place_of, probe,
     shown_at, timestamp,
 };
-use crate::support::{Ended, Program, text};
+use crate::support::{self, Ended, Program, text};
 
 const CONVERTER: &str = env!("CARGO_BIN_EXE_zed_svo_to_mp4");
 /// A unit of the file's timestamps, and what ffprobe rounds.

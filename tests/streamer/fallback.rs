@@ -1,14 +1,13 @@
 //! Hardware encoders that are not there, do not open, lie, hang and break, and the Jetson and VA-API ones that this machine
 //! does not have. Stand-ins play them, in a process of their own for each run.
 
-use crate::stand_in_encoders;
-
 use std::{
     io::{BufReader, Read},
     process::{ChildStderr, Command, Stdio},
 };
 
 use crate::rude_producer::RudeProducer;
+use crate::stand_in_encoders;
 use crate::streamer_support::{ENDLESS, Names, RtmpServer, RtpReceiver, Running, json, read_until, wait_for};
 use clap::Parser;
 use tools_cli::failure::exit_with;
@@ -41,7 +40,7 @@ fn launch(stand_ins: &str, names: &Names, arguments: &[&str]) -> Launch {
     let arguments = [arguments, &[&segment, &endpoint]].concat();
     let mut process = Running::start(
         Command::new(std::env::current_exe().unwrap())
-            .args(["launcher", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["fallback::launcher", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
             .env("STAND_INS", stand_ins)
             .env("LAUNCHER_ARGUMENTS", arguments.join(SEPARATOR))
             .stdin(Stdio::null())

@@ -1,7 +1,5 @@
 //! How the launcher starts, ends and fails beside others.
 
-use crate::streamer_support;
-
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
@@ -11,7 +9,7 @@ use std::{
 };
 
 use crate::streamer_support::{
-    ENDLESS, Names, RtmpServer, RtpReceiver, Running, finish, free_port, json, read_until, wait_for,
+    self, ENDLESS, Names, RtmpServer, RtpReceiver, Running, finish, free_port, json, read_until, wait_for,
 };
 
 const H264: [&str; 2] = ["--codec", "h264"];

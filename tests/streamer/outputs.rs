@@ -1,11 +1,9 @@
 //! What receivers that are not ours get from the launcher.
 
-use crate::streamer_support;
-
 use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
 use crate::streamer_support::{
-    ENDLESS, Names, Producer, RtmpServer, RtpReceiver, Running, ffmpeg, finish, free_port, json, wait_for,
+    self, ENDLESS, Names, Producer, RtmpServer, RtpReceiver, Running, ffmpeg, finish, free_port, json, wait_for,
 };
 
 const FRAMES: [&str; 4] = ["--dummy-frames", "60", "--dummy-fps", "60"];

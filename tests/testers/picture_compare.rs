@@ -1,10 +1,8 @@
 //! `picture_compare` on clips of which it is known what differs.
 
-use crate::support;
-
 use std::path::{Path, PathBuf};
 
-use crate::support::{Ended, ffmpeg_output, run, text};
+use crate::support::{self, Ended, ffmpeg_output, run, text};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_picture_compare");
 

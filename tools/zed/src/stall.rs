@@ -78,3 +78,54 @@ pub fn stop(pipeline: &gst::Pipeline) {
     });
     stopping.wait(STOP_MAX);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks(watch: &mut Watch, pipeline: &gst::Pipeline, most: u32) -> Option<u32> {
+        (1..=most).find(|_| watch.stands(pipeline))
+    }
+
+    /// The thread of the source ends, and nobody hears of it: what a demuxer does whose error gets lost.
+    #[test]
+    fn a_pipeline_whose_threads_are_gone_stands() {
+        gst::init().unwrap();
+        let pipeline = gst::parse::launch("fakesrc name=source num-buffers=3 ! fakesink name=sink").unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let source = pipeline.by_name("source").unwrap().static_pad("src").unwrap();
+        let (ends, ended) = std::sync::mpsc::channel();
+        source.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| match info.event() {
+            Some(event) if event.type_() == gst::EventType::Eos => {
+                ends.send(()).unwrap();
+                gst::PadProbeReturn::Drop
+            }
+            _ => gst::PadProbeReturn::Ok,
+        });
+        let mut watch = Watch::default();
+        watch.over(&source);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        ended.recv_timeout(STOP_MAX).unwrap();
+        // The task pauses behind its last event.
+        let bus = pipeline.bus().unwrap();
+        while source.task_state() == gst::TaskState::Started {
+            assert!(bus.timed_pop_filtered(gst::ClockTime::from_mseconds(10), &[gst::MessageType::Error]).is_none());
+        }
+        // The first look sees what moved before.
+        assert_eq!(looks(&mut watch, &pipeline, LOOKS_MAX), Some(LOOKS_WITHOUT_THREADS + 1));
+        stop(&pipeline);
+    }
+
+    #[test]
+    fn a_pipeline_that_takes_its_time_does_not_stand() {
+        gst::init().unwrap();
+        let pipeline = gst::parse::launch("fakesrc name=source is-live=true ! fakesink sync=true").unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut watch = Watch::default();
+        assert_eq!(looks(&mut watch, &pipeline, LOOKS_WITHOUT_THREADS * 2), None);
+        // Nobody waits for ever either.
+        assert_eq!(looks(&mut watch, &pipeline, LOOKS_MAX), Some(LOOKS_MAX - LOOKS_WITHOUT_THREADS * 2));
+        stop(&pipeline);
+    }
+}
