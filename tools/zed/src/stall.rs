@@ -33,7 +33,11 @@ impl Watch {
     /// What passes this pad is a movement.
     pub fn over(&self, pad: &gst::Pad) {
         let moved = Arc::clone(&self.moved);
-        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::PULL;
+        // A probe that names one of PUSH and PULL sees nothing of the other.
+        let kinds = gst::PadProbeType::BUFFER
+            | gst::PadProbeType::BUFFER_LIST
+            | gst::PadProbeType::PUSH
+            | gst::PadProbeType::PULL;
         pad.add_probe(kinds, move |_, _| {
             moved.fetch_add(1, Ordering::Relaxed);
             gst::PadProbeReturn::Ok
