@@ -8,6 +8,7 @@ mod cvmmapsrc;
 mod lock;
 mod nats;
 mod picture;
+mod planes_meta;
 
 pub use cvmmapsink::CvmmapSink;
 pub use cvmmapsrc::{CvmmapSrc, STATUS_MESSAGE};

@@ -64,15 +64,12 @@ fn crates_import_lower_floors_alone() {
     assert!(seen > 20, "only {seen} imports were seen");
 }
 
-/// Crates in which files still do.
-const TIED: [&str; 1] = ["gst-plugin-cvmmap"];
-
 #[test]
 fn no_files_import_each_other() {
     let mut told = Vec::new();
     for (name, manifest, _) in crates() {
         let source = manifest.with_file_name("src");
-        if !source.is_dir() || TIED.contains(&&*name) {
+        if !source.is_dir() {
             continue;
         }
         let below = |path: &Path| path.strip_prefix(&source).unwrap_or(path).display().to_string();

@@ -2,7 +2,7 @@
 
 mod imp;
 mod link;
-pub(crate) mod planes;
+mod planes;
 
 use gst::{glib, prelude::*};
 

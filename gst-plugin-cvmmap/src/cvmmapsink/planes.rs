@@ -2,8 +2,7 @@
 
 use cvmmap::{Abi, Codec, Depth, DepthUnit, Encoded, PixelFormat, PlaneImage, PlaneKind};
 
-/// Name of the meta. Source: `cvmmapsrc`, property `attach-planes`.
-pub(crate) const PLANES_META: &str = "GstCvmmapPlanesMeta";
+use crate::planes_meta::PLANES_META;
 
 /// Planes of one buffer, besides its own.
 #[derive(Default)]

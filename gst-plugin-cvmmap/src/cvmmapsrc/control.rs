@@ -8,9 +8,9 @@ use cvmmap::nats::{
         CameraControlSetting, ErrorCode, GetSourceInfoResponse, PlaylistInfo, SourceKind, TimestampDomain, source_flags,
     },
 };
-use gst::{glib, glib::subclass::Signal, prelude::*, subclass::prelude::*};
+use gst::{glib, glib::subclass::Signal, prelude::*};
 
-use super::imp::CvmmapSrc;
+use super::CvmmapSrc;
 use crate::controls;
 
 /// Name of every answer.
@@ -18,8 +18,14 @@ const REPLY: &str = "cvmmap-reply";
 
 type Answer = Result<gst::Structure, ControlError>;
 
+/// Asks the producer: the arguments of the signal, and how long an answer is waited for.
+type Ask = fn(&Control, &[glib::Value], Duration) -> Answer;
+/// Requests to an element's producer, while the element runs.
+type ControlOf = fn(&CvmmapSrc) -> Option<Control>;
+
 /// The signals of the element.
-pub(super) fn signals() -> Vec<Signal> {
+pub(super) fn signals(control_of: ControlOf) -> Vec<Signal> {
+    let action = |name, arguments: &[glib::Type], ask| action(name, arguments, ask, control_of);
     let (text, int) = (String::static_type(), i32::static_type());
     vec![
         action("source-info", &[], |control, _, timeout| Ok(describe_info(&control.source_info(timeout)?))),
@@ -93,20 +99,15 @@ fn describe_playlist(info: &PlaylistInfo) -> gst::Structure {
         .build()
 }
 
-fn action(
-    name: &'static str,
-    arguments: &[glib::Type],
-    ask: impl Fn(&Control, &[glib::Value], Duration) -> Answer + Send + Sync + 'static,
-) -> Signal {
+fn action(name: &'static str, arguments: &[glib::Type], ask: Ask, control_of: ControlOf) -> Signal {
     Signal::builder(name)
         .param_types(arguments.iter().copied())
         .return_type::<gst::Structure>()
         .action()
         .class_handler(move |values| {
-            let element = values[0].get::<super::CvmmapSrc>().expect("checked by GObject");
-            let imp: &CvmmapSrc = element.imp();
+            let element = values[0].get::<CvmmapSrc>().expect("checked by GObject");
             let timeout = Duration::from_millis(element.property::<u32>("control-timeout").into());
-            let reply = match imp.control() {
+            let reply = match control_of(&element) {
                 Some(control) => ask(&control, &values[1..], timeout).unwrap_or_else(|error| refused(&error)),
                 None => failed("NOT_CONNECTED", "the element does not run, or has no nats-url"),
             };

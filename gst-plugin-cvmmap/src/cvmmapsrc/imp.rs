@@ -15,27 +15,20 @@ use gst_base::{
 
 use super::{
     Coherence,
-    allocation::offer_video_pool,
-    cadence::{self, Tick},
+    buffers::allocation::offer_video_pool,
+    category::CAT,
     control,
-    follower::{Captured, Failure},
-    frame_queue::Session,
-    ingest::Ingest,
-    latency::Latency,
+    ingest::{Ingest, follower::Captured},
     link::Link,
-    media::{Media, possible_caps, source_caps},
-    sequence::Step,
+    negotiation::negotiate,
+    planes::media::{Media, possible_caps, source_caps},
     settings::Settings,
     stats::{Count, Stats},
-    timeline::{Now, Stamp, Timeline},
-    turns::Popped,
+    stream::Stream,
+    time::{clocks::Now, latency::Latency, timeline::Stamp},
+    waiting::{frame_rate_from, next_frame},
 };
-use crate::{lock::lock, picture::CAPTURE_TIME_CAPS};
-
-pub(super) static CAT: LazyLock<gst::DebugCategory> =
-    LazyLock::new(|| gst::DebugCategory::new("cvmmapsrc", gst::DebugColorFlags::empty(), Some("cv-mmap video source")));
-
-const UNKNOWN_RATE: gst::Fraction = gst::Fraction::new_raw(0, 1);
+use crate::lock::lock;
 
 /// Lock order: `stream`, then any other; no two of the others at once.
 #[derive(Default)]
@@ -55,38 +48,6 @@ pub struct CvmmapSrc {
     latency: Mutex<Latency>,
 }
 
-#[derive(Default)]
-struct Stream {
-    media: Option<Media>,
-    /// Told by the timestamps of two frames.
-    frame_rate: Option<gst::Fraction>,
-    timeline: Timeline,
-    /// Place in the sequence and session of the buffer before.
-    last: Option<(u32, Session)>,
-    pushed: u64,
-    /// Frame ids missing between the buffers.
-    lost: u64,
-}
-
-impl Stream {
-    /// Frames per second, as far as it is known.
-    fn frame_rate(&self) -> Option<gst::Fraction> {
-        self.media.and_then(|media| media.told_frame_rate()).or(self.frame_rate)
-    }
-
-    /// How long so many frames take, as far as the frame rate is known.
-    fn duration_of(&self, frames: u64) -> Option<gst::ClockTime> {
-        let rate = self.frame_rate().filter(|rate| rate.numer() > 0)?;
-        gst::ClockTime::SECOND.mul_div_floor(frames * rate.denom() as u64, rate.numer() as u64)
-    }
-
-    /// Running time starts over, and nothing that comes follows what came before.
-    fn start_over(&mut self) {
-        self.timeline = Timeline::default();
-        self.last = None;
-    }
-}
-
 #[glib::object_subclass]
 impl ObjectSubclass for CvmmapSrc {
     const NAME: &'static str = "GstCvmmapSrc";
@@ -102,7 +63,8 @@ impl ObjectImpl for CvmmapSrc {
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
-        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(control::signals);
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> =
+            LazyLock::new(|| control::signals(|element| element.imp().control()));
         &SIGNALS
     }
 
@@ -157,7 +119,7 @@ impl ElementImpl for CvmmapSrc {
             let _streaming = pad.stream_lock();
             ingest.discard();
             if flush.resets_time() {
-                self.start_running_time_over();
+                lock(&self.stream).start_over();
             }
             return self.parent_send_event(event);
         }
@@ -190,7 +152,6 @@ impl BaseSrcImpl for CvmmapSrc {
             .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
         let client = settings.nats.connect(&element)?;
         *lock(&self.stream) = Stream::default();
-        self.start_running_time_over();
         *lock(&self.latency) = Latency::default();
         self.stats.reset();
         let coherence = match settings.coherence {
@@ -260,17 +221,7 @@ impl BaseSrcImpl for CvmmapSrc {
         let Some(media) = media else {
             return Ok(());
         };
-        let agreed = self.caps_of(&media, frame_rate).and_then(|caps| {
-            gst::info!(CAT, imp = self, "the stream is {caps}");
-            self.obj().set_caps(&caps).map_err(|_| format!("downstream refuses {caps}"))
-        });
-        agreed.map_err(|why| {
-            // A pad that is being shut down refuses everything.
-            if !self.obj().src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
-                gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{why}"));
-            }
-            gst::loggable_error!(CAT, "{why}")
-        })
+        negotiate(&self.obj(), &media, frame_rate)
     }
 
     fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
@@ -314,14 +265,14 @@ impl PushSrcImpl for CvmmapSrc {
             }
         }
         let captured = loop {
-            let captured = self.wait(&ingest, idle_timeout)?;
+            let captured = next_frame(&self.obj(), &ingest, idle_timeout)?;
             self.learn_frame_rate(&ingest, &captured)?;
             if ingest.is_current(&captured) {
                 break captured;
             }
         };
         self.agree_on(captured.media)?;
-        let buffer = self.stamp(captured)?;
+        let buffer = self.stamp(captured);
         self.stats.add(Count::Pushed, 1);
         Ok(CreateSuccess::NewBuffer(buffer))
     }
@@ -356,7 +307,7 @@ impl CvmmapSrc {
     }
 
     /// Requests to the producer, while the element runs.
-    pub(super) fn control(&self) -> Option<Control> {
+    fn control(&self) -> Option<Control> {
         self.link().map(|link| link.consumer().control().clone())
     }
 
@@ -368,74 +319,28 @@ impl CvmmapSrc {
         structure
     }
 
-    /// Running time begins at 0: at the start, and behind a flush.
-    fn start_running_time_over(&self) {
-        lock(&self.stream).start_over();
-    }
-
-    /// The next frame of the producer.
-    fn wait(&self, ingest: &Ingest, timeout: Option<Duration>) -> Result<Captured, gst::FlowError> {
-        loop {
-            match ingest.pop(timeout) {
-                Popped::Frame(captured) => return Ok(captured),
-                Popped::Flushing => return Err(gst::FlowError::Flushing),
-                // GstBaseSrc is not to be told: it would stop the task, and for good if the pause were over by then.
-                Popped::Paused => self.obj().wait_playing().map(drop)?,
-                Popped::TimedOut => {
-                    gst::info!(CAT, imp = self, "no frame for {timeout:?}");
-                    return Err(gst::FlowError::Eos);
-                }
-                Popped::Failed(Failure::Left) => {
-                    gst::info!(CAT, imp = self, "the producer has left");
-                    return Err(gst::FlowError::Eos);
-                }
-                Popped::Failed(Failure::Picture(why)) => {
-                    gst::element_imp_error!(self, gst::StreamError::Format, ("{why}"));
-                    return Err(gst::FlowError::Error);
-                }
-                Popped::Failed(Failure::Ingest(why)) => {
-                    gst::element_imp_error!(self, gst::ResourceError::Read, ("{why}"));
-                    return Err(gst::FlowError::Error);
-                }
-            }
-        }
-    }
-
     /// Holds the very first frame until the second tells the frame rate, unless the producer tells it.
     fn learn_frame_rate(&self, ingest: &Ingest, first: &Captured) -> Result<(), gst::FlowError> {
         {
             let mut stream = lock(&self.stream);
             // Access units may come at another rate than pictures.
             if stream.media.is_some_and(|last| !last.is_paced_like(&first.media)) {
-                stream.frame_rate = None;
+                stream.learned_frame_rate = None;
             }
-            if stream.frame_rate.is_some() || first.media.told_frame_rate().is_some() {
+            if stream.learned_frame_rate.is_some() || first.media.told_frame_rate().is_some() {
                 return Ok(());
             }
         }
-        let tick = |frame: &Captured| Tick { frame_id: frame.sequence, timestamp_ns: frame.timestamp_ns };
-        let frame_rate = match ingest.peek(Some(cadence::PATIENCE), tick) {
-            Popped::Flushing => return Err(gst::FlowError::Flushing),
-            // A pause came in between: the first frame is to be another one.
-            _ if !ingest.is_current(first) => return Ok(()),
-            Popped::Frame(second) => cadence::frame_rate(tick(first), second),
-            // A failure also ends the next wait, and is told there.
-            Popped::TimedOut | Popped::Paused | Popped::Failed(_) => UNKNOWN_RATE,
-        };
-        lock(&self.stream).frame_rate = Some(frame_rate);
+        if let Some(frame_rate) = frame_rate_from(ingest, first)? {
+            lock(&self.stream).learned_frame_rate = Some(frame_rate);
+        }
         Ok(())
     }
 
     /// Agrees with downstream on what a frame holds, when that differs from the last one.
     fn agree_on(&self, media: Media) -> Result<(), gst::FlowError> {
-        let mut stream = lock(&self.stream);
-        if stream.media.replace(media) == Some(media) {
-            return Ok(());
-        }
-        // Another picture is another stream, even if its ids happen to go on.
-        stream.last = None;
-        drop(stream);
-        if self.obj().negotiate() {
+        let is_new = lock(&self.stream).begin(media);
+        if !is_new || self.obj().negotiate() {
             return Ok(());
         }
         // Asked again for the next frame, should downstream have changed its mind.
@@ -446,29 +351,8 @@ impl CvmmapSrc {
         Err(gst::FlowError::NotNegotiated)
     }
 
-    /// Caps of what a frame holds at its frame rate, or at the nearest one that downstream takes.
-    fn caps_of(&self, media: &Media, frame_rate: Option<gst::Fraction>) -> Result<gst::Caps, String> {
-        let caps = media.caps()?;
-        let mut taken = self.obj().src_pad().peer_query_caps(Some(&caps)).intersect(&caps);
-        if taken.is_empty() {
-            return Err(format!("downstream takes no {caps}"));
-        }
-        taken.truncate();
-        let structure = taken.make_mut().structure_mut(0).ok_or("no caps")?;
-        let known = frame_rate.filter(|rate| rate.numer() > 0);
-        if structure.has_field("framerate") {
-            structure.fixate_field_nearest_fraction("framerate", known.unwrap_or(UNKNOWN_RATE));
-        } else if let Some(frame_rate) = known.or(matches!(media, Media::Raw(_)).then_some(UNKNOWN_RATE)) {
-            structure.set("framerate", frame_rate);
-        }
-        taken.fixate();
-        Ok(taken)
-    }
-
     /// Gives a frame its time, its place in the sequence and its flags.
-    fn stamp(&self, captured: Captured) -> Result<gst::Buffer, gst::FlowError> {
-        let Captured { mut buffer, sequence, frame_id, timestamp_ns, arrived, copied, may_wait, session, .. } =
-            captured;
+    fn stamp(&self, captured: Captured) -> gst::Buffer {
         let mode = lock(&self.settings).timestamp_mode;
         let link = self.link();
         let (clock, base_time) = (self.obj().clock(), self.obj().base_time().unwrap_or_default());
@@ -476,63 +360,22 @@ impl CvmmapSrc {
         // Before the base time it is negative, which `current_running_time()` does not say.
         let running_time =
             || clock.as_ref().map_or(0, |clock| clock.time().nseconds() as i64 - base_time.nseconds() as i64);
-        let now = Now::read(running_time, arrived);
+        let now = Now::read(running_time, captured.arrived);
         if link.as_ref().is_some_and(|link| link.has_started_over()) {
-            stream.timeline.start_over();
+            stream.follow_source_over();
         }
-        let stamp = stream.timeline.stamp(mode, timestamp_ns, now);
-        let pts = gst::ClockTime::from_nseconds(stamp.pts);
-        // What passed during a pause was not lost.
-        let last = stream.last.replace((sequence, session)).filter(|(_, last_session)| *last_session == session);
-        let step = last.map(|(last, _)| Step::between(last, sequence));
-        stream.pushed += 1;
-        let lost = match step {
-            Some(Step::Lost(lost)) => u64::from(lost),
-            _ => 0,
-        };
-        stream.lost += lost;
-        let so_far = (stream.pushed, stream.lost);
-        // Downstream has this one, and the others may wait.
-        let (missing, room) = (stream.duration_of(lost), stream.duration_of(may_wait + 1));
+        let place = stream.place(&captured, mode, now);
         drop(stream);
-        self.note_latency(stamp, copied - arrived, room);
-        if lost > 0 {
-            self.report_loss(pts, missing, so_far);
+        self.note_latency(place.stamp, captured.copied - captured.arrived, place.room);
+        if place.lost > 0 {
+            let _ = self.obj().post_message(place.loss_message(self.obj().upcast_ref()));
         }
-
-        let buffer_ref = buffer.make_mut();
-        buffer_ref.set_pts(pts);
-        buffer_ref.set_dts(gst::ClockTime::NONE);
-        buffer_ref.set_duration(gst::ClockTime::NONE);
-        buffer_ref.set_offset(frame_id.into());
-        buffer_ref.set_offset_end(u64::from(frame_id) + 1);
-        if step == Some(Step::Next) {
-            buffer_ref.unset_flags(gst::BufferFlags::DISCONT);
-        } else {
-            buffer_ref.set_flags(gst::BufferFlags::DISCONT);
-        }
-        if timestamp_ns < u64::MAX {
-            let captured_at = gst::ClockTime::from_nseconds(timestamp_ns);
-            gst::ReferenceTimestampMeta::add(buffer_ref, &CAPTURE_TIME_CAPS, captured_at, gst::ClockTime::NONE);
-        }
+        let Captured { mut buffer, frame_id, timestamp_ns, .. } = captured;
+        place.mark(buffer.make_mut(), frame_id, timestamp_ns);
         if let Some(link) = link {
-            link.attach_body(buffer_ref, timestamp_ns);
+            link.attach_body(buffer.make_mut(), timestamp_ns);
         }
-        Ok(buffer)
-    }
-
-    /// Tells the application that frames are missing before this time, and how many passed and were lost so far.
-    fn report_loss(&self, pts: gst::ClockTime, duration: Option<gst::ClockTime>, (pushed, lost): (u64, u64)) {
-        let obj = self.obj();
-        let message = gst::message::Qos::builder(true)
-            .src(&*obj)
-            .running_time(pts)
-            .stream_time(pts)
-            .timestamp(pts)
-            .duration(duration)
-            .stats(gst::format::Buffers::from_u64(pushed), gst::format::Buffers::from_u64(lost))
-            .build();
-        let _ = obj.post_message(message);
+        buffer
     }
 
     /// Takes note of how old a frame was when it had been copied, and tells the pipeline when that changes the latency.

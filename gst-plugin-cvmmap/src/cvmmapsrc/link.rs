@@ -8,7 +8,7 @@ use std::sync::{
 use cvmmap::nats::{BodyPacket, Client, Consumer, Notice, Status, StatusCode, Subjects};
 use gst::{glib, prelude::*};
 
-use super::{body::Bodies, imp::CAT, ingest::Ingest};
+use super::{body::Bodies, category::CAT, ingest::Ingest};
 use crate::{body, lock::lock};
 
 /// Name of the element message that carries a status event.

@@ -1,33 +1,19 @@
 //! `cvmmapsrc`: live video from a cv-mmap producer.
 
-mod allocation;
-mod attached;
 mod body;
-mod cadence;
-mod canvas;
+mod buffers;
+mod category;
 mod control;
-mod copy;
-mod depth;
-mod encoded;
-mod follower;
-mod frame_allocator;
-mod frame_queue;
 mod imp;
 mod ingest;
-mod latency;
 mod link;
-mod media;
-mod meeting;
-mod plane;
-mod reused;
-mod sequence;
+mod negotiation;
+mod planes;
 mod settings;
-mod stall;
 mod stats;
-mod timeline;
-mod turns;
-#[cfg(test)]
-mod turns_model;
+mod stream;
+mod time;
+mod waiting;
 
 pub use link::STATUS_MESSAGE;
 
@@ -200,12 +186,12 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     for kind in [
         Coherence::static_type(),
         TimestampMode::static_type(),
-        plane::Plane::static_type(),
-        plane::DepthFormat::static_type(),
+        planes::plane::Plane::static_type(),
+        planes::plane::DepthFormat::static_type(),
     ] {
         kind.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }
-    attached::register();
+    crate::planes_meta::register();
     crate::body::register();
     gst::Element::register(Some(plugin), "cvmmapsrc", gst::Rank::NONE, CvmmapSrc::static_type())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gst::{glib, prelude::*};
 
-use super::{Coherence, TimestampMode, plane::PlaneSettings};
+use super::{Coherence, TimestampMode, planes::plane::PlaneSettings};
 use crate::{address::AddressSettings, nats::NatsSettings};
 
 #[derive(Clone, Debug)]

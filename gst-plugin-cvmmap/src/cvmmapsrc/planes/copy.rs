@@ -1,24 +1,31 @@
 //! From a frame in shared memory to a buffer: the wanted plane, in the wanted form.
 
-use std::{io, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use cvmmap::{Depth, DepthUnit, Metadata, Plane, PlaneKind, Snapshot, SnapshotError};
 use gst_video::VideoFormat;
 
 use super::{
     attached::Attachments,
-    canvas::{Canvas, Canvases},
     depth::Conversion,
     encoded::{Chain, is_annex_b},
-    imp::CAT,
     media::Media,
     plane::{DepthFormat, PlaneSettings, Selector},
-    reused::Reused,
 };
-use crate::picture::Picture;
+use crate::{
+    cvmmapsrc::{
+        buffers::{
+            canvas::{Canvas, Canvases},
+            filled::{filled, unusable},
+            reused::Reused,
+        },
+        category::CAT,
+    },
+    picture::Picture,
+};
 
 /// What became of a frame.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Copied(Copied),
     /// It lacks the plane.
     Absent(PlaneKind),
@@ -29,13 +36,13 @@ pub(super) enum Outcome {
 }
 
 /// A frame in a buffer.
-pub(super) struct Copied {
-    pub(super) buffer: gst::Buffer,
-    pub(super) media: Media,
+pub(crate) struct Copied {
+    pub(crate) buffer: gst::Buffer,
+    pub(crate) media: Media,
     /// Number of an access unit among its like.
-    pub(super) unit: Option<u32>,
+    pub(crate) unit: Option<u32>,
     /// Bytes of the buffer and of what is attached to it.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What was read before the frame was known to be whole.
@@ -47,7 +54,7 @@ enum Read {
 }
 
 /// Copies frames as the settings want them.
-pub(super) struct Copier {
+pub(crate) struct Copier {
     settings: PlaneSettings,
     selector: Selector,
     chain: Chain,
@@ -59,7 +66,7 @@ pub(super) struct Copier {
 }
 
 impl Copier {
-    pub(super) fn new(settings: PlaneSettings) -> Self {
+    pub(crate) fn new(settings: PlaneSettings) -> Self {
         Self {
             selector: Selector::new(settings.plane),
             settings,
@@ -72,12 +79,12 @@ impl Copier {
     }
 
     /// So many frames did not get here: access units need a new keyframe.
-    pub(super) fn lose(&mut self, frames: u32) {
+    pub(crate) fn lose(&mut self, frames: u32) {
         self.chain.lose(frames);
     }
 
     /// Copies one frame.
-    pub(super) fn copy(&mut self, mut snapshot: Snapshot<'_>, canvases: &Canvases) -> Result<Outcome, SnapshotError> {
+    pub(crate) fn copy(&mut self, mut snapshot: Snapshot<'_>, canvases: &Canvases) -> Result<Outcome, SnapshotError> {
         let metadata = *snapshot.metadata();
         let kind = match self.selector.choose(&metadata) {
             Ok(kind) => kind,
@@ -221,20 +228,4 @@ fn read_unit(snapshot: &mut Snapshot<'_>, plane: &Plane, metadata: &Metadata) ->
         buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
     }
     Ok(buffer)
-}
-
-/// A buffer, after its bytes were written.
-pub(super) fn filled(
-    mut buffer: gst::Buffer,
-    fill: impl FnOnce(&mut [u8]) -> Result<(), SnapshotError>,
-) -> Result<gst::Buffer, SnapshotError> {
-    let layout = buffer.get_mut().ok_or_else(|| unusable("buffer is shared"))?;
-    let mut map = layout.map_writable().map_err(|_| unusable("buffer cannot be written"))?;
-    fill(&mut map)?;
-    drop(map);
-    Ok(buffer)
-}
-
-pub(super) fn unusable(what: &'static str) -> SnapshotError {
-    SnapshotError::Read(io::Error::other(what))
 }

@@ -12,11 +12,11 @@ use super::{
 use crate::picture::{Picture, template_caps};
 
 /// Caps of a depth plane as it is: rows of little-endian IEEE 754 floats, without padding.
-pub(super) const FLOAT32: &str = "application/x-cvmmap-float32";
+pub(crate) const FLOAT32: &str = "application/x-cvmmap-float32";
 
 /// What a buffer holds, as far as caps tell of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Media {
+pub(crate) enum Media {
     Raw(Picture),
     Float32 { width: u32, height: u32, unit: DepthUnit },
     Encoded(VideoStream),
@@ -24,7 +24,7 @@ pub(super) enum Media {
 
 impl Media {
     /// Caps without a frame rate.
-    pub(super) fn caps(&self) -> Result<gst::Caps, String> {
+    pub(crate) fn caps(&self) -> Result<gst::Caps, String> {
         match self {
             Self::Raw(picture) => {
                 let mut caps = picture.video_info()?.to_caps().map_err(|error| error.to_string())?;
@@ -45,7 +45,7 @@ impl Media {
     }
 
     /// The frame rate that the producer tells.
-    pub(super) fn told_frame_rate(&self) -> Option<gst::Fraction> {
+    pub(crate) fn told_frame_rate(&self) -> Option<gst::Fraction> {
         let Self::Encoded(VideoStream { frame_rate: Some((frames, seconds)), .. }) = self else {
             return None;
         };
@@ -53,7 +53,7 @@ impl Media {
     }
 
     /// Whether frames of both come at one rate.
-    pub(super) fn is_paced_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_paced_like(&self, other: &Self) -> bool {
         matches!(self, Self::Encoded(_)) == matches!(other, Self::Encoded(_))
     }
 }
@@ -67,7 +67,7 @@ fn byte_stream(codec: Codec) -> gst::caps::Builder<gst::caps::NoFeature> {
 }
 
 /// How caps and metas call a unit of depth.
-pub(super) fn unit_name(unit: DepthUnit) -> &'static str {
+pub(crate) fn unit_name(unit: DepthUnit) -> &'static str {
     match unit {
         DepthUnit::Unknown => "unknown",
         DepthUnit::Millimeter => "millimeter",
@@ -76,7 +76,7 @@ pub(super) fn unit_name(unit: DepthUnit) -> &'static str {
 }
 
 /// Caps of everything that the element can give.
-pub(super) fn source_caps() -> &'static gst::Caps {
+pub(crate) fn source_caps() -> &'static gst::Caps {
     static CAPS: LazyLock<gst::Caps> = LazyLock::new(|| {
         let mut caps = template_caps();
         let others = caps.make_mut();
@@ -91,7 +91,7 @@ pub(super) fn source_caps() -> &'static gst::Caps {
 }
 
 /// Caps of what the element can give as it is set.
-pub(super) fn possible_caps(settings: &PlaneSettings) -> gst::Caps {
+pub(crate) fn possible_caps(settings: &PlaneSettings) -> gst::Caps {
     let raw = |format: VideoFormat| gst_video::VideoCapsBuilder::new().format(format).build();
     let mut encoded = byte_stream(Codec::H264).build();
     encoded.make_mut().append(byte_stream(Codec::H265).build());

@@ -8,7 +8,7 @@ use std::{
 use crate::lock::lock;
 
 /// A bounded queue that drops its oldest frames for a new one, and those that are no use without them. It starts paused.
-pub(super) struct FrameQueue<T, E>(Mutex<Inner<T, E>>);
+pub(crate) struct FrameQueue<T, E>(Mutex<Inner<T, E>>);
 
 struct Inner<T, E> {
     frames: VecDeque<T>,
@@ -20,11 +20,11 @@ struct Inner<T, E> {
 
 /// One stretch of playing between two pauses or flushes: what was captured in another one is not the newest any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Session(u64);
+pub(crate) struct Session(u64);
 
 /// What [`FrameQueue::pop`] and [`FrameQueue::peek`] give.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next<T, E> {
+pub(crate) enum Next<T, E> {
     Frame(T),
     /// It is to be waited for.
     Nothing,
@@ -35,7 +35,7 @@ pub(super) enum Next<T, E> {
 }
 
 /// A frame, as far as the queue cares.
-pub(super) trait Queued {
+pub(crate) trait Queued {
     /// Whether it is of use without the one before it.
     fn stands_alone(&self) -> bool;
     /// Memory that it holds.
@@ -44,22 +44,22 @@ pub(super) trait Queued {
 
 /// How much may wait. One frame always may.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    pub(super) frames: usize,
-    pub(super) bytes: usize,
+pub(crate) struct Limit {
+    pub(crate) frames: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What a push cost.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Pushed {
+pub(crate) struct Pushed {
     /// Frames that had to go.
-    pub(super) dropped: u64,
+    pub(crate) dropped: u64,
     /// Whether the new frame is of no use without them, and was not taken.
-    pub(super) orphaned: bool,
+    pub(crate) orphaned: bool,
 }
 
 impl<T: Queued, E: Clone> FrameQueue<T, E> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let inner = Inner {
             frames: VecDeque::new(),
             playing: false,
@@ -75,14 +75,14 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
     }
 
     /// The session that a frame would be of now; none while paused.
-    pub(super) fn session(&self) -> Option<Session> {
+    pub(crate) fn session(&self) -> Option<Session> {
         let inner = self.lock();
         inner.playing.then_some(inner.session)
     }
 
     /// Adds a frame of a session, unless that is over. While there is more than may wait, the oldest frame goes, and with
     /// it all that follow up to the next one that stands alone.
-    pub(super) fn push(&self, frame: T, session: Session, limit: Limit) -> Pushed {
+    pub(crate) fn push(&self, frame: T, session: Session, limit: Limit) -> Pushed {
         let mut inner = self.lock();
         if !inner.playing || inner.session != session {
             return Pushed::default();
@@ -109,12 +109,12 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
     }
 
     /// Takes the oldest frame.
-    pub(super) fn pop(&self) -> Next<T, E> {
+    pub(crate) fn pop(&self) -> Next<T, E> {
         self.next(VecDeque::pop_front)
     }
 
     /// Like [`FrameQueue::pop`], and looks at the frame only.
-    pub(super) fn peek<R>(&self, look: impl Fn(&T) -> R) -> Next<R, E> {
+    pub(crate) fn peek<R>(&self, look: impl Fn(&T) -> R) -> Next<R, E> {
         self.next(|frames| frames.front().map(look))
     }
 
@@ -132,12 +132,12 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
     }
 
     /// Whether frames wait.
-    pub(super) fn has_frames(&self) -> bool {
+    pub(crate) fn has_frames(&self) -> bool {
         !self.lock().frames.is_empty()
     }
 
     /// Starts or ends a session. What waits is thrown away, and while paused nothing is taken in.
-    pub(super) fn set_playing(&self, playing: bool) {
+    pub(crate) fn set_playing(&self, playing: bool) {
         let mut inner = self.lock();
         inner.playing = playing;
         inner.session.0 += u64::from(playing);
@@ -145,19 +145,19 @@ impl<T: Queued, E: Clone> FrameQueue<T, E> {
     }
 
     /// Throws away what waits, and what is on its way here.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         let mut inner = self.lock();
         inner.session.0 += 1;
         inner.frames.clear();
     }
 
     /// While flushing, it gives nothing.
-    pub(super) fn set_flushing(&self, flushing: bool) {
+    pub(crate) fn set_flushing(&self, flushing: bool) {
         self.lock().flushing = flushing;
     }
 
     /// Ends the queue behind the frames in it.
-    pub(super) fn fail(&self, why: E) {
+    pub(crate) fn fail(&self, why: E) {
         self.lock().failure.get_or_insert(why);
     }
 }

@@ -18,7 +18,7 @@ const RECENT: usize = 64;
 /// It is the age at which the second oldest of the last frames was copied, so that one that the machine held up does not
 /// raise it for good. How long a frame waits after that is downstream's doing, and the sink's latency has it already.
 #[derive(Debug, Default)]
-pub(super) struct Latency {
+pub(crate) struct Latency {
     recent: VecDeque<gst::ClockTime>,
     seen: u64,
     /// By the frames that were seen.
@@ -31,21 +31,21 @@ pub(super) struct Latency {
 
 impl Latency {
     /// How late the source's frames are.
-    pub(super) fn least(&self) -> gst::ClockTime {
+    pub(crate) fn least(&self) -> gst::ClockTime {
         let least = self.seen_least.unwrap_or(STEP);
         if self.seen < LEARNED { least.max(FIRST) } else { least }
     }
 
     /// How long after its capture downstream may let go of a frame without another one being lost, once that is known: of
     /// the frames that come meanwhile no more may be too many than fit into the queue.
-    pub(super) fn most(&self) -> Option<gst::ClockTime> {
+    pub(crate) fn most(&self) -> Option<gst::ClockTime> {
         let is_known = self.seen >= LEARNED;
         self.room.filter(|_| is_known).map(|room| room + self.youngest.unwrap_or_default())
     }
 
     /// Counts a frame in that was copied at this age, while the frames in downstream's hands and in the queue are worth so
     /// much time; whether that changes the latency.
-    pub(super) fn note(&mut self, age: gst::ClockTime, room: Option<gst::ClockTime>) -> bool {
+    pub(crate) fn note(&mut self, age: gst::ClockTime, room: Option<gst::ClockTime>) -> bool {
         let before = (self.least(), self.most());
         self.room = room;
         self.seen += 1;

@@ -49,15 +49,15 @@ pub enum DepthFormat {
 
 /// The properties of `cvmmapsrc` that say what of a frame is wanted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PlaneSettings {
-    pub(super) plane: Plane,
-    pub(super) depth_format: DepthFormat,
+pub(crate) struct PlaneSettings {
+    pub(crate) plane: Plane,
+    pub(crate) depth_format: DepthFormat,
     /// Whether the other planes ride along as a meta; shared, for it takes effect at once.
-    pub(super) attach: Arc<AtomicBool>,
+    pub(crate) attach: Arc<AtomicBool>,
 }
 
 impl PlaneSettings {
-    pub(super) fn param_specs() -> [glib::ParamSpec; 3] {
+    pub(crate) fn param_specs() -> [glib::ParamSpec; 3] {
         let defaults = Self::default();
         [
             glib::ParamSpecEnum::builder_with_default("plane", defaults.plane)
@@ -80,7 +80,7 @@ impl PlaneSettings {
     }
 
     /// Sets one of the properties. `false` when the property is not one of these.
-    pub(super) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+    pub(crate) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
         match name {
             "plane" => self.plane = value.get().expect("checked by GObject"),
             "depth-format" => self.depth_format = value.get().expect("checked by GObject"),
@@ -91,7 +91,7 @@ impl PlaneSettings {
     }
 
     /// The value of one of the properties.
-    pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<glib::Value> {
         match name {
             "plane" => Some(self.plane.to_value()),
             "depth-format" => Some(self.depth_format.to_value()),
@@ -103,7 +103,7 @@ impl PlaneSettings {
 
 /// Picks the plane of each frame.
 #[derive(Debug)]
-pub(super) struct Selector {
+pub(crate) struct Selector {
     plane: Plane,
     /// What [`Plane::Auto`] has settled on.
     settled: Option<PlaneKind>,
@@ -112,12 +112,12 @@ pub(super) struct Selector {
 }
 
 impl Selector {
-    pub(super) fn new(plane: Plane) -> Self {
+    pub(crate) fn new(plane: Plane) -> Self {
         Self { plane, settled: None, without_unit: 0 }
     }
 
     /// The plane to take of a frame, or the one that it lacks.
-    pub(super) fn choose(&mut self, metadata: &Metadata) -> Result<PlaneKind, PlaneKind> {
+    pub(crate) fn choose(&mut self, metadata: &Metadata) -> Result<PlaneKind, PlaneKind> {
         let kind = match self.plane {
             Plane::Left => PlaneKind::Left,
             Plane::Depth => PlaneKind::Depth,

@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use cvmmap::SnapshotError;
 use gst::{buffer::Writable, prelude::*};
 
-use super::copy::unusable;
+use super::filled::unusable;
 use crate::{lock::lock, picture::Picture};
 
 /// A buffer that is mapped to take a picture. Every picture has one plane, so that a plain mapping will do, which costs less
 /// than a video frame's.
-pub(super) struct Canvas {
+pub(crate) struct Canvas {
     map: gst::MappedBuffer<Writable>,
     offset: usize,
     stride: usize,
@@ -33,7 +33,7 @@ impl Canvas {
     }
 
     /// The buffer, after its rows were written at the stride that they have there.
-    pub(super) fn paint(
+    pub(crate) fn paint(
         mut self,
         paint: impl FnOnce(&mut [u8], usize) -> Result<(), SnapshotError>,
     ) -> Result<gst::Buffer, SnapshotError> {
@@ -44,7 +44,7 @@ impl Canvas {
 
 /// Gives canvases: of downstream's pool, once it has agreed to a picture.
 #[derive(Default)]
-pub(super) struct Canvases(Mutex<Option<Agreed>>);
+pub(crate) struct Canvases(Mutex<Option<Agreed>>);
 
 struct Agreed {
     picture: Picture,
@@ -54,13 +54,13 @@ struct Agreed {
 
 impl Canvases {
     /// From now on canvases for a picture are of this pool.
-    pub(super) fn agree_on(&self, picture: Picture, pool: Option<gst::BufferPool>) {
+    pub(crate) fn agree_on(&self, picture: Picture, pool: Option<gst::BufferPool>) {
         let agreed = pool.zip(picture.video_info().ok()).map(|(pool, info)| Agreed { picture, info, pool });
         *lock(&self.0) = agreed;
     }
 
     /// A canvas for a picture. The inner error is one that cannot be shown at all.
-    pub(super) fn take(&self, picture: &Picture) -> Result<Result<Canvas, String>, SnapshotError> {
+    pub(crate) fn take(&self, picture: &Picture) -> Result<Result<Canvas, String>, SnapshotError> {
         let of_pool = lock(&self.0).as_ref().filter(|agreed| agreed.picture == *picture).and_then(Agreed::canvas);
         if let Some(canvas) = of_pool {
             return Ok(Ok(canvas));

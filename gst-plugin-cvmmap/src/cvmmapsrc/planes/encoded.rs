@@ -4,13 +4,13 @@ use cvmmap::{Codec, Encoded, Metadata, PlaneKind};
 
 /// What caps tell of a stream of access units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct VideoStream {
-    pub(super) codec: Codec,
+pub(crate) struct VideoStream {
+    pub(crate) codec: Codec,
     /// Size of the picture that the producer publishes beside it.
-    pub(super) width: u32,
-    pub(super) height: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// Frames per second as a fraction, when the producer tells.
-    pub(super) frame_rate: Option<(u16, u16)>,
+    pub(crate) frame_rate: Option<(u16, u16)>,
 }
 
 impl VideoStream {
@@ -32,7 +32,7 @@ impl VideoStream {
 
 /// The access units so far: each one but a keyframe needs every one since the last keyframe.
 #[derive(Debug, Default)]
-pub(super) struct Chain {
+pub(crate) struct Chain {
     /// The stream since its last keyframe, while it has no gap. A keyframe begins it.
     stream: Option<VideoStream>,
     /// Number of the unit before; numbers that follow each other are units that do.
@@ -41,20 +41,20 @@ pub(super) struct Chain {
 
 impl Chain {
     /// So many units, or frames that may have held some, are missing.
-    pub(super) fn lose(&mut self, units: u32) {
+    pub(crate) fn lose(&mut self, units: u32) {
         self.stream = None;
         self.number = self.number.wrapping_add(units);
     }
 
     /// The stream that a frame's unit belongs to, if it can be decoded behind the units so far.
-    pub(super) fn stream_of(&self, metadata: &Metadata) -> Option<VideoStream> {
+    pub(crate) fn stream_of(&self, metadata: &Metadata) -> Option<VideoStream> {
         let encoded = metadata.encoded.as_ref()?;
         let of_this = VideoStream::of(encoded, metadata)?;
         if encoded.keyframe { Some(of_this) } else { self.stream.filter(|stream| stream.is_continued_by(&of_this)) }
     }
 
     /// Adds a unit of a stream, and numbers it.
-    pub(super) fn append(&mut self, stream: VideoStream) -> u32 {
+    pub(crate) fn append(&mut self, stream: VideoStream) -> u32 {
         self.stream = Some(stream);
         self.number = self.number.wrapping_add(1);
         self.number
@@ -63,7 +63,7 @@ impl Chain {
 
 /// Whether these bytes begin as an Annex B byte stream: with a start code, after any zero bytes.
 /// Source: ITU-T H.264 and H.265, B.1.1.
-pub(super) fn is_annex_b(unit: &[u8]) -> bool {
+pub(crate) fn is_annex_b(unit: &[u8]) -> bool {
     let zeros = unit.iter().take_while(|byte| **byte == 0).count();
     zeros >= 2 && unit.get(zeros) == Some(&1)
 }

@@ -2,34 +2,28 @@
 
 use cvmmap::{Metadata, PLANES, PlaneKind, Snapshot, SnapshotError};
 
-use super::{media::unit_name, reused::Reused};
-
-/// Name of the meta and of its structure.
-const META: &str = crate::cvmmapsink::planes::PLANES_META;
-
-/// Makes the meta known to GStreamer.
-pub(super) fn register() {
-    if !gst::meta::CustomMeta::is_registered(META) {
-        gst::meta::CustomMeta::register(META, &[]);
-    }
-}
+use super::media::unit_name;
+use crate::{
+    cvmmapsrc::buffers::{filled::filled, reused::Reused},
+    planes_meta::PLANES_META,
+};
 
 /// Where the planes are copied to.
 #[derive(Default)]
-pub(super) struct Attachments([Reused; PLANES]);
+pub(crate) struct Attachments([Reused; PLANES]);
 
 /// Planes that were copied, to be attached once the frame is known to be whole.
-pub(super) struct Attached {
+pub(crate) struct Attached {
     structure: gst::Structure,
     /// Bytes of their buffers.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Attachments {
     /// Copies every plane of a frame but one.
-    pub(super) fn copy(&mut self, snapshot: &mut Snapshot<'_>, except: PlaneKind) -> Result<Attached, SnapshotError> {
+    pub(crate) fn copy(&mut self, snapshot: &mut Snapshot<'_>, except: PlaneKind) -> Result<Attached, SnapshotError> {
         let metadata = *snapshot.metadata();
-        let mut structure = gst::Structure::builder(META)
+        let mut structure = gst::Structure::builder(PLANES_META)
             .field("frame-id", metadata.frame_id)
             .field("timestamp", metadata.timestamp_ns)
             .build();
@@ -44,7 +38,7 @@ impl Attachments {
                 PlaneKind::Encoded => Reused::buffer_of_its_own(size),
                 _ => self.0[kind as usize].buffer(size),
             }?;
-            let buffer = super::copy::filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
+            let buffer = filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
             bytes += size;
             structure.set(plane_name(kind), describe(&metadata, kind, plane, buffer));
         }
@@ -53,8 +47,8 @@ impl Attachments {
 }
 
 impl Attached {
-    pub(super) fn attach_to(self, buffer: &mut gst::BufferRef) -> Result<(), gst::glib::BoolError> {
-        let mut meta = gst::meta::CustomMeta::add(buffer, META)?;
+    pub(crate) fn attach_to(self, buffer: &mut gst::BufferRef) -> Result<(), gst::glib::BoolError> {
+        let mut meta = gst::meta::CustomMeta::add(buffer, PLANES_META)?;
         for (field, value) in self.structure.iter() {
             meta.mut_structure().set_value(field, value.clone());
         }
@@ -63,7 +57,7 @@ impl Attached {
 }
 
 /// What a plane is called.
-pub(super) fn plane_name(kind: PlaneKind) -> &'static str {
+pub(crate) fn plane_name(kind: PlaneKind) -> &'static str {
     match kind {
         PlaneKind::Left => "left",
         PlaneKind::Depth => "depth",

@@ -13,12 +13,10 @@
 //! the time that passes between them, until these have met the capture times again: after twice the camera's delay, and
 //! never ahead of the frames' arrival.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::VecDeque, time::Duration};
 
-use super::TimestampMode;
+use super::clocks::{Now, nanos};
+use crate::cvmmapsrc::TimestampMode;
 
 /// How old a frame may be to pass for one stamped with the wall clock.
 const OLDEST: Duration = Duration::from_secs(10);
@@ -33,65 +31,20 @@ const LATE: Duration = Duration::from_millis(20);
 /// A frame that seems older than the one before by this much means that the source jumped.
 const JUMP: Duration = Duration::from_millis(200);
 
-/// One instant on every clock that matters, nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    /// Running time of the pipeline.
-    pub(super) running: i64,
-    /// Unix time.
-    pub(super) unix: i64,
-    /// Time since the frame arrived.
-    pub(super) since_arrival: i64,
-}
-
-/// Two clocks read further apart than this were not read at one instant: something came in between.
-const ONE_INSTANT: Duration = Duration::from_micros(50);
-/// Tries to read them closer together.
-const READINGS: usize = 5;
-
-impl Now {
-    /// Reads the clocks for a frame that arrived at `arrived`: `running` gives running time, nanoseconds.
-    pub(super) fn read(running: impl Fn() -> i64, arrived: Instant) -> Self {
-        let reading = || {
-            let before = unix_now();
-            let (running, since_arrival) = (running(), arrived.elapsed().as_nanos() as i64);
-            let apart = unix_now().saturating_sub(before).abs();
-            (apart, Self { running, unix: before.saturating_add(apart / 2), since_arrival })
-        };
-        let (mut least, mut now) = reading();
-        for _ in 1..READINGS {
-            if least <= nanos(ONE_INSTANT) {
-                break;
-            }
-            let (apart, again) = reading();
-            if apart < least {
-                (least, now) = (apart, again);
-            }
-        }
-        now
-    }
-}
-
-/// Nanoseconds since the Unix epoch.
-fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
 /// Where a frame is in running time, nanoseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     /// Later than that of every frame before.
-    pub(super) pts: u64,
+    pub(crate) pts: u64,
     /// When the frame was captured, as far as that is known. The PTS is later for a frame that it has no time for.
-    pub(super) captured: i64,
+    pub(crate) captured: i64,
     /// When the frame arrived.
-    pub(super) arrived: i64,
+    pub(crate) arrived: i64,
 }
 
 /// The mapping, as far as it is known.
 #[derive(Debug, Default)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     /// Running time less timestamp in the producer's own domain.
     anchor: Option<i64>,
     /// What the anchor would be by each of the last frames, since it was made.
@@ -114,13 +67,13 @@ struct Last {
 impl Timeline {
     /// The source starts over: when its Unix times jump backwards, they go on from the arrival of that frame. Those of
     /// another domain are anchored anew.
-    pub(super) fn start_over(&mut self) {
+    pub(crate) fn start_over(&mut self) {
         self.anchor = None;
         self.starts_over = true;
     }
 
     /// Running time of a frame.
-    pub(super) fn stamp(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> Stamp {
+    pub(crate) fn stamp(&mut self, mode: TimestampMode, timestamp_ns: u64, now: Now) -> Stamp {
         let timestamp = i64::try_from(timestamp_ns).unwrap_or(i64::MAX);
         let age = now.unix.saturating_sub(now.since_arrival).saturating_sub(timestamp);
         let arrived = now.running.saturating_sub(now.since_arrival);
@@ -200,10 +153,6 @@ impl Timeline {
         self.shift = self.shift.min(arrived.saturating_sub(captured));
         captured.saturating_add(self.shift)
     }
-}
-
-fn nanos(duration: Duration) -> i64 {
-    duration.as_nanos() as i64
 }
 
 #[cfg(test)]

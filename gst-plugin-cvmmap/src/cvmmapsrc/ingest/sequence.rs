@@ -5,7 +5,7 @@ const RESTART: u32 = 1 << 16;
 
 /// From one frame id to the next one seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The one that follows.
     Next,
     /// The same one.
@@ -18,7 +18,7 @@ pub(super) enum Step {
 
 impl Step {
     /// Frame ids wrap at 2^32.
-    pub(super) fn between(last: u32, now: u32) -> Self {
+    pub(crate) fn between(last: u32, now: u32) -> Self {
         match now.wrapping_sub(last) {
             0 => Self::Same,
             1 => Self::Next,

@@ -2,11 +2,12 @@
 
 use gst::prelude::*;
 
-use super::{frame_allocator::FrameAllocator, imp::CAT};
+use super::frame_allocator::FrameAllocator;
+use crate::cvmmapsrc::category::CAT;
 
 /// Answers an ALLOCATION query with downstream's pool, or with a video pool of our own, with video metas where
 /// downstream knows them.
-pub(super) fn offer_video_pool(
+pub(crate) fn offer_video_pool(
     query: &mut gst::query::Allocation,
     info: &gst_video::VideoInfo,
 ) -> Result<(), gst::LoggableError> {

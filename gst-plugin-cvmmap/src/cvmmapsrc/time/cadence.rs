@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 /// How long the first frame waits for a second one. A slower producer's rate stays unknown.
-pub(super) const PATIENCE: Duration = Duration::from_millis(250);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What two frames are compared by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tick {
-    pub(super) frame_id: u32,
-    pub(super) timestamp_ns: u64,
+pub(crate) struct Tick {
+    pub(crate) frame_id: u32,
+    pub(crate) timestamp_ns: u64,
 }
 
 /// Whole frames per second between two frames, 0/1 when they do not tell.
-pub(super) fn frame_rate(first: Tick, second: Tick) -> gst::Fraction {
+pub(crate) fn frame_rate(first: Tick, second: Tick) -> gst::Fraction {
     let unknown = gst::Fraction::new(0, 1);
     let frames = u64::from(second.frame_id.wrapping_sub(first.frame_id));
     let Some(elapsed) = second.timestamp_ns.checked_sub(first.timestamp_ns).filter(|elapsed| *elapsed > 0) else {

@@ -1,5 +1,14 @@
 //! The way of a frame from its announcement to `create()`.
 
+pub(super) mod follower;
+pub(super) mod frame_queue;
+mod meeting;
+pub(super) mod sequence;
+mod stall;
+pub(super) mod turns;
+#[cfg(test)]
+mod turns_model;
+
 use std::{
     io,
     sync::Arc,
@@ -9,24 +18,22 @@ use std::{
 
 use cvmmap::{Address, Coherence};
 
-use super::{
-    canvas::Canvases,
+use self::{
     follower::{Captured, Failure, Follower, Shared},
     frame_queue::FrameQueue,
-    plane::PlaneSettings,
-    stats::Stats,
     turns::{Popped, Turns},
 };
+use super::{buffers::canvas::Canvases, planes::plane::PlaneSettings, stats::Stats};
 
 /// A producer that is followed; dropping it ends that.
-pub(super) struct Ingest {
+pub(crate) struct Ingest {
     turns: Arc<Turns>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ingest {
     /// Connects to the producer and starts to follow it, paused.
-    pub(super) fn start(
+    pub(crate) fn start(
         address: &Address,
         coherence: Coherence,
         queue_size: u32,
@@ -46,44 +53,44 @@ impl Ingest {
     }
 
     /// The next frame. It is waited for as long as `timeout` says, or for ever, but not while paused.
-    pub(super) fn pop(&self, timeout: Option<Duration>) -> Popped<Captured> {
+    pub(crate) fn pop(&self, timeout: Option<Duration>) -> Popped<Captured> {
         self.turns.wait(timeout, FrameQueue::pop)
     }
 
     /// Like [`Ingest::pop`], and looks at the frame only.
-    pub(super) fn peek<R>(&self, timeout: Option<Duration>, look: impl Fn(&Captured) -> R) -> Popped<R> {
+    pub(crate) fn peek<R>(&self, timeout: Option<Duration>, look: impl Fn(&Captured) -> R) -> Popped<R> {
         self.turns.wait(timeout, |queue| queue.peek(&look))
     }
 
     /// Whether a frame is of the session that plays now.
-    pub(super) fn is_current(&self, frame: &Captured) -> bool {
+    pub(crate) fn is_current(&self, frame: &Captured) -> bool {
         self.turns.shared().queue.session() == Some(frame.session)
     }
 
     /// Where pictures are put.
-    pub(super) fn canvases(&self) -> &Canvases {
+    pub(crate) fn canvases(&self) -> &Canvases {
         &self.turns.shared().canvases
     }
 
     /// While flushing, [`Ingest::pop`] does not wait.
-    pub(super) fn set_flushing(&self, flushing: bool) {
+    pub(crate) fn set_flushing(&self, flushing: bool) {
         self.turns.shared().queue.set_flushing(flushing);
         self.turns.wake_create();
     }
 
     /// Throws away the frames that wait; see [`FrameQueue::discard`].
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         self.turns.shared().queue.discard();
     }
 
     /// Ends the stream behind the frames that wait.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.turns.shared().queue.fail(Failure::Left);
         self.turns.wake_create();
     }
 
     /// Frames are copied only while playing; see [`FrameQueue::set_playing`].
-    pub(super) fn set_playing(&self, playing: bool) {
+    pub(crate) fn set_playing(&self, playing: bool) {
         self.turns.shared().queue.set_playing(playing);
         self.turns.wake_create();
         // It is the one that looks whether nothing comes.

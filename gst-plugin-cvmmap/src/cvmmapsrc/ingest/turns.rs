@@ -21,7 +21,7 @@ use super::{
 
 /// What a wait for a frame ended with.
 #[derive(Debug)]
-pub(super) enum Popped<T> {
+pub(crate) enum Popped<T> {
     Frame(T),
     TimedOut,
     Flushing,
@@ -37,7 +37,7 @@ enum Turn {
 }
 
 /// What both threads have.
-pub(super) struct Turns {
+pub(crate) struct Turns {
     shared: Arc<Shared>,
     follower: Mutex<Follower>,
     /// Where `create()` waits: the first to be woken.
@@ -50,32 +50,32 @@ pub(super) struct Turns {
 
 impl Turns {
     /// `behind` is the later one of the follower's two lookouts.
-    pub(super) fn new(shared: Arc<Shared>, follower: Follower, create: Arc<Lookout>, behind: Arc<Lookout>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, follower: Follower, create: Arc<Lookout>, behind: Arc<Lookout>) -> Self {
         Self { shared, follower: Mutex::new(follower), create, behind, is_over: AtomicBool::new(false) }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
     /// Has `create()` look at the queue again.
-    pub(super) fn wake_create(&self) {
+    pub(crate) fn wake_create(&self) {
         self.create.waker().wake();
     }
 
     /// Has [`Turns::run`] look again when it is to follow.
-    pub(super) fn wake_behind(&self) {
+    pub(crate) fn wake_behind(&self) {
         self.behind.waker().wake();
     }
 
     /// Has [`Turns::run`] return.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         self.wake_behind();
     }
 
     /// In `create()`: takes something from the queue, and follows until there is something.
-    pub(super) fn wait<R>(
+    pub(crate) fn wait<R>(
         &self,
         timeout: Option<Duration>,
         take: impl Fn(&FrameQueue<Captured, Failure>) -> Next<R, Failure>,
@@ -129,7 +129,7 @@ impl Turns {
     }
 
     /// The ingest thread: takes its turn whenever there is something left to take.
-    pub(super) fn run(&self) {
+    pub(crate) fn run(&self) {
         while !self.is_over.load(Ordering::Relaxed) {
             let (more, again_at) = {
                 let mut follower = lock(&self.follower);
@@ -156,7 +156,7 @@ impl Turns {
     }
 
     /// Ends the following when this fails or panics.
-    pub(super) fn guarded(&self, follow: impl FnOnce() -> Result<bool, Failure>) -> bool {
+    pub(crate) fn guarded(&self, follow: impl FnOnce() -> Result<bool, Failure>) -> bool {
         let followed = catch_unwind(AssertUnwindSafe(follow));
         let followed = followed.unwrap_or_else(|_| Err(Failure::Ingest("following the producer panicked".to_owned())));
         followed.unwrap_or_else(|why| {

@@ -10,12 +10,12 @@ use super::frame_queue::Session;
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// Since when no frame came while playing, and what came instead.
-pub(super) struct Stall {
+pub(crate) struct Stall {
     /// None: it is never told.
     timeout: Option<Duration>,
     /// None while paused.
     playing: Option<Playing>,
-    pub(super) symptoms: Symptoms,
+    pub(crate) symptoms: Symptoms,
 }
 
 struct Playing {
@@ -28,19 +28,19 @@ struct Playing {
 }
 
 impl Stall {
-    pub(super) fn new(timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(timeout: Option<Duration>) -> Self {
         Self { timeout, playing: None, symptoms: Symptoms::default() }
     }
 
     /// Follows the sessions of playing; each begins to wait anew.
-    pub(super) fn follow_session(&mut self, session: Option<Session>, now: Instant) {
+    pub(crate) fn follow_session(&mut self, session: Option<Session>, now: Instant) {
         if self.playing.as_ref().map(|playing| playing.session) != session {
             self.begin(session, now);
         }
     }
 
     /// A frame came. Whether it was told that none did.
-    pub(super) fn note_frame(&mut self, session: Session, now: Instant) -> bool {
+    pub(crate) fn note_frame(&mut self, session: Session, now: Instant) -> bool {
         let was_told = self.playing.as_ref().is_some_and(|playing| playing.is_told);
         self.begin(Some(session), now);
         was_told
@@ -58,12 +58,12 @@ impl Stall {
     }
 
     /// When there may be something to tell.
-    pub(super) fn due_at(&self) -> Option<Instant> {
+    pub(crate) fn due_at(&self) -> Option<Instant> {
         self.playing.as_ref().map(|playing| playing.due_at)
     }
 
     /// How long no frame has come, if that is to be told now.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Duration> {
         let timeout = self.timeout?;
         let playing = self.playing.as_mut().filter(|playing| playing.due_at <= now)?;
         playing.due_at = now + playing.pause;

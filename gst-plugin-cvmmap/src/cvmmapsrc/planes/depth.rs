@@ -4,7 +4,7 @@ use cvmmap::{DepthUnit, Plane};
 
 /// What becomes of a float.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Conversion {
+pub(crate) enum Conversion {
     /// 16 bits, little-endian, after a multiplication.
     Gray16 { scale: f64 },
     /// 8 bits.
@@ -13,7 +13,7 @@ pub(super) enum Conversion {
 
 impl Conversion {
     /// Depth to millimetres; an unknown unit is taken for them.
-    pub(super) fn of_depth(unit: DepthUnit) -> Self {
+    pub(crate) fn of_depth(unit: DepthUnit) -> Self {
         let scale = match unit {
             DepthUnit::Meter => 1000.0,
             DepthUnit::Millimeter | DepthUnit::Unknown => 1.0,
@@ -23,7 +23,7 @@ impl Conversion {
 
     /// Converts the packed rows of a plane to rows `target_stride` bytes apart. Values are rounded to the nearest, halves
     /// up; NaN is 0, and what lies beyond either end is that end.
-    pub(super) fn convert(self, source: &[u8], plane: &Plane, target: &mut [u8], target_stride: usize) {
+    pub(crate) fn convert(self, source: &[u8], plane: &Plane, target: &mut [u8], target_stride: usize) {
         let rows = source.chunks_exact(plane.row_bytes() as usize).zip(target.chunks_mut(target_stride));
         match self {
             Self::Gray16 { scale } => {

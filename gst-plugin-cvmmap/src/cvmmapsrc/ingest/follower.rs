@@ -11,15 +11,19 @@ use cvmmap::{Address, Coherence, Diagnosis, Event, PlaneKind, SnapshotError, Sna
 use gst::{glib, prelude::*};
 
 use super::{
-    attached::plane_name,
-    canvas::Canvases,
-    copy::{Copied, Copier, Outcome},
     frame_queue::{FrameQueue, Limit, Pushed, Queued, Session},
-    imp::CAT,
-    media::Media,
-    plane::PlaneSettings,
     sequence::Step,
     stall::Stall,
+};
+use crate::cvmmapsrc::{
+    buffers::canvas::Canvases,
+    category::CAT,
+    planes::{
+        attached::plane_name,
+        copy::{Copied, Copier, Outcome},
+        media::Media,
+        plane::PlaneSettings,
+    },
     stats::{Count, Stats},
 };
 
@@ -30,24 +34,24 @@ const UNITS_MAX: Limit = Limit { frames: 60, bytes: 256 << 20 };
 const ABSENT_MAX: u32 = 30;
 
 /// A frame of the producer, copied.
-pub(super) struct Captured {
-    pub(super) buffer: gst::Buffer,
-    pub(super) media: Media,
+pub(crate) struct Captured {
+    pub(crate) buffer: gst::Buffer,
+    pub(crate) media: Media,
     /// Memory of the buffer and of what is attached to it.
     bytes: usize,
     /// Consecutive for consecutive frames: the frame id, or the number of an access unit.
-    pub(super) sequence: u32,
-    pub(super) frame_id: u32,
+    pub(crate) sequence: u32,
+    pub(crate) frame_id: u32,
     /// The producer's capture time, nanoseconds.
-    pub(super) timestamp_ns: u64,
+    pub(crate) timestamp_ns: u64,
     /// When the announcement was received.
-    pub(super) arrived: Instant,
+    pub(crate) arrived: Instant,
     /// When it had been copied.
-    pub(super) copied: Instant,
+    pub(crate) copied: Instant,
     /// Frames of its kind that may wait for downstream.
-    pub(super) may_wait: u64,
+    pub(crate) may_wait: u64,
     /// The stretch of playing that it was captured in.
-    pub(super) session: Session,
+    pub(crate) session: Session,
 }
 
 impl Queued for Captured {
@@ -62,7 +66,7 @@ impl Queued for Captured {
 
 /// Why no frame comes any more.
 #[derive(Clone, Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The producer's pictures cannot be shown.
     Picture(String),
     /// The producer has left, and that is the end.
@@ -72,28 +76,28 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn waiting(error: io::Error) -> Self {
+    pub(crate) fn waiting(error: io::Error) -> Self {
         Self::Ingest(format!("waiting for frames: {error}"))
     }
 }
 
 /// What the follower and the element share.
-pub(super) struct Shared {
-    pub(super) queue: FrameQueue<Captured, Failure>,
-    pub(super) canvases: Canvases,
+pub(crate) struct Shared {
+    pub(crate) queue: FrameQueue<Captured, Failure>,
+    pub(crate) canvases: Canvases,
     stats: Arc<Stats>,
 }
 
 impl Shared {
-    pub(super) fn new(stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(stats: Arc<Stats>) -> Self {
         Self { queue: FrameQueue::new(), canvases: Canvases::default(), stats }
     }
 }
 
-pub(super) struct Follower {
+pub(crate) struct Follower {
     shared: Arc<Shared>,
     address: Address,
-    pub(super) subscriber: Subscriber,
+    pub(crate) subscriber: Subscriber,
     reader: SnapshotReader,
     copier: Copier,
     /// Pictures that may wait for downstream.
@@ -115,7 +119,7 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Connects to the producer.
-    pub(super) fn start(
+    pub(crate) fn start(
         address: &Address,
         coherence: Coherence,
         queue_size: u32,
@@ -143,7 +147,7 @@ impl Follower {
     }
 
     /// Deals with the newest announcement, if one came, and gives whether there is more to take.
-    pub(super) fn follow(&mut self) -> Result<bool, Failure> {
+    pub(crate) fn follow(&mut self) -> Result<bool, Failure> {
         // Before what comes is taken note of.
         self.stall.follow_session(self.shared.queue.session(), Instant::now());
         let more = self.take_newest()?;
@@ -153,7 +157,7 @@ impl Follower {
 
     /// When to [follow](Self::follow) again even if nothing comes: the connection or the payload is to be looked at, or a stall
     /// to be told.
-    pub(super) fn look_again_at(&self) -> Instant {
+    pub(crate) fn look_again_at(&self) -> Instant {
         let due = [self.reader.look_at(), self.stall.due_at()];
         due.into_iter().flatten().fold(self.subscriber.look_again_at(), Instant::min)
     }

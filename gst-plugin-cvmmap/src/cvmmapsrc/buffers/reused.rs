@@ -3,15 +3,15 @@
 use cvmmap::SnapshotError;
 use gst::prelude::*;
 
-use super::{copy::unusable, frame_allocator::FrameAllocator};
+use super::{filled::unusable, frame_allocator::FrameAllocator};
 
 /// A pool that is made anew when the size changes.
 #[derive(Default)]
-pub(super) struct Reused(Option<(u32, gst::BufferPool)>);
+pub(crate) struct Reused(Option<(u32, gst::BufferPool)>);
 
 impl Reused {
     /// A buffer of this size, whose bytes are anything.
-    pub(super) fn buffer(&mut self, size: usize) -> Result<gst::Buffer, SnapshotError> {
+    pub(crate) fn buffer(&mut self, size: usize) -> Result<gst::Buffer, SnapshotError> {
         let size = u32::try_from(size).map_err(|_| unusable("a plane of more than 4 GiB"))?;
         if self.0.as_ref().is_none_or(|(made_for, _)| *made_for != size) {
             self.retire();
@@ -22,7 +22,7 @@ impl Reused {
     }
 
     /// A buffer for what has another size each time.
-    pub(super) fn buffer_of_its_own(size: usize) -> Result<gst::Buffer, SnapshotError> {
+    pub(crate) fn buffer_of_its_own(size: usize) -> Result<gst::Buffer, SnapshotError> {
         gst::Buffer::with_size(size).map_err(|_| unusable("no memory for a plane"))
     }
 

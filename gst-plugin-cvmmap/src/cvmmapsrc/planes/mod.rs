@@ -1,0 +1,8 @@
+//! What of a frame is given, and in what form.
+
+pub(super) mod attached;
+pub(super) mod copy;
+mod depth;
+mod encoded;
+pub(super) mod media;
+pub(super) mod plane;
