@@ -53,6 +53,40 @@ fn damaged(file: &[u8]) -> Vec<u8> {
     damaged
 }
 
+/// A result that stdout does not take is not told as a success.
+#[test]
+fn a_full_disk_behind_stdout_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("whole.mcap");
+    Recording::bundled().write(&file);
+    let output = folder.path().join("made.mp4");
+    let convert = [
+        "--json",
+        "--preset",
+        "fast",
+        "--codec",
+        "h264",
+        "--camera-label",
+        "zed1",
+        "--output",
+        text(&output),
+        "--input",
+    ];
+    for (program, flags) in [
+        (VIEWER, &["--summary-only", "--json"][..]),
+        (VIEWER, &["--summary-only"]),
+        (EXAMPLE, &["summary"]),
+        (VALIDATOR, &["--json"]),
+        (env!("CARGO_BIN_EXE_zed_svo_to_mp4"), &convert),
+    ] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let ended = std::process::Command::new(program).args(flags).arg(&file).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{program} {flags:?}: {said}");
+        assert!(said.contains("cannot be written to stdout"), "{program}: {said}");
+    }
+}
+
 #[test]
 fn every_layout_is_summarised_and_valid() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,11 @@
 //! `cvmmap_streamer --mcap`, read back by other people's programs.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::recorder_support::{Camera, decoded_frames, names_in, read_mcap};
 use crate::streamer_support::{self, ENDLESS, Names, Producer, RtpReceiver, Running, finish, wait_for};
@@ -87,6 +92,42 @@ fn names_coding_and_compression_are_what_was_asked_for() {
         assert!(depth.iter().all(|depth| depth["quantised"] == true && depth["source_unit"] == 2));
         assert_eq!(decoded_frames(&video(&file)), (8, String::new()));
     }
+}
+
+/// The programs for recordings know a camera by what is in its topics, whatever they are called.
+#[test]
+fn a_recording_with_topics_of_any_name_has_a_camera() {
+    let names = Names::new();
+    let _camera = Camera::start(&names.shm, &names.endpoint());
+    let file = names.path("named.mcap");
+    let mut streamer = names.streamer();
+    streamer.args([
+        "--ingest-max-frames",
+        "12",
+        "--mcap-topic",
+        "/cam/image",
+        "--mcap-depth-topic",
+        "/far/away",
+        "--mcap",
+    ]);
+    let (code, stdout, stderr) = finish(streamer.arg(&file));
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    let ask = |program: &str, flags: &[&str]| {
+        let mut command = Command::new(program);
+        let (code, stdout, stderr) =
+            finish(command.args(flags).arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        assert_eq!(code, Some(0), "{program}: {stdout}{stderr}");
+        streamer_support::json(&stdout)
+    };
+    let summary = ask(env!("CARGO_BIN_EXE_mcap_rgbd_viewer"), &["--summary-only", "--json"]);
+    assert_eq!(summary["layout"], "single-camera", "{summary}");
+    let [camera] = summary["cameras"].as_array().unwrap().as_slice() else { panic!("{summary}") };
+    assert_eq!((&camera["video"], &camera["depth"]), (&json!(12), &json!(12)), "{summary}");
+    assert_eq!(ask(env!("CARGO_BIN_EXE_mcap_bundle_validator"), &["--json"])["valid"], true);
+    let converted = names.path("named.mp4");
+    let converter = env!("CARGO_BIN_EXE_zed_svo_to_mp4");
+    ask(converter, &["--codec", "h264", "--json", "--output", converted.to_str().unwrap(), "--input"]);
+    assert_eq!(decoded_frames(&converted), (12, String::new()));
 }
 
 #[test]

@@ -81,7 +81,11 @@ fn a_producer_is_found_asked_and_told() {
     let landed = json(&server, &["seek", &camera.uri, "+60"]);
     assert_eq!(landed["landed_timestamp_ns"].as_u64(), Some(target));
     assert_eq!(ctl(&server, &["seek", &camera.uri, "5"]).0, Some(2));
-    assert_eq!(ctl(&server, &["seek", &camera.uri, "+100000000"]).0, Some(2), "behind the end");
+    let (code, _, stderr) = ctl(&server, &["seek", &camera.uri, "+100000000"]);
+    assert_eq!(code, Some(2), "behind the end");
+    for bound in ["timeline_start_ns", "timeline_end_ns"] {
+        assert!(stderr.contains(&info[bound].to_string()), "{bound}: {stderr}");
+    }
     for wrong in ["+", "+-1", "+nan", "+inf", "+1e300", "-1", "1.5"] {
         assert_eq!(ctl(&server, &["seek", &camera.uri, wrong]).0, Some(1), "{wrong}");
     }
@@ -126,6 +130,30 @@ fn watch_tells_why_nothing_comes() {
     }
     let line: Value = serde_json::from_slice(&command.arg("--json").output().unwrap().stdout).unwrap();
     assert!(line["stall"].as_str().unwrap().contains("the segment is not there"), "{line}");
+}
+
+/// What the server denies is told as a right that is missing, at once, and not as a producer that does not answer.
+#[test]
+fn a_denied_right_is_told_as_such() {
+    let rights = "authorization { users: [\n\
+                  { user: camera, password: pw }\n\
+                  { user: viewer, password: pw, permissions: { publish: { deny: \"*.*.producer.source.reset\" } } }\n] }";
+    let server = NatsServer::with(rights);
+    let url = |user: &str| server.url().replace("nats://", &format!("nats://{user}:pw@"));
+    let folder = tempfile::tempdir().unwrap();
+    let uri = format!("cvmmap://denied{}@{}", std::process::id(), folder.path().display());
+    let mut simulator = program();
+    simulator.args(["--input-mode", "dummy", "--input-uri", &uri, "--nats-url", &url("camera")]).args(ENDLESS);
+    let _camera = Running::start(simulator.stdout(Stdio::null()).stderr(Stdio::null()));
+    let ask = |what: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cvmmap_ctl"));
+        command.args([what, &uri, "--timeout-ms", "20000", "--nats-url", &url("viewer")]);
+        finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    };
+    wait_for("the camera", || ask("info").0 == Some(0));
+    let (code, _, stderr) = ask("reset");
+    assert!(code == Some(2) && stderr.contains("denies the right"), "{code:?}: {stderr}");
+    assert!(!stderr.contains("pw@"), "{stderr}");
 }
 
 #[test]
