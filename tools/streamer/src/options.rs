@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use cvmmap::Permissions;
 use tools_cli::{command_line::VERSION, nats::NatsArgs};
 
-use crate::recorder::args::RecordingArgs;
+use crate::{output_args::OutputArgs, recorder::args::RecordingArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -123,6 +123,9 @@ pub struct Options {
     /// Certificates (PEM) that an rtmps:// server's has to be signed by, or be [default: the system's authorities]
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub rtmp_ca_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// Show the camera to browsers at http://HOST:PORT/ (WebRTC); an address of this machine alone
     #[arg(long, value_name = "HOST:PORT", help_heading = "Browsers")]

@@ -2,18 +2,17 @@
 
 use std::fmt;
 
-use super::endpoint;
-
-const MASK: &str = "***";
-/// Letters of a secret that is no part of a sentence by chance.
-const LONG: usize = 6;
+use super::{
+    endpoint,
+    secrets::{MASK, Secrets},
+};
 
 /// `rtmp[s]://[USER:PASSWORD@]HOST[:PORT]/APP/STREAM[?QUERY]`. Displayed with its secrets masked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RtmpUrl {
     text: String,
     masked: String,
-    secrets: Vec<String>,
+    secrets: Secrets,
 }
 
 impl RtmpUrl {
@@ -62,11 +61,9 @@ impl RtmpUrl {
         self.text.starts_with("rtmps:")
     }
 
-    /// `text` with every secret of this URL masked: a long one wherever it stands, a short one where it stands as a word.
+    /// `text` with every secret of this URL masked.
     pub fn redact(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| {
-            if secret.chars().count() >= LONG { text.replace(secret, MASK) } else { mask_word(&text, secret) }
-        })
+        self.secrets.redact(text)
     }
 }
 
@@ -82,67 +79,13 @@ impl fmt::Debug for RtmpUrl {
     }
 }
 
-/// Every spelling under which a secret may come back in an error, longest first.
-fn secrets(key: &str, query: Option<&str>, user: Option<&str>) -> Vec<String> {
+fn secrets(key: &str, query: Option<&str>, user: Option<&str>) -> Secrets {
     let query_values = query
         .into_iter()
         .flat_map(|query| query.split('&'))
         .map(|part| part.split_once('=').map_or(part, |(_, value)| value));
     let user_parts = user.into_iter().flat_map(|user| user.splitn(2, ':'));
-    let mut secrets = [key]
-        .into_iter()
-        .chain(query)
-        .chain(query_values)
-        .chain(user)
-        .chain(user_parts)
-        .flat_map(|secret| [secret.to_owned(), percent_decode(secret)])
-        .filter(|secret| !secret.is_empty())
-        .collect::<Vec<_>>();
-    secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-    secrets.dedup();
-    secrets
-}
-
-fn percent_decode(text: &str) -> String {
-    let hex = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        match (bytes[at], hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high << 4 | low) as u8);
-                at += 3;
-            }
-            (byte, ..) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-/// Masks `word` where no letter, digit or `_` touches it, so that a short key does not eat the sentence around it.
-fn mask_word(text: &str, word: &str) -> String {
-    let touches = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(word) {
-        let (before, from_word) = rest.split_at(at);
-        let after = &from_word[word.len()..];
-        masked.push_str(before);
-        if touches(masked.chars().next_back()) || touches(after.chars().next()) {
-            let first = from_word.chars().next().map_or(0, char::len_utf8);
-            masked.push_str(&from_word[..first]);
-            rest = &from_word[first..];
-        } else {
-            masked.push_str(MASK);
-            rest = after;
-        }
-    }
-    masked.push_str(rest);
-    masked
+    Secrets::new([key].into_iter().chain(query).chain(query_values).chain(user).chain(user_parts))
 }
 
 #[cfg(test)]

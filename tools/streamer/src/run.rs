@@ -69,7 +69,7 @@ type Account = (Result<(), Failure>, Option<summary::Stream>);
 
 /// Streams and records.
 fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
-    if plan.rtp.is_empty() && plan.rtmp.is_empty() && plan.recordings.is_empty() && plan.http.is_none() {
+    if !plan.has_outputs() {
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
     let recorders = Recorders::new(tell);

@@ -91,6 +91,11 @@ impl Feed {
         &self.meter
     }
 
+    /// Asks the encoder for a keyframe.
+    pub fn ask_for_keyframe(&self) {
+        (self.ask_for_keyframe)();
+    }
+
     /// Makes the head of a sending pipeline.
     ///
     /// # Errors

@@ -6,9 +6,11 @@ mod fan_out;
 mod feed;
 mod line;
 pub mod meter;
+mod publisher;
 pub mod retry;
 mod rtmp;
 mod rtp;
+mod srt;
 mod webrtc;
 
 use std::sync::Arc;
@@ -82,7 +84,11 @@ impl Outlets {
             let depth_feed = depth.filter(|_| rtmp.depth.is_some()).map(|depth| Feed::new(depth.ask_for_keyframe()));
             depth_feeds.extend(depth_feed.clone());
             let feed = Feed::with_companion(fan_out.ask_for_keyframe(), depth_feed);
-            outlets.push((numbered("rtmp", index), Box::new(rtmp::Publisher::new(codec, rtmp, feed)?)));
+            outlets.push((numbered("rtmp", index), Box::new(rtmp::publisher(codec, rtmp, feed)?)));
+        }
+        for (index, srt) in plan.srt.iter().enumerate() {
+            let feed = Feed::new(fan_out.ask_for_keyframe());
+            outlets.push((numbered("srt", index), Box::new(srt::publisher(codec, srt, feed)?)));
         }
         if let Some(http) = &plan.http {
             let settings = webrtc::Settings {

@@ -5,6 +5,7 @@ mod input;
 mod rtmp;
 mod rtp;
 mod simulated;
+mod srt;
 mod wrong;
 
 use tools_cli::{failure::Failure, nats};
@@ -15,6 +16,7 @@ pub use self::{
     input::Input,
     rtmp::{Rtmp, check_packaging},
     rtp::Rtp,
+    srt::Srt,
 };
 use super::options::{Codec, EncoderDevice, InputMode, Options, VideoSource};
 use crate::{recorder::args::Recordings, simulator};
@@ -55,6 +57,8 @@ pub struct Stream {
     pub rtp: Vec<Rtp>,
     /// RTMP outputs.
     pub rtmp: Vec<Rtmp>,
+    /// SRT outputs.
+    pub srt: Vec<Srt>,
     /// What is recorded, and how.
     pub recordings: Recordings,
     /// Where browsers watch.
@@ -73,6 +77,15 @@ pub struct Encoding {
 }
 
 impl Stream {
+    /// Whether access units go anywhere.
+    pub fn has_outputs(&self) -> bool {
+        !self.rtp.is_empty()
+            || !self.rtmp.is_empty()
+            || !self.srt.is_empty()
+            || !self.recordings.is_empty()
+            || self.http.is_some()
+    }
+
     /// Whether an output wants the producer's depth.
     pub fn wants_depth(&self) -> bool {
         self.rtmp.iter().any(|rtmp| rtmp.depth.is_some())
@@ -90,17 +103,10 @@ impl Plan {
         check_latency_knobs(options)?;
         let simulated = options.input_mode == InputMode::Dummy;
         let input = input::input(options)?;
-        let rtp = rtp::outputs(options)?;
-        let rtmp = rtmp::outputs(options)?;
-        let recordings = Recordings::new(&options.recording, options.b_frames)?;
-        let http = http::server(options)?;
-
+        let stream = stream(options, input.clone(), nats.clone())?;
         // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
-        let stream = if simulated && rtp.is_empty() && rtmp.is_empty() && recordings.is_empty() && http.is_none() {
-            None
-        } else {
-            Some(stream(options, input.clone(), nats.clone(), (rtp, rtmp), recordings, http)?)
-        };
+        let stream = (!simulated || stream.has_outputs()).then_some(stream);
+        stream.as_ref().map(|stream| check_source(options, stream)).transpose()?;
         let simulator = simulated.then(|| simulated::camera(options, &input, nats.clone())).transpose()?;
         if let Some(nats) = nats {
             nats.check()?;
@@ -122,26 +128,11 @@ fn check_latency_knobs(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn stream(
-    options: &Options,
-    input: Input,
-    nats: Option<nats::Server>,
-    (rtp, rtmp): (Vec<Rtp>, Vec<Rtmp>),
-    recordings: Recordings,
-    http: Option<Http>,
-) -> Result<Stream, Failure> {
+fn stream(options: &Options, input: Input, nats: Option<nats::Server>) -> Result<Stream, Failure> {
     let video_source = match (options.input_mode, options.input_video_source) {
-        (InputMode::Dummy, VideoSource::Encoded) if options.dummy_encoded.is_none() => {
-            return Err(usage(
-                "the simulated producer has pictures alone; leave --input-video-source out, or add --dummy-encoded",
-            ));
-        }
         (InputMode::Dummy, _) if options.dummy_encoded.is_none() => VideoSource::Raw,
         (_, video_source) => video_source,
     };
-    if options.codec.is_none() && video_source == VideoSource::Raw {
-        return Err(usage("--codec h264 or --codec h265 is missing"));
-    }
     Ok(Stream {
         input,
         nats,
@@ -151,9 +142,22 @@ fn stream(
         video_source,
         codec: options.codec,
         encoding: Encoding { device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
-        rtp,
-        rtmp,
-        recordings,
-        http,
+        rtp: rtp::outputs(options)?,
+        rtmp: rtmp::outputs(options)?,
+        srt: srt::outputs(&options.output)?,
+        recordings: Recordings::new(&options.recording, options.b_frames)?,
+        http: http::server(options)?,
     })
+}
+
+fn check_source(options: &Options, stream: &Stream) -> Result<(), Failure> {
+    if options.input_video_source == VideoSource::Encoded && stream.video_source == VideoSource::Raw {
+        return Err(usage(
+            "the simulated producer has pictures alone; leave --input-video-source out, or add --dummy-encoded",
+        ));
+    }
+    if stream.codec.is_none() && stream.video_source == VideoSource::Raw {
+        return Err(usage("--codec h264 or --codec h265 is missing"));
+    }
+    Ok(())
 }

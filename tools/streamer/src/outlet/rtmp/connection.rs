@@ -9,19 +9,19 @@ use tools_media::elements;
 use super::silence;
 use crate::{
     options::{Codec, RtmpAudio, RtmpDepth, RtmpMode},
-    outlet::{feed::Feed, line::Line, meter::Part},
+    outlet::{feed::Feed, line::Line, meter::Part, publisher},
     plan::Rtmp,
 };
 
-/// Seconds that a server may take. Longer than what [`super::Publisher`] allows, so that it decides.
+/// Seconds that a server may take. Longer than what `Publisher` allows, so that it decides.
 const TIMEOUT: u32 = 30;
 
 /// A pipeline that publishes.
 #[derive(Debug)]
 pub struct Connection {
-    pub line: Line,
+    line: Line,
     /// The head of what goes beside the picture.
-    pub beside: Option<gst_app::AppSrc>,
+    beside: Option<gst_app::AppSrc>,
     sink: gst::Element,
 }
 
@@ -63,10 +63,31 @@ impl Connection {
         Ok(Self { line: Line::new(pipeline, source), beside, sink })
     }
 
-    /// Whether the server has agreed to take the stream.
-    pub fn is_accepted(&self) -> bool {
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// What an element complains of.
+    pub fn start(&self) -> Result<(), Failure> {
+        self.line.start()
+    }
+}
+
+impl publisher::Connection for Connection {
+    fn line(&self) -> &Line {
+        &self.line
+    }
+
+    fn beside(&self) -> Option<&gst_app::AppSrc> {
+        self.beside.as_ref()
+    }
+
+    fn is_accepted(&self) -> bool {
         let stats = self.sink.property::<gst::Structure>("stats");
         stats.get::<&str>("state").is_ok_and(|state| state == "publishing")
+    }
+
+    fn stop(self: Box<Self>) {
+        self.line.stop();
     }
 }
 
