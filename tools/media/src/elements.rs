@@ -48,8 +48,8 @@ pub fn make_app<T: IsA<gst::Element>>(factory: &str) -> Result<T, Failure> {
 pub fn missing(factory: &str) -> Failure {
     let package = match factory {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "x265enc" | "h264parse" | "h265parse" => "gstreamer1.0-plugins-bad",
-        "rtph264pay" | "rtph265pay" | "udpsink" | "flvmux" | "videobox" | "mp4mux" | "pngenc" => {
+        "x265enc" | "h264parse" | "h265parse" | "mpegtsmux" | "srtsink" => "gstreamer1.0-plugins-bad",
+        "rtph264pay" | "rtph265pay" | "rtpsession" | "udpsink" | "flvmux" | "videobox" | "mp4mux" | "pngenc" => {
             "gstreamer1.0-plugins-good"
         }
         "avdec_h264" | "avdec_h265" => "gstreamer1.0-libav",

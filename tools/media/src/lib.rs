@@ -1,8 +1,8 @@
-//! GStreamer as the programs use it: elements, access units, pictures, running time.
+//! GStreamer as the programs use it: elements, access units, capture times, pictures, running time.
 
 pub mod annex_b;
+pub mod capture_time;
 pub mod elements;
 pub mod nats;
-
 pub mod running_time;
 pub mod x265;

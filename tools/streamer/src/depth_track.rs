@@ -58,7 +58,7 @@ impl DepthTrack {
             codec: plan.codec,
             place: Place {
                 handoff,
-                fan_out: FanOut::new(Recorders::new(tell)),
+                fan_out: FanOut::new(Recorders::new(tell), false),
                 timebase: clock.clone(),
                 encode_time: Arc::<EncodeTime>::default(),
             },

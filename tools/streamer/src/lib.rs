@@ -1,5 +1,6 @@
 //! `cvmmap_streamer`: a producer's frames, encoded once or by the producer itself, to RTP and RTMP.
 
+mod capture_sei;
 mod complaint;
 mod depth_colour;
 mod depth_track;

@@ -2,11 +2,17 @@
 
 use clap::Args;
 
-/// Further ways out.
+/// Further ways out, and the time of capture in them.
 #[derive(Args, Clone, Debug, Default)]
 pub struct OutputArgs {
     /// Send MPEG-TS over SRT: srt://HOST:PORT?mode=caller|listener&latency=MS&passphrase=TEXT. A listener without a host is
     /// reached from this machine alone. Several times for several ways
     #[arg(long, value_name = "URL", help_heading = "Output")]
     pub srt_url: Vec<String>,
+    /// Put each frame's time of capture into a header extension of its RTP packets (urn:ietf:params:rtp-hdrext:ntp-64)
+    #[arg(long, help_heading = "Output")]
+    pub rtp_capture_time: bool,
+    /// Put each frame's time of capture into the bit stream (SEI user_data_unregistered), for every output and recording
+    #[arg(long, help_heading = "Output")]
+    pub timestamp_sei: bool,
 }

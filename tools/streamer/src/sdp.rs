@@ -47,12 +47,17 @@ impl File {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub fn write(&mut self, caps: &gst::CapsRef, destination: SocketAddr) -> Result<(), String> {
+    pub fn write(
+        &mut self,
+        caps: &gst::CapsRef,
+        destination: SocketAddr,
+        rtcp: Option<SocketAddr>,
+    ) -> Result<(), String> {
         if !has_parameter_sets(caps) {
             return Ok(());
         }
         self.version += 1;
-        describe(caps, destination, self.session_id, self.version)
+        describe(caps, (destination, rtcp), self.session_id, self.version)
             .map_err(|error| error.to_string())
             .and_then(|text| self.replace(&text).map_err(|error| error.to_string()))
             .map_err(|error| format!("--rtp-sdp {}: {error}", self.path.display()))
@@ -90,7 +95,7 @@ fn has_parameter_sets(caps: &gst::CapsRef) -> bool {
 
 fn describe(
     caps: &gst::CapsRef,
-    destination: SocketAddr,
+    (destination, rtcp): (SocketAddr, Option<SocketAddr>),
     session_id: u64,
     version: u64,
 ) -> Result<String, gst::glib::BoolError> {
@@ -98,6 +103,11 @@ fn describe(
     media.set_media_from_caps(caps)?;
     media.set_port_info(u32::from(destination.port()), 1);
     media.set_proto("RTP/AVP");
+    if let Some(rtcp) = rtcp {
+        // Source: RFC 3605; RFC 7273, 4.7: the reports count by this machine's clock.
+        media.add_attribute("rtcp", Some(&rtcp.port().to_string()));
+        media.add_attribute("ts-refclk", Some("local"));
+    }
 
     let mut session = SDPMessage::new();
     session.set_version("0");

@@ -78,7 +78,7 @@ impl<'a> Streamer<'a> {
     ) -> Result<Self, Failure> {
         let place = Place {
             handoff: Arc::<Handoff>::default(),
-            fan_out: FanOut::new(Arc::clone(recorders)),
+            fan_out: FanOut::new(Arc::clone(recorders), plan.timestamp_sei),
             timebase: Timebase::new(),
             encode_time: Arc::default(),
         };

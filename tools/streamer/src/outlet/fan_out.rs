@@ -14,7 +14,7 @@ use tools_cli::failure::Failure;
 use tools_media::elements;
 
 use super::feed::{AskForKeyframe, Feed, Unit};
-use crate::{latency::Histogram, recorder::Recorders};
+use crate::{capture_sei, latency::Histogram, recorder::Recorders};
 
 /// Between the makers of access units, one after the other, and the outputs and recordings.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct FanOut(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     recorders: Arc<Recorders>,
+    /// Access units get their capture time into the bit stream.
+    stamps: bool,
     asked: AtomicBool,
     heard: Mutex<Heard>,
 }
@@ -44,7 +46,9 @@ impl Shared {
     fn take(&self, sink: &gst_app::AppSink) -> Result<gst::FlowSuccess, gst::FlowError> {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let is_keyframe = sample.buffer().is_some_and(|buffer| !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT));
-        let unit = Unit { captured: captured(sink, &sample), sample };
+        let captured = captured(sink, &sample);
+        let sample = if self.stamps { capture_sei::stamp(sample) } else { sample };
+        let unit = Unit { captured, sample };
         let mut heard = self.heard();
         if heard.from.as_ref() != Some(sink) {
             return Err(gst::FlowError::Flushing);
@@ -64,9 +68,9 @@ impl Shared {
 }
 
 impl FanOut {
-    /// Hands everything to `recorders`, and to no output yet.
-    pub fn new(recorders: Arc<Recorders>) -> Self {
-        Self(Arc::new(Shared { recorders, asked: AtomicBool::default(), heard: Mutex::default() }))
+    /// Hands everything to `recorders`, and to no output yet; with its capture time in the bit stream, if it `stamps`.
+    pub fn new(recorders: Arc<Recorders>, stamps: bool) -> Self {
+        Self(Arc::new(Shared { recorders, stamps, asked: AtomicBool::default(), heard: Mutex::default() }))
     }
 
     /// Makes the last element of a pipeline that makes access units; [`FanOut::listen_to`] it.

@@ -97,15 +97,7 @@ impl Meter {
                 meter.sent.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-        elements::pad(sink, "sink").add_probe(mask, move |_, info| {
-            match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => pass(buffer),
-                Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(&pass),
-                _ => {}
-            }
-            gst::PadProbeReturn::Ok
-        });
+        packets(&elements::pad(sink, "sink"), pass);
     }
 
     fn begins_one(&self) {
@@ -114,6 +106,19 @@ impl Meter {
             lock(&self.latency).record(captured.elapsed());
         }
     }
+}
+
+/// Has `seen` look at every buffer that passes `pad`.
+pub(super) fn packets(pad: &gst::Pad, seen: impl Fn(&gst::BufferRef) + Send + Sync + 'static) {
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(mask, move |_, info| {
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => seen(buffer),
+            Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(&seen),
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

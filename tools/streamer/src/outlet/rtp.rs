@@ -1,10 +1,14 @@
-//! RTP over UDP unicast.
+//! RTP over UDP unicast, with reports from which a receiver learns when a picture was captured.
+
+mod capture_clock;
+mod session;
 
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use capture_clock::CaptureClock;
 use gst::prelude::*;
 use tools_cli::failure::Failure;
 use tools_media::elements;
@@ -43,18 +47,17 @@ impl Sender {
         // The parser puts parameter sets before every keyframe. Asked for the same, the H.264 payloader would put them
         // before every slice of it.
         payloader.set_property_from_str("aggregate-mode", "zero-latency");
-        let sink = elements::make("udpsink")?;
-        sink.set_property("host", plan.destination.ip().to_string());
-        sink.set_property("port", i32::from(plan.destination.port()));
-        sink.set_property("sync", false);
-        sink.set_property("async", false);
+        let sink = session::udp_sink(plan.destination)?;
 
         if let Some(path) = &plan.sdp {
-            describe(&payloader, sdp::File::new(path)?, plan.destination);
+            describe(&payloader, sdp::File::new(path)?, plan);
         }
         feed.meter().watch(&sink, part_of_unit);
+        let clock = CaptureClock::watch(&payloader, plan.capture_time);
         let pipeline = gst::Pipeline::new();
-        elements::add_chain(&pipeline, &[source.upcast_ref(), &payloader, &sink])?;
+        elements::add_chain(&pipeline, &[source.upcast_ref(), &payloader])?;
+        elements::add_chain(&pipeline, &[&sink])?;
+        session::join(&pipeline, &payloader, &sink, plan, clock)?;
         let line = Some(Line::new(pipeline, source));
         Ok(Self { destination: plan.destination, feed, line, ended: false, broke: None })
     }
@@ -142,12 +145,13 @@ fn part_of_unit(packet: &gst::BufferRef) -> Part {
 
 /// Writes the session description each time the stream's parameters are known anew, before the first packet that has
 /// them.
-fn describe(payloader: &gst::Element, file: sdp::File, destination: SocketAddr) {
+fn describe(payloader: &gst::Element, file: sdp::File, plan: &Rtp) {
+    let (destination, rtcp) = (plan.destination, plan.rtcp);
     let pad = elements::pad(payloader, "src");
     let file = Mutex::new(file);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
         if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) {
-            let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(event.caps(), destination);
+            let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(event.caps(), destination, rtcp);
             if let (Err(error), Some(payloader)) = (written, pad.parent_element()) {
                 gst::element_error!(payloader, gst::ResourceError::Write, ["{error}"]);
             }

@@ -51,6 +51,8 @@ pub struct Stream {
     pub video_source: VideoSource,
     /// Codec; none is that of the producer's access units.
     pub codec: Option<Codec>,
+    /// Whether capture times go into the bit stream.
+    pub timestamp_sei: bool,
     /// How to encode.
     pub encoding: Encoding,
     /// RTP outputs.
@@ -141,6 +143,7 @@ fn stream(options: &Options, input: Input, nats: Option<nats::Server>) -> Result
         idle_timeout_ms: options.ingest_idle_timeout_ms,
         video_source,
         codec: options.codec,
+        timestamp_sei: options.output.timestamp_sei,
         encoding: Encoding { device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
         rtp: rtp::outputs(options)?,
         rtmp: rtmp::outputs(options)?,

@@ -19,6 +19,10 @@ pub struct Rtp {
     pub payload_type: u8,
     /// Where the session description goes.
     pub sdp: Option<PathBuf>,
+    /// Where sender reports go: the port above, where that is nobody else's.
+    pub rtcp: Option<SocketAddr>,
+    /// Whether packets carry their frame's capture time.
+    pub capture_time: bool,
 }
 
 pub(super) fn outputs(options: &Options) -> Result<Vec<Rtp>, Failure> {
@@ -30,6 +34,9 @@ pub(super) fn outputs(options: &Options) -> Result<Vec<Rtp>, Failure> {
     }
     let Options { rtp_endpoint: endpoints, rtp_sdp: sdps, .. } = options;
     if !options.rtp {
+        if options.output.rtp_capture_time {
+            return Err(usage("--rtp-capture-time needs --rtp"));
+        }
         return match (endpoints.is_empty(), sdps.is_empty()) {
             (false, _) => Err(usage("--rtp-endpoint needs --rtp")),
             (_, false) => Err(usage("--rtp-sdp needs --rtp")),
@@ -54,9 +61,19 @@ pub(super) fn outputs(options: &Options) -> Result<Vec<Rtp>, Failure> {
         return Err(usage(format!("--rtp-endpoint {destination} is given twice")));
     }
     let mut sdps = sdps.iter().cloned();
+    let rtcp = |destination: &SocketAddr| {
+        let port = destination.port().checked_add(1)?;
+        Some(SocketAddr::new(destination.ip(), port)).filter(|above| !destinations.contains(above))
+    };
     Ok(destinations
-        .into_iter()
-        .map(|destination| Rtp { destination, payload_type: options.rtp_payload_type as u8, sdp: sdps.next() })
+        .iter()
+        .map(|destination| Rtp {
+            destination: *destination,
+            payload_type: options.rtp_payload_type as u8,
+            sdp: sdps.next(),
+            rtcp: rtcp(destination),
+            capture_time: options.output.rtp_capture_time,
+        })
         .collect())
 }
 

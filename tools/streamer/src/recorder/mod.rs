@@ -27,6 +27,7 @@ use std::{
 use gst::{glib, prelude::*};
 use tools_cli::file_format::FileFormat;
 use tools_mcap::depth::{DepthCoding, DepthPlane};
+use tools_media::capture_time;
 
 use self::{
     depths::Depths,
@@ -117,7 +118,7 @@ impl Recorders {
         if !is_recorded && viewer.is_none() {
             return;
         }
-        if let (Some(time), Some(depth)) = (capture_time(buffer), DepthPlane::take_off(buffer.make_mut())) {
+        if let (Some(time), Some(depth)) = (capture_time::of(buffer), DepthPlane::take_off(buffer.make_mut())) {
             if let Some(viewer) = viewer {
                 viewer(time, &depth);
             }
@@ -138,7 +139,7 @@ impl Recorders {
         if !self.wanted.load(Ordering::Relaxed) {
             return;
         }
-        let time = sample.buffer().and_then(capture_time);
+        let time = sample.buffer().and_then(capture_time::of);
         let depth = time.and_then(|time| self.depths.take(time));
         let sound = time.filter(|_| soundness::is_sound(sample));
         let moment = sound.map(|timestamp_ns| Moment { sample: sample.clone(), timestamp_ns, depth });
@@ -273,11 +274,6 @@ impl Recorders {
     fn slot(&self, format: FileFormat) -> &Mutex<Option<Arc<Recording>>> {
         &self.slots[format as usize]
     }
-}
-
-/// When the frame of a buffer was captured, by the producer's clock: `cvmmapsrc` says so, and encoders and parsers pass it on.
-fn capture_time(buffer: &gst::BufferRef) -> Option<u64> {
-    Some(buffer.meta::<gst::ReferenceTimestampMeta>()?.timestamp().nseconds())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

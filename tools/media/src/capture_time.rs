@@ -1,0 +1,13 @@
+//! When the frame of a buffer was captured, by the producer's clock: `cvmmapsrc` says so, and encoders, parsers and payloaders
+//! pass it on.
+
+use std::sync::LazyLock;
+
+/// Caps of the reference timestamp that says it.
+static UNIX: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple("timestamp/x-unix"));
+
+/// Nanoseconds since the Unix epoch.
+pub fn of(buffer: &gst::BufferRef) -> Option<u64> {
+    let mut times = buffer.iter_meta::<gst::ReferenceTimestampMeta>();
+    times.find(|meta| meta.reference() == UNIX.as_ref()).map(|meta| meta.timestamp().nseconds())
+}
