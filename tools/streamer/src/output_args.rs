@@ -1,5 +1,7 @@
 //! Flags of outputs that need no program on the other side to be there first.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// Further ways out, and the time of capture in them.
@@ -9,6 +11,15 @@ pub struct OutputArgs {
     /// reached from this machine alone. Several times for several ways
     #[arg(long, value_name = "URL", help_heading = "Output")]
     pub srt_url: Vec<String>,
+    /// Serve the camera at rtsp://HOST:PORT/CAMERA. Without a host, and without a password, for this machine alone
+    #[arg(long, value_name = "[HOST]:PORT", help_heading = "Output")]
+    pub rtsp: Option<String>,
+    /// Who may watch by RTSP, by digest authentication
+    #[arg(long, value_name = "NAME", requires = "rtsp_password_file", help_heading = "Output")]
+    pub rtsp_user: Option<String>,
+    /// The file whose first line is the password of --rtsp-user
+    #[arg(long, value_name = "FILE", requires = "rtsp_user", help_heading = "Output")]
+    pub rtsp_password_file: Option<PathBuf>,
     /// Put each frame's time of capture into a header extension of its RTP packets (urn:ietf:params:rtp-hdrext:ntp-64)
     #[arg(long, help_heading = "Output")]
     pub rtp_capture_time: bool,

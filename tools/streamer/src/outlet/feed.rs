@@ -39,6 +39,10 @@ pub struct Feed {
     /// Where access units go in place of a pipeline. Whoever takes them counts them.
     tap: Option<Tap>,
     ask_for_keyframe: AskForKeyframe,
+    /// It is no loss when nobody is there.
+    on_demand: bool,
+    /// When the encoder last gave something.
+    heard: Mutex<Option<Instant>>,
     /// What goes to the same output beside this, in its time.
     companion: Option<Arc<Feed>>,
     line: Mutex<Option<Line>>,
@@ -73,12 +77,29 @@ impl Feed {
 
     /// The same, with `companion` beside it: that follows its time and never holds it up.
     pub fn with_companion(ask_for_keyframe: AskForKeyframe, companion: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { meter: Arc::default(), tap: None, ask_for_keyframe, companion, line: Mutex::new(None) })
+        Arc::new(Self { companion, ..Self::bare(ask_for_keyframe) })
+    }
+
+    /// A feed to whoever comes, if anybody does.
+    pub fn on_demand(ask_for_keyframe: AskForKeyframe) -> Arc<Self> {
+        Arc::new(Self { on_demand: true, ..Self::bare(ask_for_keyframe) })
+    }
+
+    fn bare(ask_for_keyframe: AskForKeyframe) -> Self {
+        Self {
+            meter: Arc::default(),
+            tap: None,
+            ask_for_keyframe,
+            on_demand: false,
+            heard: Mutex::default(),
+            companion: None,
+            line: Mutex::default(),
+        }
     }
 
     /// A feed to `tap`, which counts in `meter` what becomes of the access units.
     pub fn tapped(meter: Arc<Meter>, ask_for_keyframe: AskForKeyframe, tap: Tap) -> Arc<Self> {
-        Arc::new(Self { meter, tap: Some(tap), ask_for_keyframe, companion: None, line: Mutex::new(None) })
+        Arc::new(Self { meter, tap: Some(tap), ..Self::bare(ask_for_keyframe) })
     }
 
     /// What goes beside it.
@@ -102,6 +123,33 @@ impl Feed {
     /// [`Failure::Pipeline`] when GStreamer has no `appsrc`.
     pub fn source(self: &Arc<Self>) -> Result<gst_app::AppSrc, Failure> {
         let source = elements::make_app::<gst_app::AppSrc>("appsrc")?;
+        self.prepare(&source, |feed, source| feed.serve(source));
+        Ok(source)
+    }
+
+    /// Makes `source` the head of a pipeline that somebody else starts: access units go there from when it asks for them.
+    pub fn lend(self: &Arc<Self>, source: &gst_app::AppSrc) {
+        self.prepare(source, |feed, source| {
+            if feed.line().as_ref().is_none_or(|line| line.source != *source) {
+                feed.attach(source, None);
+            }
+            feed.serve(source);
+        });
+    }
+
+    /// From now on nothing goes to `source`.
+    pub fn take_back(&self, source: &gst_app::AppSrc) {
+        let mut line = self.line();
+        if line.as_ref().is_some_and(|line| line.source == *source) {
+            *line = None;
+        }
+    }
+
+    fn prepare(
+        self: &Arc<Self>,
+        source: &gst_app::AppSrc,
+        serve: impl Fn(&Self, &gst_app::AppSrc) + Send + Sync + 'static,
+    ) {
         source.set_format(gst::Format::Time);
         // The backlog is the queue.
         source.set_max_bytes(0);
@@ -110,12 +158,11 @@ impl Feed {
             gst_app::AppSrcCallbacks::builder()
                 .need_data(move |source, _| {
                     if let Some(feed) = feed.upgrade() {
-                        feed.serve(source);
+                        serve(&feed, source);
                     }
                 })
                 .build(),
         );
-        Ok(source)
     }
 
     /// From now on access units go to `source`, from the next keyframe on, and those of the companion to `beside`.
@@ -178,8 +225,11 @@ impl Feed {
         if let Some(tap) = &self.tap {
             return tap(unit);
         }
-        self.meter.offer();
+        *self.heard() = Some(Instant::now());
         let mut line = self.line();
+        if line.is_some() || !self.on_demand {
+            self.meter.offer();
+        }
         let Some(line) = line.as_mut() else {
             return;
         };
@@ -231,6 +281,15 @@ impl Feed {
             }
             Taken::End => line.end(),
         }
+    }
+
+    /// Whether the encoder gave something in the last so long.
+    pub fn is_alive(&self, within: Duration) -> bool {
+        self.heard().is_some_and(|heard| heard.elapsed() < within)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self) -> MutexGuard<'_, Option<Line>> {

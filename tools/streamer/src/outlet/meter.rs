@@ -86,6 +86,11 @@ impl Meter {
     /// Counts access units that reach `sink`, and how old each is when its first buffer does. `part_of_unit` tells what a
     /// buffer there is.
     pub(super) fn watch(self: &Arc<Self>, sink: &gst::Element, part_of_unit: fn(&gst::BufferRef) -> Part) {
+        self.watch_pad(&elements::pad(sink, "sink"), part_of_unit);
+    }
+
+    /// The same at a pad.
+    pub(super) fn watch_pad(self: &Arc<Self>, pad: &gst::Pad, part_of_unit: fn(&gst::BufferRef) -> Part) {
         let meter = Arc::clone(self);
         let is_under_way = AtomicBool::new(false);
         let pass = move |buffer: &gst::BufferRef| {
@@ -97,7 +102,7 @@ impl Meter {
                 meter.sent.fetch_add(1, Ordering::Relaxed);
             }
         };
-        packets(&elements::pad(sink, "sink"), pass);
+        packets(pad, pass);
     }
 
     fn begins_one(&self) {

@@ -10,6 +10,7 @@ mod publisher;
 pub mod retry;
 mod rtmp;
 mod rtp;
+mod rtsp;
 mod srt;
 mod webrtc;
 
@@ -89,6 +90,10 @@ impl Outlets {
         for (index, srt) in plan.srt.iter().enumerate() {
             let feed = Feed::new(fan_out.ask_for_keyframe());
             outlets.push((numbered("srt", index), Box::new(srt::publisher(codec, srt, feed)?)));
+        }
+        if let Some(rtsp) = &plan.rtsp {
+            let feed = Feed::on_demand(fan_out.ask_for_keyframe());
+            outlets.push(("rtsp".to_owned(), Box::new(rtsp::Service::new(codec, rtsp, feed))));
         }
         if let Some(http) = &plan.http {
             let settings = webrtc::Settings {

@@ -1,6 +1,6 @@
 //! RTP over UDP unicast, with reports from which a receiver learns when a picture was captured.
 
-mod capture_clock;
+pub mod capture_clock;
 mod session;
 
 use std::{
@@ -137,7 +137,7 @@ impl Outlet for Sender {
 }
 
 /// The marker bit ends an access unit. Source: RFC 3550 section 5.1, RFC 6184 section 5.1, RFC 7798 section 4.1.
-fn part_of_unit(packet: &gst::BufferRef) -> Part {
+pub fn part_of_unit(packet: &gst::BufferRef) -> Part {
     let mut header = [0; 2];
     let ends_unit = packet.copy_to_slice(0, &mut header).is_ok() && header[1] & 0x80 != 0;
     if ends_unit { Part::Last } else { Part::Some }

@@ -4,6 +4,7 @@ mod http;
 mod input;
 mod rtmp;
 mod rtp;
+mod rtsp;
 mod simulated;
 mod srt;
 mod wrong;
@@ -16,6 +17,7 @@ pub use self::{
     input::Input,
     rtmp::{Rtmp, check_packaging},
     rtp::Rtp,
+    rtsp::{Login, Rtsp},
     srt::Srt,
 };
 use super::options::{Codec, EncoderDevice, InputMode, Options, VideoSource};
@@ -61,6 +63,8 @@ pub struct Stream {
     pub rtmp: Vec<Rtmp>,
     /// SRT outputs.
     pub srt: Vec<Srt>,
+    /// Where players watch.
+    pub rtsp: Option<Rtsp>,
     /// What is recorded, and how.
     pub recordings: Recordings,
     /// Where browsers watch.
@@ -84,6 +88,7 @@ impl Stream {
         !self.rtp.is_empty()
             || !self.rtmp.is_empty()
             || !self.srt.is_empty()
+            || self.rtsp.is_some()
             || !self.recordings.is_empty()
             || self.http.is_some()
     }
@@ -136,6 +141,7 @@ fn stream(options: &Options, input: Input, nats: Option<nats::Server>) -> Result
         (_, video_source) => video_source,
     };
     Ok(Stream {
+        rtsp: rtsp::server(&options.output, &input)?,
         input,
         nats,
         queue_size: options.queue_size,
