@@ -32,3 +32,4 @@ mod rejections;
 mod resets;
 mod rtmps;
 mod silence;
+mod srt;

@@ -1,9 +1,6 @@
 //! `--srt-url`: receivers that are called, receivers that call, and networks that lose packets. The other side is GStreamer's
 //! `srtsrc` and FFmpeg.
 
-#[path = "streamer_support/mod.rs"]
-mod support;
-
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::{Ipv4Addr, UdpSocket},
@@ -14,14 +11,10 @@ use std::{
     },
 };
 
+use crate::streamer_support::{ENDLESS, Names, Running, ffmpeg, finish, free_port, json, read_until, wait_for};
 use gst::prelude::*;
-use support::{ENDLESS, Names, Running, ffmpeg, finish, json, read_until, wait_for};
 
 const PASSPHRASE: &str = "open-sesame";
-
-fn free_udp_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
 
 /// A stock receiver that decodes what comes.
 struct Receiver {
@@ -79,7 +72,7 @@ struct Relay {
 
 impl Relay {
     fn before(port: u16, one_in: u32) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer_srt_support/lossy_relay.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer/lossy_relay.py");
         let mut process = Command::new("python3")
             .args([script, &port.to_string(), &one_in.to_string()])
             .stdin(Stdio::piped())
@@ -113,7 +106,7 @@ impl Drop for Relay {
 fn every_picture_arrives_though_one_datagram_in_fifty_is_lost() {
     for codec in ["h264", "h265"] {
         let names = Names::new();
-        let port = free_udp_port();
+        let port = free_port();
         let receiver = Receiver::start(&format!("srt://127.0.0.1:{port}?mode=listener&latency=500"), codec);
         let relay = Relay::before(port, 50);
         let url = format!("srt://127.0.0.1:{}?latency=500", relay.port);
@@ -139,7 +132,7 @@ fn every_picture_arrives_though_one_datagram_in_fifty_is_lost() {
 #[test]
 fn receivers_call_in_the_middle_and_only_with_the_passphrase() {
     let names = Names::new();
-    let port = free_udp_port();
+    let port = free_port();
     let url = format!("srt://:{port}?mode=listener&passphrase={PASSPHRASE}");
     let mut streamer = Running::start(
         // Without a keyframe for those who come late there would be no second one.
@@ -173,7 +166,7 @@ fn receivers_call_in_the_middle_and_only_with_the_passphrase() {
 #[test]
 fn a_receiver_that_comes_late_and_again_is_called_until_it_is_there() {
     let names = Names::new();
-    let port = free_udp_port();
+    let port = free_port();
     let url = format!("srt://127.0.0.1:{port}?passphrase={PASSPHRASE}");
     let rtmp_like = ["--codec", "h264", "--json", "--srt-url", &url];
     let mut streamer = Running::start(names.simulator().args(ENDLESS).args(rtmp_like));
