@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -109,6 +109,10 @@ impl Running {
         self.0.wait().unwrap();
     }
 
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.0.stdout.take().unwrap()
+    }
+
     pub fn stderr(&mut self) -> BufReader<ChildStderr> {
         BufReader::new(self.0.stderr.take().unwrap())
     }
@@ -173,6 +177,20 @@ pub fn ffmpeg() -> Command {
     command
 }
 
+/// An access unit that an RTMP server received.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    pub seconds: f64,
+    pub bytes: u64,
+    pub is_keyframe: bool,
+}
+
+/// Kilobits a second of what was received from `from` to `to`, in seconds.
+pub fn kbit(units: &[Received], from: f64, to: f64) -> f64 {
+    let within = units.iter().filter(|unit| (from..to).contains(&unit.seconds));
+    within.map(|unit| unit.bytes * 8).sum::<u64>() as f64 / 1000.0 / (to - from)
+}
+
 /// An FFmpeg that listens as an RTMP server and writes what comes to `file`.
 pub struct RtmpServer {
     pub process: Running,
@@ -183,6 +201,15 @@ pub struct RtmpServer {
 impl RtmpServer {
     pub fn start(names: &Names) -> Self {
         Self::start_on(free_port(), names.path("received.mkv"))
+    }
+
+    /// Waits until the publisher has left and the file is whole.
+    pub fn wait(&self) {
+        let mut status = String::new();
+        wait_for("end of the RTMP server", || {
+            status = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
+            status.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z')) || status.is_empty()
+        });
     }
 
     pub fn start_on(port: u16, file: PathBuf) -> Self {
@@ -206,6 +233,28 @@ impl RtmpServer {
     /// Waits until frames have come.
     pub fn wait_frames(&self) {
         wait_for("RTMP frames", || self.file.metadata().is_ok_and(|file| file.len() > 8192));
+    }
+
+    /// What was received, access unit by access unit; the file may still be written.
+    pub fn units(&self) -> Vec<Received> {
+        let output = ffmpeg()
+            .args(["-loglevel", "quiet", "-i"])
+            .arg(&self.file)
+            .args(["-map", "0:v", "-c", "copy", "-f", "framecrc", "-"])
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        // Stream, decoding and presentation time in milliseconds, duration, bytes, checksum, and flags of what is no keyframe.
+        let units = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let fields = line.split(',').map(str::trim).collect::<Vec<_>>();
+            Received {
+                seconds: fields[1].parse::<f64>().unwrap() / 1000.0,
+                bytes: fields[4].parse().unwrap(),
+                is_keyframe: fields.len() == 6,
+            }
+        });
+        units.collect()
     }
 
     /// Frames that decode from what was received, and what FFmpeg complains of.

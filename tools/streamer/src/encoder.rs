@@ -3,10 +3,11 @@
 mod candidates;
 mod picking;
 mod probe;
+mod rate;
 
 use std::time::Duration;
 
-use candidates::{CANDIDATES, Candidate, Kind};
+use candidates::{CANDIDATES, Candidate, Kind, ProfileBy};
 use gst::prelude::*;
 use tools_cli::{aside::OPEN_MAX, failure::Failure};
 use tools_media::{elements, x265};
@@ -17,17 +18,8 @@ use super::{
 };
 pub use picking::Picking;
 use probe::Obstacle;
+pub use rate::Rate;
 
-/// Bits for each pixel of each frame: enough for camera pictures at the fast presets that latency asks for.
-const H264_BITS_PER_PIXEL: f64 = 0.10;
-/// H.265 needs about a third less for the same picture.
-const H265_BITS_PER_PIXEL: f64 = 0.07;
-/// Small pictures need more bits for each pixel than the rule of thumb gives.
-const KBIT_MIN: u32 = 1000;
-/// x265enc takes no more.
-const KBIT_MAX: u32 = 100_000;
-/// Frame rate for the bit rate of a producer that tells none.
-const ASSUMED_FPS: f64 = 30.0;
 /// H.265 codes blocks of this size, and x265 takes no side below it; neither does OpenH264.
 const BLOCK: i32 = 16;
 
@@ -86,8 +78,7 @@ impl Choice {
     fn first(codec: Codec, encoding: &Encoding, allowed: impl Fn(&Candidate) -> bool) -> Result<Self, String> {
         let mut passed_over = Vec::new();
         for candidate in CANDIDATES.iter().filter(|candidate| candidate.codec == codec && allowed(candidate)) {
-            let obstacle = match probe::look_at(candidate) {
-                Ok(()) if encoding.b_frames > 0 && !candidate.b_frames => Obstacle::NoBFrames,
+            let obstacle = match probe::look_at(candidate, encoding) {
                 Ok(()) => return Ok(Self { candidate, note: told(&passed_over) }),
                 Err(obstacle) => obstacle,
             };
@@ -107,16 +98,22 @@ impl Choice {
     }
 
     /// One line for the user.
-    pub fn sentence(&self) -> String {
+    pub fn sentence(&self, encoding: &Encoding) -> String {
         let kind = match self.candidate.kind {
             Kind::Nvenc => "NVENC",
             Kind::Jetson => "Jetson",
             Kind::Vaapi => "VA-API",
             Kind::Software => "software",
         };
+        let rate = match (encoding.quality, encoding.kbit) {
+            (None, None) => "bit rate by picture size and rate".to_owned(),
+            (None, Some(kbit)) => format!("{kbit} kbit/s"),
+            (Some(quality), None) => format!("quality {quality}"),
+            (Some(quality), Some(kbit)) => format!("quality {quality}, {kbit} kbit/s at most"),
+        };
         match &self.note {
-            Some(note) => format!("encoder: {} ({kind}; {note})", self.name()),
-            None => format!("encoder: {} ({kind})", self.name()),
+            Some(note) => format!("encoder: {} ({kind}; {note}), {rate}", self.name()),
+            None => format!("encoder: {} ({kind}), {rate}", self.name()),
         }
     }
 
@@ -128,29 +125,44 @@ impl Choice {
         }
     }
 
-    /// Makes the encoder with low-latency settings, behind what brings I420 pictures to its input. It is the last.
+    /// Makes the encoder with low-latency settings, between what brings I420 pictures to its input and what keeps to its
+    /// profile.
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when it cannot be made.
-    pub fn make(&self, encoding: &Encoding) -> Result<Vec<gst::Element>, Failure> {
+    pub fn make(&self, encoding: &Encoding) -> Result<Made, Failure> {
         let Candidate { format, upload, .. } = self.candidate;
         let raw = || gst::Caps::builder("video/x-raw").field("format", *format);
-        let mut chain = vec![elements::make("videoconvert")?, elements::filter(raw().build())?];
+        let mut before = vec![elements::make("videoconvert")?, elements::filter(raw().build())?];
         if let Some(upload) = upload {
-            chain.push(elements::make(upload.element)?);
-            chain.push(elements::filter(raw().features([upload.memory]).build())?);
+            before.push(elements::make(upload.element)?);
+            before.push(elements::filter(raw().features([upload.memory]).build())?);
         }
         let encoder = elements::make(self.candidate.factory)?;
         for (name, value) in (self.candidate.settings)(encoding) {
             set(&encoder, name, &value);
         }
-        follow_picture(&encoder, self.candidate);
+        let rate = Rate::new(&encoder, self.candidate, encoding);
         if self.candidate.factory == "x265enc" {
             x265::keep_last_headers(&encoder);
         }
-        chain.push(encoder);
-        Ok(chain)
+        let profile = encoding.profile.filter(|_| self.candidate.profile == ProfileBy::Caps);
+        let after = profile.map(|profile| elements::filter(probe::profile_caps(profile))).transpose()?;
+        Ok(Made { before, encoder, after, rate })
     }
+}
+
+/// An encoder and what stands around it.
+#[derive(Debug)]
+pub struct Made {
+    /// What brings I420 pictures to it.
+    pub before: Vec<gst::Element>,
+    /// The encoder.
+    pub encoder: gst::Element,
+    /// What has it keep to a profile.
+    pub after: Option<gst::Element>,
+    /// Its bit rate.
+    pub rate: Rate,
 }
 
 const SOFTWARE_REMEDY: &str =
@@ -178,52 +190,9 @@ fn set(encoder: &gst::Element, name: &str, value: &str) {
     }
 }
 
-/// Sets the bit rate from the picture's size and rate, each time they change.
-fn follow_picture(encoder: &gst::Element, candidate: &'static Candidate) {
-    elements::pad(encoder, "sink").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
-            && let Some(kbit) = bitrate_for(candidate.codec, event.caps())
-            && let Some(encoder) = pad.parent_element()
-        {
-            encoder.set_property("bitrate", kbit * candidate.bitrate_per_kbit);
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// Bit rate in kbit/s for pictures of these caps.
-fn bitrate_for(codec: Codec, caps: &gst::CapsRef) -> Option<u32> {
-    let structure = caps.structure(0)?;
-    let width = structure.get::<i32>("width").ok()?;
-    let height = structure.get::<i32>("height").ok()?;
-    let fps = structure
-        .get::<gst::Fraction>("framerate")
-        .ok()
-        .filter(|rate| rate.numer() > 0)
-        .map_or(ASSUMED_FPS, |rate| f64::from(rate.numer()) / f64::from(rate.denom()));
-    Some(bitrate(codec, width, height, fps))
-}
-
-fn bitrate(codec: Codec, width: i32, height: i32, fps: f64) -> u32 {
-    let per_pixel = match codec {
-        Codec::H264 => H264_BITS_PER_PIXEL,
-        Codec::H265 => H265_BITS_PER_PIXEL,
-    };
-    let kbit = f64::from(width) * f64::from(height) * fps * per_pixel / 1000.0;
-    (kbit as u32).clamp(KBIT_MIN, KBIT_MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_bit_rate_follows_picture_size_and_rate() {
-        assert_eq!(bitrate(Codec::H264, 1920, 1080, 30.0), 6220);
-        assert_eq!(bitrate(Codec::H265, 1920, 1080, 30.0), 4354);
-        assert_eq!(bitrate(Codec::H264, 320, 180, 10.0), KBIT_MIN);
-        assert_eq!(bitrate(Codec::H264, 16384, 16384, 1000.0), KBIT_MAX);
-    }
 
     #[test]
     fn encoders_are_passed_over_together_by_what_is_wrong_with_them() {

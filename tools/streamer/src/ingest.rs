@@ -7,6 +7,7 @@ use tools_cli::failure::Failure;
 use tools_media::elements;
 
 use super::{
+    frame_rate::FrameRate,
     handoff::Handoff,
     log::tell,
     options::VideoSource,
@@ -107,8 +108,15 @@ impl Ingest {
         end.set_property("enable-last-sample", false);
         let taker = Arc::clone(&handoff);
         let mut planar = Planar::default();
+        let mut rate = plan.encoding.max_fps.map(FrameRate::new);
         let take = move |sink: &gst_app::AppSink| {
-            let frame = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let mut frame = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            if let Some(rate) = &mut rate {
+                let Some(thinned) = rate.thin(frame) else {
+                    return Ok(gst::FlowSuccess::Ok);
+                };
+                frame = thinned;
+            }
             let sample = match planar.convert(frame) {
                 Ok(sample) => sample,
                 Err(gst::FlowError::Flushing) => return Err(gst::FlowError::Flushing),

@@ -1,11 +1,14 @@
 //! The command line as typed. What it means, and whether it may, is decided in [`super::plan`].
 
+mod encoding;
+
 use std::{fmt, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 use cvmmap::Permissions;
 use tools_cli::{command_line::VERSION, nats::NatsArgs};
 
+pub use self::encoding::{EncoderPreset, EncodingArgs, Profile, Scale};
 use crate::{output_args::OutputArgs, recorder::args::RecordingArgs};
 
 const EXAMPLES: &str = "\
@@ -75,12 +78,8 @@ pub struct Options {
     /// Encoder: the first that works, and software when it stops working; or one kind and no other
     #[arg(long, value_enum, default_value_t = EncoderDevice::Auto, help_heading = "Codec")]
     pub encoder_device: EncoderDevice,
-    /// Frames from one keyframe to the next
-    #[arg(long, value_name = "N", default_value_t = 30, help_heading = "Codec")]
-    pub gop: u32,
-    /// B-frames between two reference frames; 0 has the lowest latency
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Codec")]
-    pub b_frames: u32,
+    #[command(flatten)]
+    pub encoding: EncodingArgs,
 
     /// Send RTP over UDP unicast
     #[arg(long, help_heading = "Output")]

@@ -24,7 +24,7 @@ use super::{
     outlet::{FanOut, Line, Retired, Said},
     padding,
     plan::Encoding,
-    planar,
+    planar, scaling,
     timebase::Timebase,
     watchdog::Watchdog,
 };
@@ -60,8 +60,16 @@ pub struct Stage {
 
 #[derive(Debug)]
 enum Maker {
-    Encoder(encoder::Choice),
+    Encoder { choice: encoder::Choice, sentence: String, rate: encoder::Rate },
     Producer(Codec),
+}
+
+/// What makes access units of frames.
+#[derive(Debug, Default)]
+struct Makers {
+    before: Vec<gst::Element>,
+    encoder: Option<gst::Element>,
+    after: Option<gst::Element>,
 }
 
 #[derive(Debug, Default)]
@@ -85,17 +93,26 @@ impl Stage {
         // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
         let to_planar = elements::make("videoconvert")?;
         // It has only those pictures to convert that are not planar already, and the encoder waits for it.
-        to_planar
-            .set_property("n-threads", thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32);
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32;
+        to_planar.set_property("n-threads", threads);
         let planar =
             gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", planar::CHROMA_SITE).build();
         let planar = elements::filter(planar)?;
         let videobox = elements::make("videobox")?;
-        padding::install(&to_planar, &videobox, choice.side_min());
         tell_colours(&videobox);
-        let encoder = choice.make(encoding)?;
-        let makers = [to_planar, planar, videobox].into_iter().chain(encoder).collect();
-        Self::new(makers, Maker::Encoder(choice), (codec, media), encoding.b_frames, place)
+        let mut before = vec![to_planar, planar];
+        let mut entry = 0;
+        if let Some(scale) = encoding.scale {
+            before.extend(scaling::elements(scale, choice.side_min(), threads)?);
+            entry = before.len() - 1;
+        }
+        padding::install(&before[entry], &videobox, choice.side_min());
+        before.push(videobox);
+        let made = choice.make(encoding)?;
+        before.extend(made.before);
+        let makers = Makers { before, encoder: Some(made.encoder), after: made.after };
+        let maker = Maker::Encoder { sentence: choice.sentence(encoding), choice, rate: made.rate };
+        Self::new(makers, maker, (codec, media), encoding.b_frames, place)
     }
 
     /// Passes access units of this kind through.
@@ -103,11 +120,11 @@ impl Stage {
     /// # Errors
     /// As above.
     pub fn passthrough(codec: Codec, media: Media, place: &Place) -> Result<Self, Failure> {
-        Self::new(Vec::new(), Maker::Producer(codec), (codec, media), 0, place)
+        Self::new(Makers::default(), Maker::Producer(codec), (codec, media), 0, place)
     }
 
     fn new(
-        makers: Vec<gst::Element>,
+        makers: Makers,
         maker: Maker,
         (codec, media): (Codec, Media),
         b_frames: u32,
@@ -133,14 +150,16 @@ impl Stage {
         )?;
         let end = place.fan_out.end()?;
         let counts = Arc::new(Counts::default());
-        count(makers.last().unwrap_or(&parser), &counts);
-        if let Some(encoder) = makers.last() {
+        count(makers.encoder.as_ref().unwrap_or(&parser), &counts);
+        if let Some(encoder) = &makers.encoder {
             place.encode_time.watch(encoder);
         }
         let pipeline = gst::Pipeline::new();
         place.timebase.set(&pipeline);
         let chain = std::iter::once(source.upcast_ref())
-            .chain(&makers)
+            .chain(&makers.before)
+            .chain(&makers.encoder)
+            .chain(&makers.after)
             .chain([&parser, &parsed, end.upcast_ref()])
             .collect::<Vec<_>>();
         elements::add_chain(&pipeline, &chain)?;
@@ -187,12 +206,12 @@ impl Stage {
 
     /// Whether it has an encoder.
     pub fn encodes(&self) -> bool {
-        matches!(self.maker, Maker::Encoder(_))
+        matches!(self.maker, Maker::Encoder { .. })
     }
 
     /// Whether a hardware encoder is at work, which software can replace.
     pub fn is_hardware(&self) -> bool {
-        matches!(&self.maker, Maker::Encoder(choice) if choice.is_hardware())
+        matches!(&self.maker, Maker::Encoder { choice, .. } if choice.is_hardware())
     }
 
     /// What it takes.
@@ -208,19 +227,31 @@ impl Stage {
     /// Who makes the access units, in the summary.
     pub fn name(&self) -> &'static str {
         match &self.maker {
-            Maker::Encoder(choice) => choice.name(),
+            Maker::Encoder { choice, .. } => choice.name(),
             Maker::Producer(_) => "passthrough",
         }
+    }
+
+    /// Bit rate of its encoder in kbit/s, as far as it has one.
+    pub fn kbit(&self) -> Option<u32> {
+        match &self.maker {
+            Maker::Encoder { rate, .. } => rate.kbit(),
+            Maker::Producer(_) => None,
+        }
+    }
+
+    /// Changes the bit rate while it runs. False when that takes another stage.
+    pub fn change_rate(&self, kbit: u32) -> bool {
+        matches!(&self.maker, Maker::Encoder { rate, .. } if rate.change(kbit))
     }
 
     /// One line for the user.
     pub fn sentence(&self) -> String {
         match &self.maker {
-            Maker::Encoder(choice) => choice.sentence(),
-            Maker::Producer(codec) => format!(
-                "encoder: none; the producer's {codec} is passed through, --encoder-device, --gop and --b-frames have no \
-                 effect"
-            ),
+            Maker::Encoder { sentence, .. } => sentence.clone(),
+            Maker::Producer(codec) => {
+                format!("encoder: none; the producer's {codec} is passed through, flags of the encoder have no effect")
+            }
         }
     }
 

@@ -5,7 +5,10 @@ use std::fmt;
 use tools_cli::aside::{Hangs, OPEN_MAX};
 use tools_media::elements;
 
-use super::candidates::Candidate;
+use super::{
+    super::{options::Profile, plan::Encoding},
+    candidates::{Candidate, ProfileBy},
+};
 
 /// What speaks against an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(super) enum Obstacle {
     Hangs,
     /// It lacks what was asked for.
     NoBFrames,
+    /// The same.
+    NoProfile(Profile),
 }
 
 impl fmt::Display for Obstacle {
@@ -30,21 +35,35 @@ impl fmt::Display for Obstacle {
             Self::Closed => write!(f, "does not open"),
             Self::Hangs => write!(f, "hangs while it opens"),
             Self::NoBFrames => write!(f, "makes no B-frames"),
+            Self::NoProfile(profile) => write!(f, "makes no {profile} profile"),
         }
     }
 }
 
-/// Looks whether an encoder is there and its device opens.
-pub(super) fn look_at(candidate: &Candidate) -> Result<(), Obstacle> {
+/// Looks whether an encoder is there, does what is asked for, and its device opens.
+pub(super) fn look_at(candidate: &Candidate, encoding: &Encoding) -> Result<(), Obstacle> {
     let factory = gst::ElementFactory::find(candidate.factory).ok_or(Obstacle::Absent)?;
     if let Some(upload) = &candidate.upload
         && gst::ElementFactory::find(upload.element).is_none()
     {
         return Err(Obstacle::NoUpload(upload.element));
     }
+    if encoding.b_frames > 0 && !candidate.b_frames {
+        return Err(Obstacle::NoBFrames);
+    }
+    if let Some(profile) = encoding.profile.filter(|_| candidate.profile == ProfileBy::Caps)
+        && !factory.can_src_any_caps(&profile_caps(profile))
+    {
+        return Err(Obstacle::NoProfile(profile));
+    }
     match elements::try_out(factory).wait(OPEN_MAX) {
         Some(Ok(true)) => Ok(()),
         Some(Ok(false)) => Err(Obstacle::Closed),
         Some(Err(Hangs)) | None => Err(Obstacle::Hangs),
     }
+}
+
+/// What an encoder gives that keeps to a profile.
+pub(super) fn profile_caps(profile: Profile) -> gst::Caps {
+    gst::Caps::builder("video/x-h264").field("profile", profile.name()).build()
 }

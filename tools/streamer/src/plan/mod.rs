@@ -1,5 +1,6 @@
 //! What a command line asks for, checked: whatever a [`Plan`] holds can be tried.
 
+mod encoding;
 mod http;
 mod input;
 mod rtmp;
@@ -13,6 +14,7 @@ use tools_cli::{failure::Failure, nats};
 
 use self::wrong::usage;
 pub use self::{
+    encoding::Encoding,
     http::Http,
     input::Input,
     rtmp::{Rtmp, check_packaging},
@@ -20,11 +22,9 @@ pub use self::{
     rtsp::{Login, Rtsp},
     srt::Srt,
 };
-use super::options::{Codec, EncoderDevice, InputMode, Options, VideoSource};
+use super::options::{Codec, InputMode, Options, VideoSource};
 use crate::{recorder::args::Recordings, simulator};
 
-/// Most B-frames in a row that x264 and x265 take.
-const B_FRAMES_MAX: u32 = 16;
 /// A run of the program.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -71,17 +71,6 @@ pub struct Stream {
     pub http: Option<Http>,
 }
 
-/// How to encode.
-#[derive(Clone, Copy, Debug)]
-pub struct Encoding {
-    /// Which encoders may be taken.
-    pub device: EncoderDevice,
-    /// Frames from one keyframe to the next.
-    pub gop: u32,
-    /// B-frames between two reference frames.
-    pub b_frames: u32,
-}
-
 impl Stream {
     /// Whether access units go anywhere.
     pub fn has_outputs(&self) -> bool {
@@ -107,10 +96,13 @@ impl Plan {
     /// be set up.
     pub fn new(options: &Options) -> Result<Self, Failure> {
         let nats = options.nats.server()?;
-        check_latency_knobs(options)?;
+        if options.queue_size == 0 {
+            return Err(usage("--queue-size must be 1 or more"));
+        }
+        let encoding = encoding::encoding(options)?;
         let simulated = options.input_mode == InputMode::Dummy;
         let input = input::input(options)?;
-        let stream = stream(options, input.clone(), nats.clone())?;
+        let stream = stream(options, encoding, input.clone(), nats.clone())?;
         // Without outputs a simulator serves other consumers alone; --codec is then taken and not needed.
         let stream = (!simulated || stream.has_outputs()).then_some(stream);
         stream.as_ref().map(|stream| check_source(options, stream)).transpose()?;
@@ -122,20 +114,7 @@ impl Plan {
     }
 }
 
-fn check_latency_knobs(options: &Options) -> Result<(), Failure> {
-    if options.queue_size == 0 {
-        return Err(usage("--queue-size must be 1 or more"));
-    }
-    if options.gop == 0 || i32::try_from(options.gop).is_err() {
-        return Err(usage(format!("--gop must be 1 to {}", i32::MAX)));
-    }
-    if options.b_frames > B_FRAMES_MAX || options.b_frames >= options.gop {
-        return Err(usage(format!("--b-frames must be {B_FRAMES_MAX} at most and fewer than --gop")));
-    }
-    Ok(())
-}
-
-fn stream(options: &Options, input: Input, nats: Option<nats::Server>) -> Result<Stream, Failure> {
+fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats::Server>) -> Result<Stream, Failure> {
     let video_source = match (options.input_mode, options.input_video_source) {
         (InputMode::Dummy, _) if options.dummy_encoded.is_none() => VideoSource::Raw,
         (_, video_source) => video_source,
@@ -150,11 +129,11 @@ fn stream(options: &Options, input: Input, nats: Option<nats::Server>) -> Result
         video_source,
         codec: options.codec,
         timestamp_sei: options.output.timestamp_sei,
-        encoding: Encoding { device: options.encoder_device, gop: options.gop, b_frames: options.b_frames },
+        encoding,
         rtp: rtp::outputs(options)?,
         rtmp: rtmp::outputs(options)?,
         srt: srt::outputs(&options.output)?,
-        recordings: Recordings::new(&options.recording, options.b_frames)?,
+        recordings: Recordings::new(&options.recording, encoding.b_frames)?,
         http: http::server(options)?,
     })
 }

@@ -1,0 +1,186 @@
+//! The encoder's flags, by what FFmpeg receives.
+
+#[path = "streamer_support/mod.rs"]
+mod support;
+
+mod clip_camera;
+
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+
+use clip_camera::{ClipCamera, FPS};
+use support::{Names, RtmpServer, ffmpeg, finish, kbit};
+
+/// Without x264 GStreamer has OpenH264 for H.264.
+fn without_x264(names: &Names, streamer: &mut Command) {
+    gst::init().unwrap();
+    let plugin = gst::Registry::get().find_plugin("coreelements").unwrap();
+    let plugins = Path::new(plugin.filename().unwrap().as_str()).parent().unwrap().to_owned();
+    let some = names.path("plugins");
+    fs::create_dir(&some).unwrap();
+    for plugin in fs::read_dir(plugins).unwrap().map(Result::unwrap) {
+        if plugin.file_name() != "libgstx264.so" {
+            symlink(plugin.path(), some.join(plugin.file_name())).unwrap();
+        }
+    }
+    streamer.env("GST_PLUGIN_SYSTEM_PATH_1_0", some).env("GST_REGISTRY_1_0", names.path("registry"));
+}
+
+/// Publishes ten seconds of the clip; the server, and what was said.
+fn ten_seconds(names: &Names, encoder: &str, flags: &[&str]) -> (RtmpServer, String) {
+    let server = RtmpServer::start(names);
+    let _camera = ClipCamera::start(names);
+    let mut streamer = names.streamer();
+    streamer.args(["--encoder-device", "software", "--ingest-max-frames", &(10 * FPS).to_string()]);
+    match encoder {
+        "x265enc" => streamer.args(["--codec", "h265", "--rtmp-mode", "enhanced"]),
+        _ => streamer.args(["--codec", "h264"]),
+    };
+    if encoder == "openh264enc" {
+        without_x264(names, &mut streamer);
+    }
+    let (status, _, said) = finish(streamer.args(flags).args(["--rtmp", "--rtmp-url", &server.url()]));
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains(&format!("encoder: {encoder} (software")), "{said}");
+    (server, said)
+}
+
+fn keeps_to_the_bit_rate(encoder: &str) {
+    for asked in ["500", "1500"] {
+        let names = Names::new();
+        let (server, said) = ten_seconds(&names, encoder, &["--bitrate", asked]);
+        assert!(said.contains(&format!("{asked} kbit/s")), "{said}");
+        server.wait();
+        let units = server.units();
+        let end = units.last().unwrap().seconds;
+        assert!(end > 9.0, "{end}");
+        let found = kbit(&units, 0.0, end) / asked.parse::<f64>().unwrap();
+        assert!((0.9..1.1).contains(&found), "{encoder}: {found} of {asked} kbit/s");
+    }
+}
+
+#[test]
+fn x264_keeps_to_the_bit_rate() {
+    keeps_to_the_bit_rate("x264enc");
+}
+
+#[test]
+fn x265_keeps_to_the_bit_rate() {
+    keeps_to_the_bit_rate("x265enc");
+}
+
+#[test]
+fn openh264_keeps_to_the_bit_rate() {
+    keeps_to_the_bit_rate("openh264enc");
+}
+
+#[test]
+fn a_quality_takes_what_it_needs_up_to_the_ceiling() {
+    for encoder in ["x264enc", "x265enc", "openh264enc"] {
+        let rate = |flags: &[&str]| {
+            let names = Names::new();
+            let (server, _) = ten_seconds(&names, encoder, flags);
+            server.wait();
+            let units = server.units();
+            kbit(&units, 0.0, units.last().unwrap().seconds)
+        };
+        let [good, poor] = [rate(&["--quality", "20"]), rate(&["--quality", "35"])];
+        assert!(good > 1200.0 && poor < 400.0, "{encoder}: {good} and {poor} kbit/s");
+        let bounded = rate(&["--quality", "20", "--bitrate", "600"]);
+        assert!((400.0..660.0).contains(&bounded), "{encoder}: {bounded} kbit/s");
+    }
+}
+
+/// What FFmpeg says of the video stream.
+fn stream_line(server: RtmpServer) -> String {
+    server.wait();
+    let output = ffmpeg().arg("-i").arg(&server.file).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    text.lines().find(|line| line.contains("Video: ")).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_stream_has_the_profile_asked_for() {
+    for encoder in ["x264enc", "openh264enc"] {
+        for (profile, name) in
+            [("constrained-baseline", "(Constrained Baseline)"), ("main", "(Main)"), ("high", "(High)")]
+        {
+            let names = Names::new();
+            let flags = ["--profile", profile, "--encoder-preset", "fast", "--ingest-max-frames", "30"];
+            let line = stream_line(ten_seconds(&names, encoder, &flags).0);
+            assert!(line.contains(name), "{encoder}, {profile}: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_preset_of_every_encoder_encodes() {
+    for encoder in ["x264enc", "x265enc", "openh264enc"] {
+        for preset in ["fast", "balanced", "quality"] {
+            let names = Names::new();
+            let flags = ["--encoder-preset", preset, "--ingest-max-frames", "30"];
+            let (server, said) = ten_seconds(&names, encoder, &flags);
+            let (frames, complaints) = server.decoded();
+            assert!(frames > 5 && complaints.is_empty(), "{encoder}, {preset}: {frames} {complaints} {said}");
+        }
+    }
+}
+
+#[test]
+fn pictures_are_scaled() {
+    for (scale, size) in [("0.5", "320x180"), ("320x240", "320x240"), ("0.3", "192x108")] {
+        for encoder in ["x264enc", "x265enc"] {
+            let names = Names::new();
+            let (server, _) = ten_seconds(&names, encoder, &["--scale", scale, "--ingest-max-frames", "30"]);
+            let line = stream_line(server);
+            assert!(line.contains(size) && !line.contains("SAR 4:3"), "{encoder}, {scale}: {line}");
+        }
+    }
+}
+
+#[test]
+fn frames_are_left_out_evenly_and_the_bit_rate_holds() {
+    let names = Names::new();
+    let (server, _) = ten_seconds(&names, "x264enc", &["--max-fps", "10", "--bitrate", "800"]);
+    server.wait();
+    let units = server.units();
+    let end = units.last().unwrap().seconds;
+    let fps = units.len() as f64 / end;
+    assert!((9.0..11.0).contains(&fps), "{fps}");
+    let gaps = units.windows(2).map(|pair| pair[1].seconds - pair[0].seconds);
+    assert!(gaps.fold(0.0, f64::max) < 0.25);
+    let found = kbit(&units, 0.0, end);
+    assert!((720.0..880.0).contains(&found), "{found}");
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    for (flags, complaint) in [
+        (&["--bitrate", "49"][..], "--bitrate 49: must be 50 to 100000 kbit/s"),
+        (&["--quality", "0"], "--quality must be 1 to 51"),
+        (&["--codec", "h265", "--profile", "main"], "--profile is for --codec h264"),
+        (&["--profile", "constrained-baseline", "--b-frames", "1"], "has no B-frames"),
+        (&["--max-fps", "0"], "--max-fps"),
+        (&["--scale", "641x360"], "sides are even numbers"),
+        (&["--scale", "2"], "neither WIDTHxHEIGHT nor a factor"),
+    ] {
+        let names = Names::new();
+        let mut streamer = names.streamer();
+        if !flags.contains(&"--codec") {
+            streamer.args(["--codec", "h264"]);
+        }
+        let (status, _, said) = finish(streamer.args(flags));
+        assert_eq!(status, Some(1), "{flags:?}: {said}");
+        assert!(said.contains(complaint), "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn an_encoder_that_lacks_something_is_named() {
+    let names = Names::new();
+    let mut streamer = names.streamer();
+    without_x264(&names, &mut streamer);
+    let flags = ["--codec", "h264", "--encoder-device", "software", "--b-frames", "2"];
+    let (status, _, said) = finish(streamer.args(flags));
+    assert_eq!(status, Some(5), "{said}");
+    assert!(said.contains("not installed: x264enc; makes no B-frames: openh264enc"), "{said}");
+}
