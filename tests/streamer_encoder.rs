@@ -5,7 +5,7 @@ mod support;
 
 mod clip_camera;
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, process::Command};
 
 use clip_camera::{ClipCamera, FPS};
 use support::{Names, RtmpServer, ffmpeg, finish, kbit};
@@ -14,7 +14,7 @@ use support::{Names, RtmpServer, ffmpeg, finish, kbit};
 fn without_x264(names: &Names, streamer: &mut Command) {
     gst::init().unwrap();
     let plugin = gst::Registry::get().find_plugin("coreelements").unwrap();
-    let plugins = Path::new(plugin.filename().unwrap().as_str()).parent().unwrap().to_owned();
+    let plugins = plugin.filename().unwrap().parent().unwrap().to_owned();
     let some = names.path("plugins");
     fs::create_dir(&some).unwrap();
     for plugin in fs::read_dir(plugins).unwrap().map(Result::unwrap) {

@@ -48,6 +48,7 @@ macro_rules! replies_with_message {
 
 replies_with_message!(
     RecordingStatusResponse,
+    EncoderResponse,
     ApplyPlaylistResponse,
     GetPlaylistInfoResponse,
     GetCameraControlCapabilitiesResponse,

@@ -245,6 +245,33 @@ pub struct SetCameraControlRangeResponse {
     #[prost(string, tag = "3")]
     pub error_message: ::prost::alloc::string::String,
 }
+/// The encoder of a streamer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEncoderRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetEncoderRequest {
+    /// In kbit/s.
+    #[prost(uint32, tag = "1")]
+    pub bitrate_kbit: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForceKeyframeRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EncoderResponse {
+    #[prost(enumeration = "ErrorCode", tag = "1")]
+    pub error: i32,
+    #[prost(string, tag = "2")]
+    pub error_message: ::prost::alloc::string::String,
+    /// Element name; "passthrough" when the producer encodes, empty before anything does.
+    #[prost(string, tag = "3")]
+    pub encoder: ::prost::alloc::string::String,
+    /// In kbit/s at the moment; 0 when none is set.
+    #[prost(uint32, tag = "4")]
+    pub bitrate_kbit: u32,
+    /// What it stays below for now, as the slowest RTMP server takes no more; 0 when it does not.
+    #[prost(uint32, tag = "5")]
+    pub full_bitrate_kbit: u32,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum SourceKind {

@@ -65,6 +65,11 @@ impl Subjects {
         format!("cvmmap.{}.streamer.recorder.{format}.{verb}", self.key)
     }
 
+    /// A request of the streamer's encoder: `verb` is `get`, `set` or `keyframe`.
+    pub fn streamer_encoder(&self, verb: &str) -> String {
+        format!("cvmmap.{}.streamer.encoder.{verb}", self.key)
+    }
+
     /// The same request as older clients spell it; for `mcap` alone.
     pub fn control_recorder(&self, format: &str, verb: &str) -> String {
         format!("cvmmap.{}.control.recorder.{format}.{verb}", self.key)
@@ -97,6 +102,7 @@ mod tests {
         assert_eq!(subjects.prefix(Family::Producer), "cvmmap.zed_cam_0.producer");
         assert_eq!(subjects.prefix(Family::Control), "cvmmap.zed_cam_0.control");
         assert_eq!(subjects.streamer_recorder("mcap", "start"), "cvmmap.zed_cam_0.streamer.recorder.mcap.start");
+        assert_eq!(subjects.streamer_encoder("set"), "cvmmap.zed_cam_0.streamer.encoder.set");
         assert_eq!(subjects.control_recorder("mcap", "stop"), "cvmmap.zed_cam_0.control.recorder.mcap.stop");
     }
 

@@ -79,6 +79,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: Record,
     },
+    /// Bit rate and keyframes of a streamer's encoder
+    Encoder {
+        /// What to do with the encoder
+        #[command(subcommand)]
+        verb: Encoder,
+    },
     /// Exposure, gain and the other settings of a producer's camera
     Camera {
         /// What to do with the settings
@@ -183,6 +189,24 @@ pub struct Start {
     /// MCAP: frame id in the messages
     #[arg(long, value_name = "ID")]
     pub frame_id: Option<String>,
+}
+
+/// `encoder`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Encoder {
+    /// Which encoder runs, and its bit rate
+    Show(Producer),
+    /// Change it while it runs
+    Set {
+        /// Producer
+        #[command(flatten)]
+        producer: Producer,
+        /// Bit rate in kbit/s
+        #[arg(long, value_name = "KBIT")]
+        bitrate: u32,
+    },
+    /// Have the next picture be a keyframe
+    Keyframe(Producer),
 }
 
 /// `camera`.

@@ -3,6 +3,7 @@
 pub mod args;
 
 mod camera;
+mod encoder;
 mod list;
 mod output;
 mod playlist;
@@ -38,6 +39,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             source::seek(client, &producer.target, timestamp_ns, options)
         }
         Command::Record { verb } => record::run(&connect()?, verb, options),
+        Command::Encoder { verb } => encoder::run(&connect()?, verb, options),
         Command::Camera { verb } => camera::run(connect()?, verb, options),
         Command::Playlist { verb } => playlist::run(connect()?, verb, options),
     }

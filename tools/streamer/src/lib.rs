@@ -1,11 +1,14 @@
 //! `cvmmap_streamer`: a producer's frames, encoded once or by the producer itself, to RTP and RTMP.
 
+mod adaptation;
 mod capture_sei;
 mod complaint;
 mod depth_colour;
 mod depth_track;
 mod encode_time;
 mod encoder;
+mod encoder_control;
+mod encoder_service;
 mod endpoint;
 mod events;
 mod frame_rate;
@@ -21,6 +24,7 @@ mod padding;
 mod parameter_sets;
 pub mod plan;
 mod planar;
+mod rate_keeper;
 pub mod recorder;
 mod recorder_service;
 mod rtmp_url;

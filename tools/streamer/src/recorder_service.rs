@@ -1,4 +1,4 @@
-//! Recordings on request: the micro service `cvmmap_streamer` over NATS. Who may speak to the server may record, so nothing
+//! Recordings on request: the micro service `cvmmap_streamer` over NATS, which asks the encoder, too. Who may speak to the server may record, so nothing
 //! that is asked for leaves `--record-root` or replaces a file.
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -18,7 +18,11 @@ use cvmmap::{
 use tools_cli::{failure::Failure, file_format::FileFormat};
 use tools_mcap::writer::Compression;
 
-use super::plan::{Input, Stream};
+use super::{
+    encoder_control::Control,
+    encoder_service,
+    plan::{Input, Stream},
+};
 use crate::recorder::{McapSettings, RecordError, Recorders, Root, State, args::Recordings};
 
 /// How long a request to stop waits for the file to be whole; afterwards its status tells.
@@ -38,7 +42,7 @@ impl RecorderService {
     ///
     /// # Errors
     /// [`Failure::Configuration`] for NATS files that cannot be used.
-    pub fn start(plan: &Stream, recorders: &Arc<Recorders>) -> Result<Option<Self>, Failure> {
+    pub fn start(plan: &Stream, recorders: &Arc<Recorders>, encoder: &Arc<Control>) -> Result<Option<Self>, Failure> {
         let address = match &plan.input {
             Input::Target(target) => Address::from(target),
             Input::Address(address) => address.clone(),
@@ -63,6 +67,7 @@ impl RecorderService {
             });
             service = recorder.offer(service, identity.subjects());
         }
+        service = encoder_service::offer(service, identity.subjects(), encoder);
         Ok(Some(Self { _service: service.start(&client), _client: client }))
     }
 }

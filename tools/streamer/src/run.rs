@@ -9,6 +9,7 @@ use tools_cli::{failure::Failure, file_format::FileFormat, report};
 
 use super::{
     encoder::{Choice, PICK_MAX},
+    encoder_control::Control,
     events::Events,
     http,
     log::tell,
@@ -74,7 +75,8 @@ fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> 
     }
     let recorders = Recorders::new(tell);
     let streamed = begin_recordings(events, plan, &recorders).and_then(|()| {
-        let _service = RecorderService::start(plan, &recorders)?;
+        let control = Arc::new(Control::default());
+        let _service = RecorderService::start(plan, &recorders, &control)?;
         let camera = Arc::new(watch::Camera::new(&plan.input.name()));
         let switch = {
             let (recorders, camera) = (Arc::clone(&recorders), Arc::downgrade(&camera));
@@ -87,7 +89,7 @@ fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> 
         };
         camera.depth.connect(Box::new(switch));
         let _http = plan.http.map(|http| http::Server::start(http.listen, watch::routes(&camera))).transpose()?;
-        stream(events, simulator, plan, &recorders, &camera)
+        stream(events, simulator, plan, &recorders, &camera, &control)
     });
     let recordings = finish_recordings(events, &recorders);
     let (outcome, summary) = streamed?;
@@ -102,8 +104,9 @@ fn stream(
     plan: &Stream,
     recorders: &Arc<Recorders>,
     camera: &Arc<watch::Camera>,
+    control: &Arc<Control>,
 ) -> Result<Account, Failure> {
-    let mut streamer = Streamer::new(plan, recorders, camera, pick_encoder(events, plan)?)?;
+    let mut streamer = Streamer::new(plan, recorders, camera, control, pick_encoder(events, plan)?)?;
     let outcome = Supervisor::new(events, simulator, Some(&mut streamer)).run();
     Ok((outcome, Some(streamer.summary())))
 }

@@ -10,12 +10,14 @@ use tools_cli::failure::Failure;
 use super::{
     depth_track::DepthTrack,
     encoder,
+    encoder_control::Control,
     handoff::{Handoff, Media},
     ingest::Ingest,
     log::tell,
     options::{Codec, EncoderDevice, VideoSource},
     outlet::{FanOut, Outlets, Retired, Said},
     plan::{self, Encoding, Stream},
+    rate_keeper::RateKeeper,
     stage::{Place, Stage},
     summary,
     timebase::Timebase,
@@ -48,6 +50,8 @@ pub struct Streamer<'a> {
     choice: Option<encoder::Choice>,
     /// and the hardware one that software stands in for, until it is known whose fault that was.
     suspect: Option<encoder::Choice>,
+    /// The encoder's bit rate.
+    keeper: RateKeeper,
     /// An encoder is being picked; which can be had shows when they are opened.
     picking: Option<encoder::Picking>,
     /// Why a picture was not encoded.
@@ -74,6 +78,7 @@ impl<'a> Streamer<'a> {
         plan: &'a Stream,
         recorders: &Arc<Recorders>,
         camera: &Arc<watch::Camera>,
+        control: &Arc<Control>,
         choice: Option<encoder::Choice>,
     ) -> Result<Self, Failure> {
         let place = Place {
@@ -82,6 +87,8 @@ impl<'a> Streamer<'a> {
             timebase: Timebase::new(),
             encode_time: Arc::default(),
         };
+        let ask_for_keyframe = place.fan_out.ask_for_keyframe();
+        control.connect(Box::new(move || ask_for_keyframe()));
         let ingest = Ingest::new(plan, &place.timebase, Arc::clone(&place.handoff))?;
         recorders.watch(ingest.source(), place.fan_out.ask_for_keyframe());
         let depth = plan.wants_depth().then(|| DepthTrack::new(plan, &place.timebase)).transpose()?;
@@ -100,6 +107,7 @@ impl<'a> Streamer<'a> {
             stage: None,
             choice,
             suspect: None,
+            keeper: RateKeeper::new(plan.encoding, control),
             picking: None,
             refusal: None,
             told: None,
@@ -155,6 +163,7 @@ impl<'a> Streamer<'a> {
             self.meet(media)?;
         }
         self.look_after_stage()?;
+        self.look_after_rate()?;
         self.depth.iter_mut().for_each(DepthTrack::look);
         if self.draining.is_some_and(|until| Instant::now() >= until) {
             self.finish_outlets();
@@ -242,6 +251,8 @@ impl<'a> Streamer<'a> {
             unencodable: self.place.handoff.dropped(),
             encoder: self.stage.as_ref().map_or("none", Stage::name),
             encoded: self.given_before + self.stage.as_ref().map_or(0, Stage::given),
+            kbit: self.stage.as_ref().and_then(Stage::kbit),
+            rate_changes: self.keeper.changes(),
             encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
             encoded_latency_ms: summary::Latency::new(&self.place.fan_out.latency()),
             outputs: self.outlets.as_ref().map(|(_, outlets)| outlets.summary()).unwrap_or_default(),
@@ -311,6 +322,25 @@ impl<'a> Streamer<'a> {
             Some(silence) => self.lose_stage(&silence),
             None => Ok(()),
         }
+    }
+
+    /// Has the encoder keep to the bit rate that is asked for, or that the slowest server takes.
+    fn look_after_rate(&mut self) -> Result<(), Failure> {
+        let encoder = self.stage.as_ref().filter(|stage| stage.encodes() && self.draining.is_none());
+        let slowest = self.outlets.as_ref().and_then(|(_, outlets)| outlets.slowest());
+        let change = self.keeper.look(encoder.and_then(Stage::kbit), slowest);
+        if let (Some((kbit, said)), Some(stage), Some((codec, _))) = (change, encoder, &self.outlets) {
+            if let Some(choice) = self.choice.clone().filter(|_| !stage.change_rate(kbit)) {
+                // It begins with a keyframe, and with frames that the old one was not given.
+                let stage = Stage::encoder(choice, *codec, &self.keeper.encoding(), stage.media(), &self.place)?;
+                self.told = Some(stage.sentence());
+                self.turn_to(stage);
+            }
+            tell(&said);
+        }
+        let (name, kbit) = self.stage.as_ref().map_or(("", None), |stage| (stage.name(), stage.kbit()));
+        self.keeper.tell(name, kbit);
+        Ok(())
     }
 
     fn look_after_picking(&mut self) -> Result<(), Failure> {
@@ -397,7 +427,7 @@ impl<'a> Streamer<'a> {
             self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
             return Ok(());
         };
-        let stage = Stage::encoder(choice, codec, &self.plan.encoding, media, &self.place)?;
+        let stage = Stage::encoder(choice, codec, &self.keeper.encoding(), media, &self.place)?;
         self.turn_to(stage);
         Ok(())
     }

@@ -48,6 +48,10 @@ pub struct Stream {
     pub encoder: &'static str,
     /// Access units out of the encoder, or of the producer.
     pub encoded: u64,
+    /// Bit rate of the encoder in kbit/s, as far as it has one.
+    pub kbit: Option<u32>,
+    /// How often it was changed.
+    pub rate_changes: u64,
     /// Milliseconds that the encoder took for a frame.
     pub encode_ms: Latency,
     /// Milliseconds from capture to the access unit.
@@ -185,6 +189,9 @@ impl fmt::Display for Summary {
             stream.unencodable
         )?;
         write!(f, "encoder: name={} encoded={}", stream.encoder, stream.encoded)?;
+        if let Some(kbit) = stream.kbit {
+            write!(f, " kbit={kbit} rate_changes={}", stream.rate_changes)?;
+        }
         stream.encode_ms.write(f, "encode")?;
         stream.encoded_latency_ms.write(f, "latency")?;
         writeln!(f)?;
@@ -227,6 +234,8 @@ mod tests {
                 unencodable: 6,
                 encoder: "x264enc",
                 encoded: 7,
+                kbit: Some(800),
+                rate_changes: 2,
                 encode_ms: Latency { p50: Some(0.5), p95: Some(0.75), p99: Some(0.9) },
                 encoded_latency_ms: Latency { p50: None, p95: None, p99: None },
                 outputs: vec![
@@ -263,7 +272,7 @@ mod tests {
             summary().to_string(),
             "simulator: published=9\n\
              ingest: frames_in=8 dropped=1 torn=2 late=5 skipped=3 invalid=4 undecodable=0 unencodable=6\n\
-             encoder: name=x264enc encoded=7 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
+             encoder: name=x264enc encoded=7 kbit=800 rate_changes=2 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0 state=retrying connects=2\n\
              mcap: video=7 depth=6 body=5 dropped=1 depth_dropped=2 body_dropped=3 damaged=4 files=1 state=finished path=/day/a.mcap\n"

@@ -31,6 +31,9 @@ pub struct EncodingArgs {
     /// Encode so many frames a second at most; those between are left out
     #[arg(long, value_name = "N", help_heading = "Codec")]
     pub max_fps: Option<NonZeroU32>,
+    /// Lower the bit rate, to this many kbit/s at most, while an RTMP server does not keep up
+    #[arg(long, value_name = "MIN", help_heading = "Codec")]
+    pub adapt: Option<u32>,
 }
 
 /// `--encoder-preset`.

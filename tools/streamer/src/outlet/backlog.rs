@@ -28,6 +28,9 @@ pub struct Backlog<T> {
     units: VecDeque<(Weight, T)>,
     bytes: usize,
     ended: bool,
+    /// Times of the last unit that was handed on, and of the last that was offered.
+    given: Duration,
+    newest: Duration,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -54,13 +57,22 @@ pub enum Taken<T> {
 
 impl<T> Default for Backlog<T> {
     fn default() -> Self {
-        Self { phase: Phase::AwaitingKeyframe, hungry: true, units: VecDeque::new(), bytes: 0, ended: false }
+        Self {
+            phase: Phase::AwaitingKeyframe,
+            hungry: true,
+            units: VecDeque::new(),
+            bytes: 0,
+            ended: false,
+            given: Duration::ZERO,
+            newest: Duration::ZERO,
+        }
     }
 }
 
 impl<T> Backlog<T> {
     /// Takes in what the encoder made. Gives it back when the output waits for it, to be handed on at once.
     pub fn offer(&mut self, weight: Weight, unit: T) -> Option<T> {
+        self.newest = weight.time;
         match self.phase {
             Phase::AwaitingKeyframe if weight.is_keyframe => self.phase = Phase::Flowing,
             Phase::Flowing => {}
@@ -68,6 +80,7 @@ impl<T> Backlog<T> {
         }
         if self.hungry {
             self.hungry = false;
+            self.given = weight.time;
             return Some(unit);
         }
         let oldest = self.units.front().map_or(weight.time, |(oldest, _)| oldest.time);
@@ -86,6 +99,7 @@ impl<T> Backlog<T> {
     pub fn take(&mut self) -> Taken<T> {
         if let Some((weight, unit)) = self.units.pop_front() {
             self.bytes -= weight.bytes;
+            self.given = weight.time;
             return Taken::Unit(unit);
         }
         if self.ended {
@@ -103,6 +117,15 @@ impl<T> Backlog<T> {
     pub fn end(&mut self) -> bool {
         self.ended = true;
         self.hungry
+    }
+
+    /// How far the output is behind: from what it was given last, and has not taken whole, to the newest.
+    pub fn lag(&self) -> Duration {
+        match self.phase {
+            Phase::Behind => TIME_MAX,
+            _ if self.hungry => Duration::ZERO,
+            _ => self.newest.saturating_sub(self.given),
+        }
     }
 
     /// Whether it overflowed, and the output has not taken anything since.
@@ -149,6 +172,21 @@ mod tests {
         assert_eq!(backlog.offer(at(DELTA, 1200), 4), None);
         assert_eq!(backlog.take(), Taken::Later);
         assert_eq!(backlog.offer(at(KEY, 1300), 5), Some(5));
+    }
+
+    #[test]
+    fn the_lag_is_from_what_is_being_sent_to_the_newest() {
+        let mut backlog = Backlog::default();
+        assert_eq!(backlog.lag(), Duration::ZERO);
+        backlog.offer(KEY, 0);
+        backlog.offer(at(DELTA, 300), 1);
+        assert_eq!(backlog.lag(), Duration::from_millis(300));
+        backlog.take();
+        assert_eq!(backlog.lag(), Duration::ZERO);
+        backlog.offer(at(DELTA, 1500), 2);
+        assert_eq!(backlog.lag(), Duration::from_millis(1200));
+        backlog.offer(at(DELTA, 2600), 3);
+        assert_eq!(backlog.lag(), TIME_MAX);
     }
 
     #[test]

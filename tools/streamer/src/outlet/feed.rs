@@ -17,6 +17,7 @@ use super::{
     Meter,
     backlog::{Backlog, Taken, Weight},
 };
+use crate::adaptation::Congestion;
 
 /// Asks the encoder for a keyframe.
 pub type AskForKeyframe = Arc<dyn Fn() + Send + Sync>;
@@ -59,6 +60,8 @@ struct Line {
     follows: bool,
     /// Something was sent.
     begun: bool,
+    /// Bytes that were sent.
+    taken: u64,
     /// Decoding time of the last one: a new encoder's B-frames would have it begin before the end of the old one's.
     last: gst::ClockTime,
 }
@@ -182,6 +185,7 @@ impl Feed {
             start: None,
             follows,
             begun: false,
+            taken: 0,
             last: gst::ClockTime::ZERO,
         });
         (self.ask_for_keyframe)();
@@ -213,6 +217,11 @@ impl Feed {
         if begins {
             (self.ask_for_keyframe)();
         }
+    }
+
+    /// How far the output is behind, and what it has taken since it was connected.
+    pub fn congestion(&self) -> Option<Congestion> {
+        self.line().as_ref().map(|line| Congestion { lag: line.backlog.lag(), taken: line.taken })
     }
 
     /// Since when the output has taken nothing, when that cost it pictures.
@@ -322,6 +331,7 @@ impl Line {
         if let Some(caps) = unit.sample.caps_owned() {
             sample = sample.caps(&caps);
             meter.depart(unit.captured);
+            self.taken += buffer.size() as u64;
             // Refused by a pipeline that is broken or being torn down: its messages say so.
             let _ = self.source.push_sample(&sample.build());
             self.begun = true;

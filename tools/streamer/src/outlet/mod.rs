@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tools_cli::failure::Failure;
 
 use super::{
+    adaptation::Congestion,
     options::{Codec, VideoSource},
     plan::Stream,
     summary,
@@ -50,6 +51,10 @@ trait Outlet: std::fmt::Debug {
     fn state(&self) -> &'static str;
     /// How often a receiver has agreed to take the stream, where one is asked.
     fn connects(&self) -> Option<u64>;
+    /// How it does, where its receiver can be too slow.
+    fn congestion(&self) -> Option<Congestion> {
+        None
+    }
     /// Stops its pipeline.
     fn stop(&mut self);
 }
@@ -144,6 +149,11 @@ impl Outlets {
         let faults = self.outlets.iter().filter_map(|(_, outlet)| outlet.fault()).map(|fault| fault.to_string());
         let faults = faults.collect::<Vec<_>>();
         (!faults.is_empty()).then(|| Failure::Pipeline(faults.join("; ")))
+    }
+
+    /// How the one does that is furthest behind, of those whose receivers can be too slow.
+    pub fn slowest(&self) -> Option<Congestion> {
+        self.outlets.iter().filter_map(|(_, outlet)| outlet.congestion()).max_by_key(|congestion| congestion.lag)
     }
 
     /// What happened so far.

@@ -14,7 +14,10 @@ use super::{
     line::{Line, Said},
     retry::{Backoff, Bounds},
 };
-use crate::log::{tell, tell_again};
+use crate::{
+    adaptation::Congestion,
+    log::{tell, tell_again},
+};
 
 /// A server that has not agreed to take the stream by then is asked again.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -278,6 +281,10 @@ impl<S: Server> Outlet for Publisher<S> {
 
     fn connects(&self) -> Option<u64> {
         Some(self.connects)
+    }
+
+    fn congestion(&self) -> Option<Congestion> {
+        matches!(self.state, State::Publishing { .. }).then(|| self.feed.congestion()).flatten()
     }
 
     fn stop(&mut self) {

@@ -35,6 +35,8 @@ pub struct Encoding {
     pub scale: Option<Scale>,
     /// Most frames a second.
     pub max_fps: Option<NonZeroU32>,
+    /// How far the bit rate may be lowered for RTMP servers, in kbit/s.
+    pub adapt: Option<u32>,
 }
 
 /// Checks the flags of the encoder.
@@ -61,6 +63,15 @@ pub(super) fn encoding(options: &Options) -> Result<Encoding, Failure> {
     if args.max_fps.is_some_and(|fps| fps.get() > 1000) {
         return Err(usage("--max-fps must be 1 to 1000"));
     }
+    check_kbit("--adapt", args.adapt).map_err(usage)?;
+    match (args.adapt, args.bitrate) {
+        (Some(_), _) if !options.rtmp => return Err(usage("--adapt looks at RTMP servers: add --rtmp and --rtmp-url")),
+        (Some(min), Some(kbit)) if min >= kbit => return Err(usage("--adapt must be lower than --bitrate")),
+        (Some(_), None) if args.quality.is_some() => {
+            return Err(usage("--adapt with --quality needs --bitrate, the highest rate"));
+        }
+        _ => {}
+    }
     Ok(Encoding {
         device: options.encoder_device,
         gop: args.gop,
@@ -71,6 +82,7 @@ pub(super) fn encoding(options: &Options) -> Result<Encoding, Failure> {
         profile: args.profile,
         scale: args.scale,
         max_fps: args.max_fps,
+        adapt: args.adapt,
     })
 }
 

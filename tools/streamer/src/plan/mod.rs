@@ -14,7 +14,7 @@ use tools_cli::{failure::Failure, nats};
 
 use self::wrong::usage;
 pub use self::{
-    encoding::Encoding,
+    encoding::{Encoding, check_kbit},
     http::Http,
     input::Input,
     rtmp::{Rtmp, check_packaging},
