@@ -5,25 +5,8 @@ mod support;
 
 mod clip_camera;
 
-use std::{fs, os::unix::fs::symlink, process::Command};
-
-use clip_camera::{ClipCamera, FPS};
+use clip_camera::{ClipCamera, FPS, without_x264};
 use support::{Names, RtmpServer, ffmpeg, finish, kbit};
-
-/// Without x264 GStreamer has OpenH264 for H.264.
-fn without_x264(names: &Names, streamer: &mut Command) {
-    gst::init().unwrap();
-    let plugin = gst::Registry::get().find_plugin("coreelements").unwrap();
-    let plugins = plugin.filename().unwrap().parent().unwrap().to_owned();
-    let some = names.path("plugins");
-    fs::create_dir(&some).unwrap();
-    for plugin in fs::read_dir(plugins).unwrap().map(Result::unwrap) {
-        if plugin.file_name() != "libgstx264.so" {
-            symlink(plugin.path(), some.join(plugin.file_name())).unwrap();
-        }
-    }
-    streamer.env("GST_PLUGIN_SYSTEM_PATH_1_0", some).env("GST_REGISTRY_1_0", names.path("registry"));
-}
 
 /// Publishes ten seconds of the clip; the server, and what was said.
 fn ten_seconds(names: &Names, encoder: &str, flags: &[&str]) -> (RtmpServer, String) {
