@@ -2,6 +2,8 @@
 
 #[path = "../support/browser.rs"]
 mod browser_support;
+#[path = "../support/clip_camera/mod.rs"]
+mod clip_camera;
 #[path = "../support/encoding_camera/mod.rs"]
 mod encoding_camera;
 #[path = "../../cvmmap/tests/common/nats_server.rs"]
@@ -10,6 +12,8 @@ mod nats_server;
 mod recorder_support;
 #[path = "../support/rude_producer/mod.rs"]
 mod rude_producer;
+#[path = "../support/slow_relay/mod.rs"]
+mod slow_relay;
 #[path = "../support/stalled_disk/mod.rs"]
 mod stalled_disk;
 #[path = "../support/stand_in_encoders/mod.rs"]
@@ -22,12 +26,14 @@ mod controls;
 mod ctl;
 mod depth_track;
 mod disk;
+mod encoder;
 mod fallback;
 mod lifecycle;
 mod outlets;
 mod outputs;
 mod page;
 mod passthrough;
+mod rate;
 mod rejections;
 mod resets;
 mod rtmps;

@@ -11,7 +11,7 @@ use std::{
 
 use gst::prelude::*;
 
-use crate::support::{Names, Running, ffmpeg};
+use crate::streamer_support::{Names, Running, ffmpeg};
 
 /// Frames a second.
 pub const FPS: u32 = 25;

@@ -1,23 +1,15 @@
 //! The encoder's bit rate while it runs: changed over NATS, and adapted to a slow network.
 
-#[path = "../cvmmap/tests/common/nats_server.rs"]
-mod nats_server;
-#[path = "streamer_support/mod.rs"]
-mod support;
-
-mod clip_camera;
-mod slow_relay;
-
 use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use clip_camera::{ClipCamera, FPS, without_x264};
-use nats_server::NatsServer;
+use crate::clip_camera::{ClipCamera, FPS, without_x264};
+use crate::nats_server::NatsServer;
+use crate::slow_relay::SlowRelay;
+use crate::streamer_support::{ENDLESS, Names, RtmpServer, Running, finish, json, kbit, program, wait_for};
 use serde_json::Value;
-use slow_relay::SlowRelay;
-use support::{ENDLESS, Names, RtmpServer, Running, finish, json, kbit, program, wait_for};
 
 /// A streamer of the clip that can be asked over NATS.
 struct Scene {

@@ -15,7 +15,7 @@ pub struct SlowRelay {
 impl SlowRelay {
     /// Towards `port`, with so many kbit/s.
     pub fn start(port: u16, kbit: u32) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slow_relay/relay.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/slow_relay/relay.py");
         let mut command = Command::new("python3");
         command.arg(script).args([port.to_string(), kbit.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();

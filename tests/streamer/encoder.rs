@@ -1,12 +1,7 @@
 //! The encoder's flags, by what FFmpeg receives.
 
-#[path = "streamer_support/mod.rs"]
-mod support;
-
-mod clip_camera;
-
-use clip_camera::{ClipCamera, FPS, without_x264};
-use support::{Names, RtmpServer, ffmpeg, finish, kbit};
+use crate::clip_camera::{ClipCamera, FPS, without_x264};
+use crate::streamer_support::{Names, RtmpServer, ffmpeg, finish, kbit};
 
 /// Publishes ten seconds of the clip; the server, and what was said.
 fn ten_seconds(names: &Names, encoder: &str, flags: &[&str]) -> (RtmpServer, String) {
