@@ -17,7 +17,7 @@ use super::{
     encoder,
     handoff::{Handoff, Media},
     ingest,
-    log::tell,
+    log::{tell, teller},
     options::Codec,
     outlet::{FanOut, Said},
     plan::{Encoding, Stream},
@@ -58,7 +58,7 @@ impl DepthTrack {
             codec: plan.codec,
             place: Place {
                 handoff,
-                fan_out: FanOut::new(Recorders::new(tell), false),
+                fan_out: FanOut::new(Recorders::new(Arc::new(teller())), false),
                 timebase: clock.clone(),
                 encode_time: Arc::<EncodeTime>::default(),
             },

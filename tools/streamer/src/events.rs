@@ -1,16 +1,19 @@
-//! What the main loop hears: signals, timers, and what pipelines say.
+//! What the main loop of a camera hears: that it is to end, timers, and what pipelines say. Each camera has a loop of its own.
 
 use std::{
-    cell::{Cell, RefCell},
     collections::VecDeque,
-    rc::Rc,
-    sync::mpsc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use gst::{glib, prelude::*};
-use tools_cli::signals;
+
+use super::log;
 
 /// The stream is looked after this often.
 pub const TICK_MS: u32 = 20;
@@ -42,32 +45,43 @@ pub enum Role {
     Ingest,
 }
 
-/// Events in their order. Signals are heard from its making on.
-#[derive(Debug)]
+/// Events in their order.
+#[derive(Clone, Debug)]
 pub struct Events {
+    context: glib::MainContext,
     heard: Heard,
-    /// Signals so far.
-    told_to_end: Rc<Cell<u32>>,
-    signals: Vec<glib::SourceId>,
+    /// How often it was told to end.
+    told_to_end: Arc<AtomicU32>,
+    /// Rounds of the loop so far.
+    rounds: Arc<AtomicU64>,
 }
 
-type Heard = Rc<RefCell<VecDeque<Event>>>;
-
 impl Events {
-    /// Hears signals from now on.
+    /// Nothing was heard yet.
     pub fn new() -> Self {
-        let heard = Heard::default();
-        let told_to_end = Rc::<Cell<u32>>::default();
-        let hear = |signal| {
-            let (heard, told_to_end) = (Rc::clone(&heard), Rc::clone(&told_to_end));
-            glib_unix::unix_signal_add_local(signal, move || {
-                told_to_end.set(told_to_end.get().saturating_add(1));
-                heard.borrow_mut().push_back(Event::Signal);
-                glib::ControlFlow::Continue
-            })
-        };
-        let signals = signals::ending().into_iter().map(hear).collect();
-        Self { heard, told_to_end, signals }
+        Self {
+            context: glib::MainContext::new(),
+            heard: Heard::default(),
+            told_to_end: Arc::default(),
+            rounds: Arc::default(),
+        }
+    }
+
+    /// Tells the run to end, from any thread; in haste when told again.
+    pub fn end(&self) {
+        self.told_to_end.fetch_add(1, Ordering::SeqCst);
+        self.heard.push(Event::Signal);
+        self.context.wakeup();
+    }
+
+    /// Rounds of the loop so far: one that lives goes round many times a second.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Runs `work`, in which pipelines and timers speak to this loop. `None` when it runs already.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        self.context.with_thread_default(work).ok()
     }
 
     /// Does something that may take long, in a thread of its own, while signals are heard. `patience` is asked how much
@@ -78,11 +92,12 @@ impl Events {
         patience: impl Fn(u32) -> Duration,
     ) -> Option<T> {
         let (tell, told) = mpsc::channel();
+        let work = log::carried(work);
         // Nobody listens to what comes too late.
         thread::spawn(move || drop(tell.send(work())));
-        let context = glib::MainContext::default();
-        let _looks = Ticks(Some(glib::timeout_add_local(LOOK, || glib::ControlFlow::Continue)));
-        let mut signals = self.told_to_end.get();
+        let _looks = self.timer(LOOK, || {});
+        let signals_now = || self.told_to_end.load(Ordering::SeqCst);
+        let mut signals = signals_now();
         let mut until = Instant::now() + patience(signals);
         loop {
             match told.try_recv() {
@@ -90,73 +105,92 @@ impl Events {
                 Err(mpsc::TryRecvError::Disconnected) => return None,
                 Err(mpsc::TryRecvError::Empty) => {}
             }
-            if self.told_to_end.get() != signals {
-                signals = self.told_to_end.get();
+            if signals_now() != signals {
+                signals = signals_now();
                 until = Instant::now() + patience(signals);
             }
             if Instant::now() >= until {
                 return None;
             }
-            context.iteration(true);
+            self.go_round();
         }
     }
 
     /// Waits for the next one.
     pub fn next(&self) -> Event {
-        let context = glib::MainContext::default();
         loop {
-            let event = self.heard.borrow_mut().pop_front();
+            let event = self.heard.queue().pop_front();
             match event {
                 Some(event) => return event,
-                None => context.iteration(true),
-            };
+                None => self.go_round(),
+            }
         }
     }
 
     /// Ticks, until what it returns is dropped.
     pub fn tick(&self, interval: Duration) -> Ticks {
-        let heard = Rc::clone(&self.heard);
-        Ticks(Some(glib::timeout_add_local(interval, move || {
-            heard.borrow_mut().push_back(Event::Tick);
-            glib::ControlFlow::Continue
-        })))
+        let heard = self.heard.clone();
+        self.timer(interval, move || heard.push(Event::Tick))
     }
 
     /// One event, after a while.
     pub fn after(&self, time: Duration, event: fn() -> Event) {
-        let heard = Rc::clone(&self.heard);
-        glib::timeout_add_local_once(time, move || heard.borrow_mut().push_back(event()));
+        let heard = self.heard.clone();
+        let hear = move || {
+            heard.push(event());
+            glib::ControlFlow::Break
+        };
+        glib::timeout_source_new(time, None, glib::Priority::DEFAULT, hear).attach(Some(&self.context));
     }
 
     /// Hears a pipeline, until what it returns is dropped.
     pub fn watch(&self, role: Role, pipeline: &gst::Pipeline) -> Option<gst::bus::BusWatchGuard> {
-        let heard = Rc::clone(&self.heard);
+        let heard = self.heard.clone();
         pipeline
             .bus()?
             .add_watch_local(move |_, message| {
-                heard.borrow_mut().push_back(Event::Message(role, message.clone()));
+                heard.push(Event::Message(role, message.clone()));
                 glib::ControlFlow::Continue
             })
             .ok()
     }
+
+    fn timer(&self, interval: Duration, mut ring: impl FnMut() + Send + 'static) -> Ticks {
+        let ring = move || {
+            ring();
+            glib::ControlFlow::Continue
+        };
+        let source = glib::timeout_source_new(interval, None, glib::Priority::DEFAULT, ring);
+        source.attach(Some(&self.context));
+        Ticks(source)
+    }
+
+    fn go_round(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+        self.context.iteration(true);
+    }
 }
 
-impl Drop for Events {
-    fn drop(&mut self) {
-        for signal in self.signals.drain(..) {
-            signal.remove();
-        }
+/// What was heard and not looked at yet. Timers hold this, and not the loop, which would then never be freed.
+#[derive(Clone, Debug, Default)]
+struct Heard(Arc<Mutex<VecDeque<Event>>>);
+
+impl Heard {
+    fn push(&self, event: Event) {
+        self.queue().push_back(event);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A timer that ends with its owner.
 #[derive(Debug)]
-pub struct Ticks(Option<glib::SourceId>);
+pub struct Ticks(glib::Source);
 
 impl Drop for Ticks {
     fn drop(&mut self) {
-        if let Some(source) = self.0.take() {
-            source.remove();
-        }
+        self.0.destroy();
     }
 }

@@ -9,7 +9,7 @@ use tools_media::elements;
 use super::{
     frame_rate::FrameRate,
     handoff::Handoff,
-    log::tell,
+    log::teller,
     options::VideoSource,
     plan::{Input, Stream},
     planar::Planar,
@@ -109,6 +109,7 @@ impl Ingest {
         let taker = Arc::clone(&handoff);
         let mut planar = Planar::default();
         let mut rate = plan.encoding.max_fps.map(FrameRate::new);
+        let tell = teller();
         let take = move |sink: &gst_app::AppSink| {
             let mut frame = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             if let Some(rate) = &mut rate {

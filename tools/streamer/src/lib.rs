@@ -1,6 +1,7 @@
 //! `cvmmap_streamer`: a producer's frames, encoded once or by the producer itself, to RTP and RTMP.
 
 mod adaptation;
+mod camera_run;
 mod capture_sei;
 mod complaint;
 mod depth_colour;
@@ -11,6 +12,7 @@ mod encoder_control;
 mod encoder_service;
 mod endpoint;
 mod events;
+mod fleet;
 mod frame_rate;
 mod handoff;
 mod http;

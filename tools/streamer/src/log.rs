@@ -2,10 +2,11 @@
 //! trouble fills no disk.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     fmt,
     io::Write as _,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,35 @@ const LINES_MAX: usize = 64;
 
 static LOG: LazyLock<Mutex<Log>> = LazyLock::new(Mutex::default);
 
+/// A camera's name in what is told of it.
+pub type Name = Arc<str>;
+
+thread_local! {
+    static CAMERA: RefCell<Option<Name>> = const { RefCell::new(None) };
+}
+
+/// What this thread tells from now on is told of `camera`; of the program without.
+pub fn speak_for(camera: Option<Name>) {
+    CAMERA.set(camera);
+}
+
+/// `work` for another thread, which speaks for the same camera as this one meanwhile.
+pub fn carried<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let camera = CAMERA.with_borrow(Clone::clone);
+    move || {
+        speak_for(camera);
+        let done = work();
+        speak_for(None);
+        done
+    }
+}
+
+/// [`tell`] for whichever thread calls it, which speaks for the same camera as this one.
+pub fn teller() -> impl Fn(&str) + Send + Sync + 'static {
+    let camera = CAMERA.with_borrow(Clone::clone);
+    move |line| tell_of(camera.as_deref(), line, line)
+}
+
 /// One line for the person at the terminal.
 pub fn tell(line: &str) {
     tell_again(line, line);
@@ -25,10 +55,16 @@ pub fn tell(line: &str) {
 
 /// The same for a line that is not quite equal each time; `kind` is what tells it from others.
 pub fn tell_again(kind: &str, line: &str) {
-    let times = LOG.lock().unwrap_or_else(PoisonError::into_inner).count(kind, Instant::now());
+    CAMERA.with_borrow(|camera| tell_of(camera.as_deref(), kind, line));
+}
+
+fn tell_of(camera: Option<&str>, kind: &str, line: &str) {
+    let about = camera.map(|camera| format!("{camera}: ")).unwrap_or_default();
+    let kind = format!("{about}{kind}");
+    let times = LOG.lock().unwrap_or_else(PoisonError::into_inner).count(&kind, Instant::now());
     if let Some(times) = times {
         // In one piece, for GStreamer writes there too; a closed stderr is no reason to stop streaming.
-        let _ = std::io::stderr().write_all(text(line, times).as_bytes());
+        let _ = std::io::stderr().write_all(text(&format!("{about}{line}"), times).as_bytes());
     }
 }
 

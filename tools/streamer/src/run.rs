@@ -1,29 +1,16 @@
-//! A run from the checked plan to the summary.
+//! A run of the program: one camera from the command line, or those of a configuration.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
-use tools_cli::{failure::Failure, file_format::FileFormat, report};
+use tools_cli::{failure::Failure, report};
 
 use super::{
-    encoder::{Choice, PICK_MAX},
-    encoder_control::Control,
-    events::Events,
+    camera_run,
+    fleet::{self, Fleet, Wanted},
     http,
-    log::tell,
-    options::{EncoderDevice, Options, VideoSource},
-    plan::{Plan, Stream},
-    recorder_service::RecorderService,
-    stream::Streamer,
-    summary::{self, Summary},
-    supervisor::Supervisor,
-    watch,
-};
-use crate::{
-    recorder::{Recorders, State, Status},
-    simulator::Simulator,
+    options::Options,
+    plan::Plan,
+    watch::{self, Cameras},
 };
 
 /// Runs what was typed, to its end.
@@ -32,129 +19,28 @@ use crate::{
 /// What the specification's exit codes tell apart.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let plan = Plan::new(options)?;
+    start_gstreamer()?;
+    let cameras = Arc::<Cameras>::default();
+    let mut fleet = Fleet::new(&cameras, camera_run::run, false);
+    // From here on nothing that is set up is left behind by a signal.
+    fleet::hear_signals(&fleet.teller(), false);
+    let json = plan.json;
+    let http = plan.stream.as_ref().and_then(|stream| stream.http);
+    let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
+    let _http = http.map(|http| http::Server::start(http.listen, watch::routes(&cameras))).transpose()?;
+    fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
+    fleet.run(&mut || Err("there is none".to_owned()), |_| {});
+    let Some((outcome, summary)) = fleet.into_members().pop().and_then(|member| member.outcome) else {
+        return Ok(());
+    };
+    let told = summary.map_or(Ok(()), |summary| report::print(&summary, json, || summary.to_string()).map(drop));
+    outcome.and(told)
+}
+
+fn start_gstreamer() -> Result<(), Failure> {
     gst::init()
         .map_err(|error| error.to_string())
         .and_then(|()| gstcvmmap::plugin_register_static().map_err(|error| error.to_string()))
         .and_then(|()| gstflvhevc::plugin_register_static().map_err(|error| error.to_string()))
-        .map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
-
-    // Signals are heard from here on: nothing that is set up below is left behind by one.
-    let events = Events::new();
-    let simulator = plan.simulator.as_ref().map(Simulator::new).transpose()?;
-    let (outcome, stream) = match &plan.stream {
-        None => (Supervisor::new(&events, simulator.as_ref(), None).run(), None),
-        Some(plan) => run_stream(&events, simulator.as_ref(), plan)?,
-    };
-    if let Err(Failure::Configuration(_)) = outcome {
-        // Nothing ran.
-        return outcome;
-    }
-    let summary = Summary {
-        simulator: simulator.as_ref().map(|simulator| summary::Simulator { published: simulator.published() }),
-        stream,
-    };
-    let told = report::print(&summary, plan.json, || summary.to_string()).map(drop);
-    outcome.and(told)
-}
-
-/// How long a disk may take to begin recordings, before the stream does.
-const BEGIN_MAX: Duration = Duration::from_secs(10);
-/// How long files may take to be made whole when the run is over,
-const FINISH_MAX: Duration = Duration::from_secs(30);
-/// of which so much is no news,
-const FINISH_QUIET: Duration = Duration::from_secs(1);
-/// and how long once somebody waits for the end.
-const LEAVE_MAX: Duration = Duration::from_millis(200);
-
-type Account = (Result<(), Failure>, Option<summary::Stream>);
-
-/// Streams and records.
-fn run_stream(events: &Events, simulator: Option<&Simulator>, plan: &Stream) -> Result<Account, Failure> {
-    if !plan.has_outputs() {
-        tell("no output is asked for: frames are encoded and sent nowhere");
-    }
-    let recorders = Recorders::new(tell);
-    let streamed = begin_recordings(events, plan, &recorders).and_then(|()| {
-        let control = Arc::new(Control::default());
-        let _service = RecorderService::start(plan, &recorders, &control)?;
-        let camera = Arc::new(watch::Camera::new(&plan.input.name()));
-        let switch = {
-            let (recorders, camera) = (Arc::clone(&recorders), Arc::downgrade(&camera));
-            move |is_wanted: bool| {
-                let camera = camera.clone();
-                let show =
-                    move |time, plane: &_| camera.upgrade().iter().for_each(|camera| camera.depth.offer(time, plane));
-                recorders.show_depth(is_wanted.then(|| Arc::new(show) as _));
-            }
-        };
-        camera.depth.connect(Box::new(switch));
-        let _http = plan.http.map(|http| http::Server::start(http.listen, watch::routes(&camera))).transpose()?;
-        stream(events, simulator, plan, &recorders, &camera, &control)
-    });
-    let recordings = finish_recordings(events, &recorders);
-    let (outcome, summary) = streamed?;
-    let fault = recordings.iter().find_map(|(format, status)| status.fault(*format));
-    let recordings = recordings.iter().map(|(format, status)| summary::Recording::new(*format, status)).collect();
-    Ok((outcome.and(fault.map_or(Ok(()), Err)), summary.map(|stream| summary::Stream { recordings, ..stream })))
-}
-
-fn stream(
-    events: &Events,
-    simulator: Option<&Simulator>,
-    plan: &Stream,
-    recorders: &Arc<Recorders>,
-    camera: &Arc<watch::Camera>,
-    control: &Arc<Control>,
-) -> Result<Account, Failure> {
-    let mut streamer = Streamer::new(plan, recorders, camera, control, pick_encoder(events, plan)?)?;
-    let outcome = Supervisor::new(events, simulator, Some(&mut streamer)).run();
-    Ok((outcome, Some(streamer.summary())))
-}
-
-/// Picks the encoder before anything runs, where it is known that one is needed, and where one is named: whoever does wants to
-/// know now that it is not there. After a signal there is none.
-fn pick_encoder(events: &Events, plan: &Stream) -> Result<Option<Choice>, Failure> {
-    let needed = match plan.video_source {
-        VideoSource::Raw => true,
-        VideoSource::Auto => plan.encoding.device != EncoderDevice::Auto,
-        VideoSource::Encoded => false,
-    };
-    let Some(codec) = plan.codec.filter(|_| needed) else {
-        return Ok(None);
-    };
-    let encoding = plan.encoding;
-    let patience = |signals| if signals == 0 { PICK_MAX } else { Duration::ZERO };
-    events.beside(move || Choice::pick(codec, &encoding), patience).transpose()
-}
-
-/// Begins what is recorded from the start.
-fn begin_recordings(events: &Events, plan: &Stream, recorders: &Arc<Recorders>) -> Result<(), Failure> {
-    let (recordings, recorders) = (plan.recordings.clone(), Arc::clone(recorders));
-    let patience = |signals| if signals == 0 { BEGIN_MAX } else { LEAVE_MAX };
-    events.beside(move || recordings.start(&recorders), patience).unwrap_or_else(|| {
-        Err(Failure::Configuration("the disk of the recordings or of --record-root does not answer".to_owned()))
-    })
-}
-
-/// Makes the files whole, however the stream ended. A second signal leaves those that are not.
-fn finish_recordings(events: &Events, recorders: &Arc<Recorders>) -> Vec<(FileFormat, Status)> {
-    let until = Instant::now() + FINISH_MAX;
-    let patience = move |signals| match signals {
-        0 | 1 => until.saturating_duration_since(Instant::now()),
-        _ => LEAVE_MAX,
-    };
-    let finishing = Arc::clone(recorders);
-    let finish = move || {
-        finishing.finish(FINISH_QUIET);
-        let waits = finishing.statuses().into_iter().any(|(_, status)| status.state == State::Recording);
-        if waits {
-            tell("waiting for the disk to take the rest of the recordings; a second signal leaves them unfinished");
-            finishing.finish(FINISH_MAX);
-        }
-    };
-    events.beside(finish, patience);
-    // A look at a file may wait for the disk, too.
-    let leaving = Arc::clone(recorders);
-    events.beside(move || leaving.abandon(), |_| LEAVE_MAX);
-    recorders.statuses()
+        .map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))
 }

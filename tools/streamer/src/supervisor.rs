@@ -59,7 +59,7 @@ impl<'a, 'b> Supervisor<'a, 'b> {
     /// What an element complains of.
     pub fn run(mut self) -> Result<(), Failure> {
         let _watches = [Role::Simulator, Role::Ingest].map(|role| self.events.watch(role, self.pipeline(role)?));
-        let _ticks = self.streamer.as_ref().map(|_| self.events.tick(Duration::from_millis(TICK_MS.into())));
+        let _ticks = self.events.tick(Duration::from_millis(TICK_MS.into()));
         self.start()?;
         while self.hear(self.events.next())? == Next::Go {}
         if let Some(streamer) = self.streamer.as_ref().filter(|_| self.gave_up_waiting) {

@@ -89,6 +89,12 @@ impl Stream {
 }
 
 impl Plan {
+    /// Whether it ends by itself.
+    pub fn has_a_limit(&self) -> bool {
+        let of_simulator = self.simulator.as_ref().is_some_and(|simulator| simulator.frames > 0);
+        of_simulator || self.stream.as_ref().is_some_and(|stream| stream.max_frames > 0)
+    }
+
     /// Checks what was typed.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ pub use mcap_sink::Rotate;
 pub use place::{Place, Root};
 
 /// Tells the person at the terminal a line.
-pub type Tell = fn(&str);
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 /// Asks the encoder for a keyframe.
 pub type AskForKeyframe = Arc<dyn Fn() + Send + Sync>;
 /// Looks at the depth of each frame, by its capture time; never waits.
@@ -196,7 +196,7 @@ impl Recorders {
             return Err(RecordError::Busy(recording.status().path.unwrap_or_default()));
         }
         let (sink, account) = make()?;
-        let recording = Recording::start(format.name(), sink, account, takes_depth, self.tell)
+        let recording = Recording::start(format.name(), sink, account, takes_depth, Arc::clone(&self.tell))
             .map_err(|error| RecordError::of(path, error))?;
         *lock(self.slot(format)) = Some(Arc::new(recording));
         self.settle();

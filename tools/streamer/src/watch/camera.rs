@@ -1,16 +1,38 @@
 //! What is there of a camera for those who watch.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use cvmmap::body::{Body, Packet};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::depth::DepthFeed;
 use crate::outlet::Signalling;
 
 /// JSON on its way to those who watch.
 pub type Text = Arc<str>;
+/// What cameras count, as they count it.
+pub type News = broadcast::Sender<Text>;
+
+/// Where a camera stands.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Instant,
+    },
+    /// It is started again later.
+    Waiting {
+        /// Why it ended.
+        why: String,
+    },
+    /// It did what it was asked to.
+    Done,
+}
 
 /// A camera.
 #[derive(Debug)]
@@ -21,18 +43,22 @@ pub struct Camera {
     /// Its depth.
     pub depth: Arc<DepthFeed>,
     bodies: watch::Sender<Option<Text>>,
-    status: watch::Sender<Option<Text>>,
+    status: Mutex<Option<Text>>,
+    condition: Mutex<Condition>,
+    news: News,
 }
 
 impl Camera {
-    /// Nothing is there of it yet.
-    pub fn new(name: &str) -> Self {
+    /// Nothing is there of it yet; what it counts becomes `news`.
+    pub fn new(name: &str, news: &News) -> Self {
         Self {
             name: name.to_owned(),
             signalling: Arc::default(),
             depth: Arc::default(),
             bodies: watch::Sender::new(None),
-            status: watch::Sender::new(None),
+            status: Mutex::default(),
+            condition: Mutex::new(Condition::Waiting { why: "it has not started yet".to_owned() }),
+            news: news.clone(),
         }
     }
 
@@ -41,15 +67,14 @@ impl Camera {
         &self.name
     }
 
-    /// Whether this is the camera that was asked for.
-    ///
-    /// # Errors
-    /// What is there, in words for people.
-    pub fn check_name(&self, name: &str) -> Result<(), String> {
-        if name == self.name {
-            return Ok(());
-        }
-        Err(format!("there is no such camera here; there is {}", self.name))
+    /// Where it stands.
+    pub fn condition(&self) -> Condition {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It stands there from now on.
+    pub fn set_condition(&self, condition: Condition) {
+        *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
     }
 
     /// Skeletons from now on.
@@ -59,11 +84,9 @@ impl Camera {
         bodies
     }
 
-    /// What is counted, from now on and the last of it at once.
-    pub fn status(&self) -> watch::Receiver<Option<Text>> {
-        let mut status = self.status.subscribe();
-        status.mark_changed();
-        status
+    /// What was counted last.
+    pub fn status(&self) -> Option<Text> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A body-tracking packet came.
@@ -78,7 +101,10 @@ impl Camera {
     /// The streamer has counted again.
     pub fn show_status(&self, counts: &impl serde::Serialize) {
         let counts = serde_json::to_value(counts).unwrap_or(Value::Null);
-        self.status.send_replace(Some(json!({ "camera": self.name, "counts": counts }).to_string().into()));
+        let text = Text::from(json!({ "camera": self.name, "counts": counts }).to_string());
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&text));
+        // Nobody has to listen.
+        let _ = self.news.send(text);
     }
 }
 

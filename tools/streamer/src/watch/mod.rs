@@ -1,6 +1,7 @@
 //! What browsers and other programs ask for over HTTP.
 
 mod camera;
+mod cameras;
 mod depth;
 mod page;
 mod sockets;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 
 use axum::Router;
 
-pub use camera::Camera;
+pub use camera::{Camera, Condition};
+pub use cameras::Cameras;
 
 /// All of it, to be hung on a server.
-pub fn routes(camera: &Arc<Camera>) -> Router {
-    Router::new().merge(page::routes()).merge(sockets::routes()).merge(whep::routes()).with_state(Arc::clone(camera))
+pub fn routes(cameras: &Arc<Cameras>) -> Router {
+    Router::new().merge(page::routes()).merge(sockets::routes()).merge(whep::routes()).with_state(Arc::clone(cameras))
 }

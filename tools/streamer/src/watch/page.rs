@@ -10,14 +10,14 @@ use axum::{
     routing::{MethodRouter, get},
 };
 
-use super::camera::Camera;
+use super::cameras::Cameras;
 
 /// Nothing but what comes from here is loaded, sent to or framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; \
                       media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// The page and its files.
-pub fn routes() -> Router<Arc<Camera>> {
+pub fn routes() -> Router<Arc<Cameras>> {
     let page = || file("text/html; charset=utf-8", include_str!("page/index.html"));
     Router::new()
         .route("/", page())
@@ -31,7 +31,7 @@ pub fn routes() -> Router<Arc<Camera>> {
         .route("/page/cameras.json", get(cameras))
 }
 
-fn file(kind: &'static str, text: &'static str) -> MethodRouter<Arc<Camera>> {
+fn file(kind: &'static str, text: &'static str) -> MethodRouter<Arc<Cameras>> {
     get(move || async move { answer(kind, text) })
 }
 
@@ -47,7 +47,7 @@ fn answer(kind: &'static str, text: &'static str) -> Response {
 }
 
 /// Names of the cameras.
-async fn cameras(State(camera): State<Arc<Camera>>) -> Response {
-    let names = serde_json::json!([camera.name()]).to_string();
+async fn cameras(State(cameras): State<Arc<Cameras>>) -> Response {
+    let names = serde_json::json!(cameras.names()).to_string();
     ([(header::CONTENT_TYPE, "application/json")], names).into_response()
 }

@@ -16,9 +16,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
-use super::camera::{Camera, Text};
+use super::{camera::Text, cameras::Cameras};
 
 /// Clients have nothing to say.
 const MESSAGE_MAX: usize = 1024;
@@ -28,7 +28,7 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 const FPS_MAX: f64 = 1000.0;
 
 /// `/depth/CAMERA`, `/bodies/CAMERA` and `/events`.
-pub fn routes() -> Router<Arc<Camera>> {
+pub fn routes() -> Router<Arc<Cameras>> {
     Router::new()
         .route("/depth/{camera}", get(depth))
         .route("/bodies/{camera}", get(bodies))
@@ -36,14 +36,15 @@ pub fn routes() -> Router<Arc<Camera>> {
 }
 
 async fn depth(
-    State(camera): State<Arc<Camera>>,
+    State(cameras): State<Arc<Cameras>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if let Err(why) = camera.check_name(&name) {
-        return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response();
-    }
+    let camera = match cameras.find(&name) {
+        Ok(camera) => camera,
+        Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
+    };
     let Some(spacing) = spacing(query.as_deref().unwrap_or_default()) else {
         return (StatusCode::BAD_REQUEST, format!("?fps=N has to be more than 0, and {FPS_MAX} at most\n"))
             .into_response();
@@ -69,17 +70,39 @@ async fn depth(
     })
 }
 
-async fn bodies(State(camera): State<Arc<Camera>>, Path(name): Path<String>, upgrade: WebSocketUpgrade) -> Response {
-    if let Err(why) = camera.check_name(&name) {
-        return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response();
-    }
+async fn bodies(State(cameras): State<Arc<Cameras>>, Path(name): Path<String>, upgrade: WebSocketUpgrade) -> Response {
+    let camera = match cameras.find(&name) {
+        Ok(camera) => camera,
+        Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
+    };
     let bodies = camera.bodies();
     limited(upgrade).on_upgrade(|socket| send_texts(socket, bodies))
 }
 
-async fn events(State(camera): State<Arc<Camera>>, upgrade: WebSocketUpgrade) -> Response {
-    let status = camera.status();
-    limited(upgrade).on_upgrade(|socket| send_texts(socket, status))
+async fn events(State(cameras): State<Arc<Cameras>>, upgrade: WebSocketUpgrade) -> Response {
+    let (last, mut news) = cameras.news();
+    limited(upgrade).on_upgrade(|mut socket| async move {
+        for text in last {
+            if !send(&mut socket, Message::Text(text.as_ref().into())).await {
+                return;
+            }
+        }
+        loop {
+            let text = tokio::select! {
+                text = news.recv() => text,
+                alive = heard(&mut socket) => match alive {
+                    true => continue,
+                    false => return,
+                },
+            };
+            match text {
+                Ok(text) if send(&mut socket, Message::Text(text.as_ref().into())).await => {}
+                // A slow client goes on with what is newer.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                _ => return,
+            }
+        }
+    })
 }
 
 fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
@@ -110,11 +133,17 @@ async fn changed<T>(news: &mut watch::Receiver<T>, socket: &mut WebSocket, due: 
     loop {
         tokio::select! {
             is_there = &mut next => return is_there,
-            heard = socket.recv() => if !matches!(heard, Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Text(_) | Message::Binary(_)))) {
+            is_there = heard(socket) => if !is_there {
                 return false;
             },
         }
     }
+}
+
+/// Waits for a client to say something. False when it is gone.
+async fn heard(socket: &mut WebSocket) -> bool {
+    let said = socket.recv().await;
+    matches!(said, Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Text(_) | Message::Binary(_))))
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> bool {

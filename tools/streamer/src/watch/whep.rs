@@ -11,7 +11,7 @@ use axum::{
     routing::{patch, post},
 };
 
-use super::camera::Camera;
+use super::{camera::Camera, cameras::Cameras};
 use crate::outlet::Refusal;
 
 /// Largest offer: a browser's have 10 KiB.
@@ -25,19 +25,19 @@ const CANDIDATES_MAX: usize = 32;
 type Refused = (StatusCode, [(header::HeaderName, &'static str); 1], String);
 
 /// `/whep/CAMERA` and the sessions below it.
-pub fn routes() -> Router<Arc<Camera>> {
+pub fn routes() -> Router<Arc<Cameras>> {
     Router::new()
         .route("/whep/{camera}", post(offer))
         .route("/whep/{camera}/{session}", patch(add_candidates).delete(leave))
 }
 
 async fn offer(
-    State(camera): State<Arc<Camera>>,
+    State(cameras): State<Arc<Cameras>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    known(&camera, &name)?;
+    let camera = known(&cameras, &name)?;
     let sdp = text(&headers, body, "application/sdp").await?;
     let answer = camera.signalling.offer(sdp).await.map_err(refused)?;
     let place = format!("/whep/{name}/{}", answer.session);
@@ -52,12 +52,12 @@ async fn offer(
 }
 
 async fn add_candidates(
-    State(camera): State<Arc<Camera>>,
+    State(cameras): State<Arc<Cameras>>,
     Path((name, session)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refused> {
-    known(&camera, &name)?;
+    let camera = known(&cameras, &name)?;
     let fragment = text(&headers, body, "application/trickle-ice-sdpfrag").await?;
     let candidates = fragment.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
     let candidates = candidates.filter(|line| line.starts_with("candidate:")).map(str::to_owned);
@@ -69,18 +69,18 @@ async fn add_candidates(
 }
 
 async fn leave(
-    State(camera): State<Arc<Camera>>,
+    State(cameras): State<Arc<Cameras>>,
     Path((name, session)): Path<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    known(&camera, &name)?;
+    let camera = known(&cameras, &name)?;
     match camera.signalling.leave(session).await.map_err(refused)? {
         true => Ok(StatusCode::OK),
         false => Err(no_session()),
     }
 }
 
-fn known(camera: &Camera, name: &str) -> Result<(), Refused> {
-    camera.check_name(name).map_err(|why| told(StatusCode::NOT_FOUND, why))
+fn known(cameras: &Cameras, name: &str) -> Result<Arc<Camera>, Refused> {
+    cameras.find(name).map_err(|why| told(StatusCode::NOT_FOUND, why))
 }
 
 /// The body, as text of this kind.

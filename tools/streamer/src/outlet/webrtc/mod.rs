@@ -25,7 +25,10 @@ use super::{
     feed::{AskForKeyframe, Feed, Unit},
     meter::Meter,
 };
-use crate::{log::tell, options::Codec};
+use crate::{
+    log::{self, tell},
+    options::Codec,
+};
 
 /// Access units on their way to the thread: a second of a fast camera.
 const UNITS_MAX: usize = 64;
@@ -135,7 +138,7 @@ impl Outlet for Viewers {
                 tell(&format!("WebRTC: nobody can be served: {error}"));
             }
         };
-        let thread = thread::Builder::new().name("webrtc".to_owned()).spawn(run);
+        let thread = thread::Builder::new().name("webrtc".to_owned()).spawn(log::carried(run));
         self.thread = Some(thread.map_err(|error| Failure::Pipeline(format!("{}: no thread: {error}", self.title())))?);
         Ok(())
     }

@@ -1,0 +1,310 @@
+//! From tables to what runs: each camera's keys become flags, which are checked as a command line is.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use clap::Parser as _;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+use tools_cli::{command_line, failure::Failure, nats};
+
+use super::{
+    Config,
+    keys::{self, Key},
+    mistake::{Mistake, meant},
+    value,
+};
+use crate::{
+    fleet::Wanted,
+    options::Options,
+    plan::{Http, Plan, http_server},
+};
+
+/// Sections of a file.
+const SECTIONS: [&str; 3] = ["defaults", "http", "camera"];
+/// Longest name of a camera.
+const NAME_MAX: usize = 64;
+/// Keys of two cameras that may not have the same value.
+const SOLE: [&str; 5] = ["rtp_endpoint", "rtp_sdp", "rtmp_url", "mcap", "mp4"];
+/// Keys that say where frames come from; without one, a camera's name does.
+const INPUT: [&str; 3] = ["input_uri", "shm_name", "zmq_endpoint"];
+
+/// A table by key: where each stands, and its value.
+type Table<'a> = BTreeMap<&'a str, (Range<usize>, &'a Spanned<DeValue<'a>>)>;
+
+/// Reads all of it, or tells everything that is wrong.
+pub(super) fn read(table: &DeTable) -> Result<Config, Vec<Mistake>> {
+    let mut reader = Reader { mistakes: Vec::new(), keys: keys::camera(), taken: BTreeMap::new() };
+    let config = reader.read(&by_key(table));
+    if reader.mistakes.is_empty() { Ok(config) } else { Err(reader.mistakes) }
+}
+
+struct Reader {
+    mistakes: Vec<Mistake>,
+    /// Keys of a camera.
+    keys: Vec<Key>,
+    /// Which camera has a name or another thing that is there once.
+    taken: BTreeMap<String, String>,
+}
+
+impl Reader {
+    fn read(&mut self, top: &Table) -> Config {
+        for (name, (at, _)) in top.iter().filter(|(name, _)| !SECTIONS.contains(name)) {
+            let meant = meant(name, SECTIONS.into_iter());
+            self.wrong(at, format!("'{name}' is none of [defaults], [http] and [[camera]]{meant}"));
+        }
+        let defaults = top.get("defaults").map(|given| self.table(given)).unwrap_or_default();
+        self.check_keys(&defaults, &[]);
+        let nats = self.nats(&defaults);
+        let http = top.get("http").and_then(|given| self.http(given));
+        let mut cameras = Vec::new();
+        match top.get("camera").map(|(at, value)| (at, value.get_ref())) {
+            Some((_, DeValue::Array(tables))) => {
+                for table in tables {
+                    let given = (table.span(), table);
+                    let table = self.table(&given);
+                    cameras.extend(self.camera(&given.0, &table, &defaults, http.as_ref()));
+                }
+            }
+            Some((at, _)) => self.wrong(at, "each camera begins with [[camera]]"),
+            None => self.wrong(&(0..0), "there is no [[camera]]"),
+        }
+        Config { http, cameras, nats }
+    }
+
+    fn camera(&mut self, at: &Range<usize>, own: &Table, defaults: &Table, http: Option<&Http>) -> Option<Wanted> {
+        self.check_keys(own, &["name", "http"]);
+        let (at, name) = match own.get("name") {
+            Some((_, value)) => match value.get_ref() {
+                DeValue::String(name) if is_name(name) => (value.span(), name.to_string()),
+                _ => {
+                    let what = format!("name has to be 1 to {NAME_MAX} letters, digits, '-', '_' and '.'");
+                    self.wrong(&value.span(), what);
+                    return None;
+                }
+            },
+            None => {
+                self.wrong(at, "this camera has no name");
+                return None;
+            }
+        };
+        self.take("name", &name, &name, &at);
+        let is_shown = match own.get("http").map(|(_, value)| (value.span(), value.get_ref().as_bool())) {
+            Some((at, None)) => {
+                self.wrong(&at, "http is true or false: where cameras are shown is said in [http]");
+                return None;
+            }
+            Some((_, Some(is_shown))) => is_shown,
+            None => true,
+        };
+        let mut source = Vec::new();
+        let mut origins = Vec::new();
+        for key in self.keys.clone() {
+            let file = format!("{}_file", key.name);
+            let given = [own, defaults].iter().find_map(|table| {
+                let plain = table.get(key.name.as_str()).map(|given| (given, false));
+                plain.or_else(|| table.get(file.as_str()).map(|given| (given, true)))
+            });
+            let Some(((key_at, value), is_file)) = given else {
+                continue;
+            };
+            let flags = if is_file { value::from_file(&key, value, &name) } else { value::arguments(&key, value, &name) };
+            match flags {
+                Ok(flags) => {
+                    if SOLE.contains(&key.name.as_str()) {
+                        flags.iter().for_each(|flag| self.take(&key.name, flag, &name, key_at));
+                    }
+                    origins.push((key.flag.clone(), key_at.clone()));
+                    source.extend(flags);
+                }
+                Err(mistake) => self.mistakes.push(Mistake { what: format!("camera {name}: {}", mistake.what), ..mistake }),
+            }
+        }
+        if !INPUT.iter().any(|key| own.contains_key(key) || defaults.contains_key(key)) {
+            source.push(format!("--input-uri={name}"));
+        }
+        if let Some(http) = http.filter(|_| is_shown) {
+            // Who may watch was checked where it is said.
+            source.extend([
+                format!("--http={}", http.listen),
+                format!("--max-viewers={}", http.viewers_max),
+                "--http-insecure".to_owned(),
+            ]);
+        }
+        match plan(&source) {
+            Ok(plan) => Some(Wanted { name, plan, source }),
+            Err(failure) => {
+                let what = failure.to_string();
+                let at = origins.iter().find(|(flag, _)| names(&what, flag)).map_or(at, |(_, at)| at.clone());
+                self.wrong(&at, format!("camera {name}: {what}"));
+                None
+            }
+        }
+    }
+
+    fn http(&mut self, given: &(Range<usize>, &Spanned<DeValue>)) -> Option<Http> {
+        let table = self.table(given);
+        let keys = keys::http();
+        let mut flags = Vec::new();
+        let mut origins = Vec::new();
+        for (name, (at, value)) in &table {
+            match keys.iter().find(|key| key.name == *name) {
+                Some(key) => match value::arguments(key, value, "") {
+                    Ok(more) => {
+                        origins.push((key.flag.clone(), at.clone()));
+                        flags.extend(more);
+                    }
+                    Err(mistake) => self.mistakes.push(mistake),
+                },
+                None => {
+                    let meant = meant(name, keys.iter().map(|key| key.name.as_str()));
+                    self.wrong(at, format!("'{name}' is no key of [http]{meant}"));
+                }
+            }
+        }
+        if !table.contains_key("listen") {
+            self.wrong(&given.0, "[http] needs listen = \"HOST:PORT\"");
+            return None;
+        }
+        options(&flags).and_then(|options| http_server(&options)).unwrap_or_else(|failure| {
+            let what = failure.to_string();
+            let at = origins.iter().find(|(flag, _)| names(&what, flag)).map_or(&given.0, |(_, at)| at);
+            self.wrong(at, format!("[http]: {what}"));
+            None
+        })
+    }
+
+    /// The server of `[defaults]`, for what the whole program is asked over NATS.
+    fn nats(&mut self, defaults: &Table) -> Option<nats::Server> {
+        let mut flags = Vec::new();
+        for key in self.keys.iter().filter(|key| key.name.starts_with("nats_")) {
+            let file = format!("{}_file", key.name);
+            let given = match (defaults.get(key.name.as_str()), defaults.get(file.as_str())) {
+                (Some((_, value)), _) => value::arguments(key, value, ""),
+                (None, Some((_, value))) => value::from_file(key, value, ""),
+                (None, None) => Ok(Vec::new()),
+            };
+            match given {
+                Ok(more) => flags.extend(more),
+                // Each camera tells it.
+                Err(_) => return None,
+            }
+        }
+        options(&flags).and_then(|options| options.nats.server()).ok().flatten()
+    }
+
+    fn check_keys(&mut self, table: &Table, more: &[&str]) {
+        for (name, (at, _)) in table {
+            let is_known = |name: &str| self.keys.iter().any(|key| key.name == name);
+            if more.contains(name) || is_known(name) || name.strip_suffix("_file").is_some_and(is_known) {
+                continue;
+            }
+            let known = self.keys.iter().map(|key| key.name.as_str()).chain(more.iter().copied());
+            let what = format!("'{name}' is no key of a camera{}", meant(name, known));
+            self.wrong(at, what);
+        }
+    }
+
+    fn take(&mut self, what: &str, value: &str, camera: &str, at: &Range<usize>) {
+        if let Some(other) = self.taken.insert(format!("{what} {value}"), camera.to_owned()) {
+            let same = value.split_once('=').map_or(value, |(_, value)| value);
+            let what = match what {
+                "name" => format!("there are two cameras of the name {same}"),
+                "rtmp_url" => format!("camera {camera}: camera {other} has the same rtmp_url"),
+                what => format!("camera {camera}: camera {other} has {what} {same}, too"),
+            };
+            self.wrong(at, what);
+        }
+    }
+
+    fn table<'a>(&mut self, (at, value): &(Range<usize>, &'a Spanned<DeValue<'a>>)) -> Table<'a> {
+        match value.get_ref() {
+            DeValue::Table(table) => by_key(table),
+            _ => {
+                self.wrong(at, "this has to be a table");
+                Table::new()
+            }
+        }
+    }
+
+    fn wrong(&mut self, at: &Range<usize>, what: impl Into<String>) {
+        self.mistakes.push(Mistake::new(at.clone(), what));
+    }
+}
+
+fn by_key<'a>(table: &'a DeTable<'a>) -> Table<'a> {
+    table.iter().map(|(key, value)| (key.get_ref().as_ref(), (key.span(), value))).collect()
+}
+
+fn is_name(name: &str) -> bool {
+    let is_of_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_of_name)
+}
+
+/// Whether a sentence tells of a flag.
+fn names(sentence: &str, flag: &str) -> bool {
+    sentence.match_indices(flag).any(|(at, _)| {
+        let after = sentence[at + flag.len()..].chars().next();
+        !after.is_some_and(|c| c == '-' || c.is_ascii_alphanumeric())
+    })
+}
+
+fn plan(flags: &[String]) -> Result<Plan, Failure> {
+    Plan::new(&options(flags)?)
+}
+
+fn options(flags: &[String]) -> Result<Options, Failure> {
+    let program = std::iter::once("cvmmap_streamer");
+    Options::try_parse_from(program.chain(flags.iter().map(String::as_str)))
+        .map_err(|error| Failure::Usage(command_line::one_line(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        let table = DeTable::parse(text).unwrap();
+        match read(table.get_ref()) {
+            Ok(_) => Vec::new(),
+            Err(mistakes) => mistakes.iter().map(|mistake| mistake.line("f", text)).collect(),
+        }
+    }
+
+    #[test]
+    fn cameras_are_what_their_command_lines_would_be() {
+        let text = "[defaults]\nnats_url = ''\ncodec = 'h264'\nrtp = true\nrtp_sdp = ['/tmp/${camera}.sdp']\n\
+                    [http]\nlisten = '127.0.0.1:1'\n\
+                    [[camera]]\nname = 'a'\nrtp_endpoint = ['127.0.0.1:2']\ngop = 10\n\
+                    [[camera]]\nname = 'b'\nhttp = false\ninput_uri = 'cvmmap://x'\nrtp = false\nrtp_sdp = []\n";
+        let table = DeTable::parse(text).unwrap();
+        let config = read(table.get_ref()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let streams = config.cameras.iter().map(|camera| camera.plan.stream.as_ref().unwrap()).collect::<Vec<_>>();
+        assert_eq!(streams.iter().map(|stream| stream.input.name()).collect::<Vec<_>>(), ["a", "x"]);
+        assert_eq!(streams[0].rtp[0].sdp.as_deref(), Some("/tmp/a.sdp".as_ref()));
+        assert_eq!((streams[0].encoding.gop, streams[1].encoding.gop), (10, 30));
+        assert_eq!((streams[0].http.is_some(), streams[1].http.is_some(), streams[1].rtp.len()), (true, false, 0));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        let start = "[defaults]\nnats_url = ''\ncodec = 'h264'\n[[camera]]\nname = 'a'\n";
+        for (more, told) in [
+            ("rtp_endpiont = 'x'", "f:6:1: 'rtp_endpiont' is no key of a camera; did you mean rtp_endpoint?"),
+            ("gop = 0", "f:6:1: camera a: --gop must be 1 to 2147483647"),
+            ("gop = 'x'", "f:6:1: camera a: invalid value 'x' for '--gop <N>': invalid digit found in string (see --help)"),
+            ("gop = [1]", "f:6:7: camera a: gop takes one value"),
+            ("rtp = 1", "f:6:7: camera a: rtp is true or false"),
+            ("json = true", "f:6:1: 'json' is no key of a camera"),
+            ("dummy_label = '${CVMMAP_NOT_SET}'", "f:6:15: camera a: dummy_label: the variable CVMMAP_NOT_SET is not set"),
+            ("[[camera]]\nname = 'a'", "f:7:8: there are two cameras of the name a"),
+            ("[[camera]]\nname = 'a b'", "f:7:8: name has to be 1 to 64 letters, digits, '-', '_' and '.'"),
+            ("[[camera]]", "f:6:1: this camera has no name"),
+            ("[http]\nlisten = '127.0.0.1'", "f:7:1: [http]: --http '127.0.0.1' must be HOST:PORT, an IPv6 address in brackets"),
+            ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http] and [[camera]]; did you mean http?"),
+        ] {
+            assert_eq!(mistakes(&format!("{start}{more}\n")), [told], "{more}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The cameras of the program, each on a thread of its own: what ends one is told, and the others do not notice.
+
+mod member;
+mod told;
+
+use std::{
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use self::member::{ROUND_MAX, State};
+pub use self::{
+    member::{Member, Run, Wanted},
+    told::{Reloaded, Told, hear_signals},
+};
+use crate::{camera_run::FINISH_MAX, log::tell, watch::Cameras};
+
+/// The main thread looks after cameras this often.
+const LOOK: Duration = Duration::from_millis(250);
+/// A camera that was told to end has this long,
+const END_MAX: Duration = Duration::from_secs(10).saturating_add(FINISH_MAX);
+/// and this long when it was told again.
+const HASTY_END_MAX: Duration = Duration::from_secs(5);
+
+/// Reads the configuration again: the cameras that are to run, and what of the rest changed.
+pub type Reread<'a> = dyn FnMut() -> Result<(Vec<Wanted>, &'static str), String> + 'a;
+
+/// Cameras.
+pub struct Fleet {
+    members: Vec<Member>,
+    /// Where those who watch find them.
+    cameras: Arc<Cameras>,
+    work: Run,
+    /// Whether a camera that ends is started again, and named in what is told.
+    many: bool,
+    tell: mpsc::Sender<Told>,
+    told: mpsc::Receiver<Told>,
+    runs: u64,
+    /// How often the program was told to end, and until when it waits for cameras.
+    ending: Option<(u32, Instant)>,
+}
+
+impl Fleet {
+    /// One camera that runs once, or `many` that are started again when they end.
+    pub fn new(cameras: &Arc<Cameras>, work: Run, many: bool) -> Self {
+        let (tell, told) = mpsc::channel();
+        Self { members: Vec::new(), cameras: Arc::clone(cameras), work, many, tell, told, runs: 0, ending: None }
+    }
+
+    /// Where the main thread can be told something.
+    pub fn teller(&self) -> mpsc::Sender<Told> {
+        self.tell.clone()
+    }
+
+    /// Takes these cameras for those that are to run: those that are as they were go on, others end, change or begin. What
+    /// changes, in words.
+    pub fn set(&mut self, wanted: Vec<Wanted>) -> String {
+        let [mut same, mut changed, mut new, mut gone] = [0; 4];
+        for member in &mut self.members {
+            if !wanted.iter().any(|wanted| wanted.name == member.wanted.name) {
+                gone += 1;
+                member.replace(None);
+            }
+        }
+        for wanted in wanted {
+            match self.members.iter_mut().find(|member| member.wanted.name == wanted.name) {
+                Some(member) if member.is_to_be(&wanted) => same += 1,
+                Some(member) => {
+                    changed += 1;
+                    member.replace(Some(wanted));
+                }
+                None => {
+                    new += 1;
+                    let camera = self.cameras.add(&wanted.name);
+                    self.members.push(Member::new(wanted, camera));
+                }
+            }
+        }
+        self.settle();
+        format!("{same} as before, {changed} changed, {new} new, {gone} gone")
+    }
+
+    /// Runs until it is told to end, or nothing is left to do.
+    pub fn run(&mut self, reread: &mut Reread, mut look: impl FnMut(&mut [Member])) {
+        loop {
+            self.settle();
+            look(&mut self.members);
+            if self.members.iter().all(|member| matches!(member.state, State::Done)) {
+                return;
+            }
+            match self.told.recv_timeout(LOOK) {
+                Ok(Told::End) if !self.end() => return,
+                Ok(Told::End) => {}
+                Ok(Told::Reload(reply)) => self.reload(reread, reply),
+                Ok(Told::Over { run, outcome }) => {
+                    let is_done = !self.many || self.ending.is_some();
+                    let runs = |member: &&mut Member| matches!(&member.state, State::Running(it) if it.run == run);
+                    if let Some(member) = self.members.iter_mut().find(runs) {
+                        member.end(outcome, is_done || member.leaving.is_some());
+                    }
+                }
+                // It holds a sender itself.
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {}
+            }
+            if let Some((_, until)) = self.ending
+                && Instant::now() >= until
+            {
+                let left = self.members.iter().filter(|member| matches!(member.state, State::Running(_)));
+                for member in left {
+                    tell(&format!("{}: it does not end; it is left behind", member.wanted.name));
+                }
+                return;
+            }
+        }
+    }
+
+    /// The cameras, with what they came to.
+    pub fn into_members(self) -> Vec<Member> {
+        self.members
+    }
+
+    /// Tells all to end. False when nothing runs.
+    fn end(&mut self) -> bool {
+        let times = self.ending.map_or(1, |(times, _)| times + 1);
+        self.ending = Some((times, Instant::now() + if times == 1 { END_MAX } else { HASTY_END_MAX }));
+        for member in &mut self.members {
+            match &mut member.state {
+                State::Running(running) => running.end(),
+                State::Waiting { .. } => member.state = State::Done,
+                State::Done => {}
+            }
+            member.leaving = None;
+        }
+        self.members.iter().any(|member| matches!(member.state, State::Running(_)))
+    }
+
+    fn reload(&mut self, reread: &mut Reread, reply: Option<mpsc::Sender<Reloaded>>) {
+        if self.ending.is_some() {
+            return;
+        }
+        let outcome = reread().map(|(wanted, rest)| format!("{}{rest}", self.set(wanted)));
+        match &outcome {
+            Ok(changes) => tell(&format!("the configuration was read again: {changes}")),
+            Err(why) => tell(&format!("the configuration was read again and cannot be used, nothing changes: {why}")),
+        }
+        if let Some(reply) = reply {
+            // Who asked may be gone.
+            let _ = reply.send(outcome);
+        }
+    }
+
+    /// Starts what is due, and lets go of what has ended or hangs.
+    fn settle(&mut self) {
+        for member in &mut self.members {
+            if let State::Running(running) = &mut member.state
+                && running.told.is_some_and(|told| told.elapsed() >= END_MAX)
+                && member.leaving.is_some()
+            {
+                tell(&format!("{}: it does not end; it is left behind", member.wanted.name));
+                member.state = State::Done;
+            }
+            if matches!(member.state, State::Running(_)) {
+                continue;
+            }
+            if let Some(Some(next)) = member.leaving.take_if(|next| next.is_some()) {
+                *member = Member::new(next, Arc::clone(&member.camera));
+            }
+        }
+        let (gone, there) = self
+            .members
+            .drain(..)
+            .partition::<Vec<_>, _>(|member| member.leaving.is_some() && !matches!(member.state, State::Running(_)));
+        self.members = there;
+        gone.iter().for_each(|member| self.cameras.remove(&member.wanted.name));
+        if self.ending.is_some() {
+            return;
+        }
+        for member in &mut self.members {
+            if matches!(member.state, State::Waiting { until } if Instant::now() >= until) {
+                self.runs += 1;
+                member.start(self.runs, self.work, self.many, &self.tell);
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Whether this is what it does, or will do.
+    fn is_to_be(&self, wanted: &Wanted) -> bool {
+        match &self.leaving {
+            None => self.wanted.source == wanted.source,
+            Some(next) => next.as_ref().is_some_and(|next| next.source == wanted.source),
+        }
+    }
+
+    /// Ends it, for another one in its place or none.
+    fn replace(&mut self, next: Option<Wanted>) {
+        if let State::Running(running) = &mut self.state
+            && running.told.is_none()
+        {
+            running.end();
+        }
+        self.leaving = Some(next);
+    }
+
+    /// Whether its loop goes round, if it runs.
+    pub fn is_alive(&mut self) -> bool {
+        match &mut self.state {
+            State::Running(running) => running.stands_still() < ROUND_MAX,
+            State::Waiting { .. } | State::Done => true,
+        }
+    }
+}
