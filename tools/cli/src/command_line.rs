@@ -22,7 +22,8 @@ pub fn parse<A: Parser>() -> Result<Option<A>, Failure> {
     }
 }
 
-fn one_line(error: &clap::Error) -> String {
+/// clap's sentence, on one line.
+pub fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let sentence = text.split("\n\n").next().unwrap_or_default();
     let joined = sentence.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -7,6 +7,9 @@ use cvmmap::nats::{Client, Credentials, DEFAULT_URL, Options, OptionsError, Secr
 
 use super::{failure::Failure, typed_url};
 
+/// Where a streamer with a configuration is told to read it again.
+pub const RELOAD_SUBJECT: &str = "cvmmap.streamer.reload";
+
 /// A NATS server and what to show it. What is not given comes from the variables of the `nats` command line.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "NATS")]
@@ -40,7 +43,20 @@ pub struct NatsArgs {
 
 /// A text that is not shown.
 #[derive(Clone, Default, PartialEq, Eq)]
-struct SecretText(String);
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
 
 impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -48,7 +64,11 @@ impl std::fmt::Debug for SecretText {
     }
 }
 
-fn secret(text: &str) -> Result<SecretText, std::convert::Infallible> {
+/// Takes a secret from the command line.
+///
+/// # Errors
+/// Never.
+pub fn secret(text: &str) -> Result<SecretText, std::convert::Infallible> {
     Ok(SecretText(text.to_owned()))
 }
 

@@ -19,6 +19,8 @@ Examples:
     cvmmap_ctl seek cvmmap://cam0 +2.5
   Record what a streamer streams:
     cvmmap_ctl record start cvmmap://cam0 --output cam0.mcap
+  Have the streamer of many cameras read its configuration again:
+    cvmmap_ctl reload
   Settings of a camera:
     cvmmap_ctl camera list cvmmap://cam0
     cvmmap_ctl camera set cvmmap://cam0 exposure 40
@@ -91,6 +93,8 @@ pub enum Command {
         #[command(subcommand)]
         verb: Camera,
     },
+    /// Have a streamer read its --config again
+    Reload,
     /// The recordings that a producer plays
     Playlist {
         /// What to do with the list

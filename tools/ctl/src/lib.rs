@@ -8,6 +8,7 @@ mod list;
 mod output;
 mod playlist;
 mod record;
+mod reload;
 mod source;
 mod watch;
 
@@ -38,6 +39,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             let timestamp_ns = source::timestamp(&client, &producer.target, *moment, options)?;
             source::seek(client, &producer.target, timestamp_ns, options)
         }
+        Command::Reload => reload::run(&connect()?, options),
         Command::Record { verb } => record::run(&connect()?, verb, options),
         Command::Encoder { verb } => encoder::run(&connect()?, verb, options),
         Command::Camera { verb } => camera::run(connect()?, verb, options),

@@ -96,7 +96,7 @@ fn run_stream(
     let recordings = finish_recordings(events, &recorders);
     let (outcome, summary) = streamed?;
     let fault = recordings.iter().find_map(|(format, status)| status.fault(*format));
-    let recordings = recordings.iter().map(|(format, status)| summary::Recording::new(*format, status)).collect();
+    let recordings = summary::Recording::all(&recordings);
     Ok((outcome.and(fault.map_or(Ok(()), Err)), summary.map(|stream| summary::Stream { recordings, ..stream })))
 }
 

@@ -13,11 +13,12 @@ const BUCKETS: usize = (40 * STEPS) as usize;
 pub struct Histogram {
     counts: Box<[u64]>,
     total: u64,
+    sum: Duration,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: vec![0; BUCKETS].into(), total: 0 }
+        Self { counts: vec![0; BUCKETS].into(), total: 0, sum: Duration::ZERO }
     }
 }
 
@@ -27,6 +28,29 @@ impl Histogram {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         self.counts[bucket(micros)] += 1;
         self.total += 1;
+        self.sum = self.sum.saturating_add(value);
+    }
+
+    /// Values so far.
+    pub fn count(&self) -> u64 {
+        self.total
+    }
+
+    /// All of them together.
+    pub fn sum(&self) -> Duration {
+        self.sum
+    }
+
+    /// Values up to each of `bounds`, in seconds and rising, which are not up to the one before.
+    pub fn buckets(&self, bounds: &[f64]) -> Vec<(f64, u64)> {
+        let mut buckets = bounds.iter().map(|bound| (*bound, 0)).collect::<Vec<_>>();
+        for (index, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let seconds = upper_bound(index) as f64 / 1e6;
+            if let Some((_, sum)) = buckets.iter_mut().find(|(bound, _)| seconds <= *bound) {
+                *sum += count;
+            }
+        }
+        buckets
     }
 
     /// The value that `percent` of the values do not exceed; `None` without values.
@@ -78,6 +102,9 @@ mod tests {
         assert_eq!(histogram.percentile(50.0), Some(Duration::from_micros(25)));
         assert_eq!(histogram.percentile(99.0), Some(Duration::from_micros(50)));
         assert_eq!(histogram.percentile(0.0), Some(Duration::from_micros(1)));
+        assert_eq!((histogram.count(), histogram.sum()), (50, Duration::from_micros(1275)));
+        let buckets = histogram.buckets(&[0.000_01, 0.000_02, f64::INFINITY]);
+        assert_eq!(buckets.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [10, 10, 30]);
     }
 
     #[test]

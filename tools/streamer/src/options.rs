@@ -6,7 +6,10 @@ use std::{fmt, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 use cvmmap::Permissions;
-use tools_cli::{command_line::VERSION, nats::NatsArgs};
+use tools_cli::{
+    command_line::VERSION,
+    nats::{NatsArgs, SecretText, secret},
+};
 
 pub use self::encoding::{EncoderPreset, EncodingArgs, Profile, Scale};
 use crate::{output_args::OutputArgs, recorder::args::RecordingArgs};
@@ -22,6 +25,8 @@ Examples:
   Send on what a camera encodes itself:
     cvmmap_streamer --input-uri cvmmap://zed1 --input-video-source encoded \\
       --rtp --rtp-endpoint 127.0.0.1:5004 --rtp-sdp /tmp/zed1.sdp
+  Run the cameras of a file, in one process:
+    cvmmap_streamer --config cameras.toml
   Watch a camera in a browser, at http://127.0.0.1:8080/:
     cvmmap_streamer --input-uri cvmmap://zed1 --codec h264 --http 127.0.0.1:8080
   Simulate a camera of 300 frames for any consumer:
@@ -48,6 +53,16 @@ pub struct Options {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Run the cameras of this file (TOML), in which each of the flags below is a key; SIGHUP has it read again
+    #[arg(long, value_name = "FILE", help_heading = "Many cameras")]
+    pub config: Option<PathBuf>,
+    /// Tell what --config would run, or each mistake with its line and column, and exit
+    #[arg(long, requires = "config", help_heading = "Many cameras")]
+    pub check_config: bool,
+    /// Print an example for --config, with every key and its default, and exit
+    #[arg(long, conflicts_with = "config", help_heading = "Many cameras")]
+    pub example_config: bool,
 
     /// Where frames come from: a cv-mmap producer, or a simulated one that is also there for other consumers
     #[arg(long, value_enum, default_value_t = InputMode::Cvmmap, help_heading = "Input")]
@@ -126,10 +141,27 @@ pub struct Options {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Show the camera to browsers at http://HOST:PORT/ (WebRTC); an address of this machine alone
+    /// Show the camera to browsers at http://HOST:PORT/ (WebRTC), with its status (/metrics, /healthz, /api/cameras); an
+    /// address of this machine alone, or with --http-token, --http-cert and --http-key any
     #[arg(long, value_name = "HOST:PORT", help_heading = "Browsers")]
     pub http: Option<String>,
-    /// Browsers that may watch at the same time [default: 32]
+    /// Whoever asks has to show this token; the environment hides it from other users of the machine [env:
+    /// CVMMAP_HTTP_TOKEN]
+    #[arg(long, value_name = "TOKEN", value_parser = secret, help_heading = "Browsers")]
+    pub http_token: Option<SecretText>,
+    /// File that holds the token
+    #[arg(long, value_name = "PATH", conflicts_with = "http_token", help_heading = "Browsers")]
+    pub http_token_file: Option<PathBuf>,
+    /// Serve HTTPS with this certificate (PEM)
+    #[arg(long, value_name = "PATH", requires = "http_key", help_heading = "Browsers")]
+    pub http_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "PATH", requires = "http_cert", help_heading = "Browsers")]
+    pub http_key: Option<PathBuf>,
+    /// Serve any address without a token or without HTTPS: whoever reaches it may watch
+    #[arg(long, help_heading = "Browsers")]
+    pub http_insecure: bool,
+    /// Browsers that may watch a camera at the same time [default: 32]
     #[arg(long, value_name = "N", help_heading = "Browsers")]
     pub max_viewers: Option<u32>,
 

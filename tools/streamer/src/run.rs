@@ -1,33 +1,56 @@
 //! A run of the program: one camera from the command line, or those of a configuration.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::Path,
+    sync::{Arc, mpsc},
+};
 
-use tools_cli::{failure::Failure, report};
+use clap::{CommandFactory as _, parser::ValueSource};
+use tools_cli::{failure::Failure, printable, report};
 
 use super::{
     camera_run,
-    fleet::{self, Fleet, Wanted},
-    http,
+    config::{self, Config},
+    fleet::{self, Fleet, Member, Told, Wanted},
+    http::Server,
+    log::tell,
     options::Options,
-    plan::Plan,
+    plan::{Http, Plan},
+    reload_service::ReloadService,
+    summary::Summary,
     watch::{self, Cameras},
 };
+
+/// Flags that may stand beside `--config`.
+const BESIDE_CONFIG: [&str; 4] = ["config", "check_config", "json", "run_mode"];
 
 /// Runs what was typed, to its end.
 ///
 /// # Errors
 /// What the specification's exit codes tell apart.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let plan = Plan::new(options)?;
+    if options.example_config {
+        return report::taken(std::io::Write::write_all(&mut std::io::stdout(), config::example().as_bytes()))
+            .map(drop);
+    }
+    match &options.config {
+        Some(path) => run_config(path, options),
+        None => run_one(Plan::new(options)?),
+    }
+}
+
+fn run_one(plan: Plan) -> Result<(), Failure> {
     start_gstreamer()?;
     let cameras = Arc::<Cameras>::default();
     let mut fleet = Fleet::new(&cameras, camera_run::run, false);
     // From here on nothing that is set up is left behind by a signal.
     fleet::hear_signals(&fleet.teller(), false);
     let json = plan.json;
-    let http = plan.stream.as_ref().and_then(|stream| stream.http);
+    let http = plan.stream.as_ref().and_then(|stream| stream.http.clone());
     let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
-    let _http = http.map(|http| http::Server::start(http.listen, watch::routes(&cameras))).transpose()?;
+    let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     fleet.run(&mut || Err("there is none".to_owned()), |_| {});
     let Some((outcome, summary)) = fleet.into_members().pop().and_then(|member| member.outcome) else {
@@ -35,6 +58,136 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     };
     let told = summary.map_or(Ok(()), |summary| report::print(&summary, json, || summary.to_string()).map(drop));
     outcome.and(told)
+}
+
+fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
+    check_flags()?;
+    let config = Config::read(path).map_err(|mistakes| unusable(&mistakes))?;
+    if options.check_config {
+        let plans =
+            config.cameras.iter().map(|camera| (&camera.name, camera.plan.to_string())).collect::<BTreeMap<_, _>>();
+        return report::print(&plans, options.json, || {
+            config.cameras.iter().map(|camera| format!("{}: {}\n", camera.name, camera.plan)).collect()
+        })
+        .map(drop);
+    }
+    start_gstreamer()?;
+    let cameras = Arc::<Cameras>::default();
+    let mut fleet = Fleet::new(&cameras, camera_run::run, true);
+    fleet::hear_signals(&fleet.teller(), true);
+    let mut site = Site { http: None, cameras: Arc::clone(&cameras) };
+    site.serve(config.http)?;
+    let _reloads = reloads(config.nats.as_ref(), path, fleet.teller())?;
+    fleet.set(config.cameras);
+    let mut reread = || {
+        let config = Config::read(path).map_err(|mistakes| mistakes.join("; "))?;
+        let http = if site.is(config.http.as_ref()) { "" } else { ", and HTTP" };
+        site.serve(config.http).map_err(|failure| failure.to_string())?;
+        Ok((config.cameras, http))
+    };
+    fleet.run(&mut reread, |_| {});
+    print(&fleet.into_members(), options.json)
+}
+
+/// The summaries of all cameras.
+fn print(members: &[Member], json: bool) -> Result<(), Failure> {
+    let summaries = members.iter().filter_map(|member| Some((member.wanted.name.as_str(), member.summary()?)));
+    let summaries = summaries.collect::<Vec<(&str, &Summary)>>();
+    let by_name = BTreeMap::from([("cameras", summaries.iter().copied().collect::<BTreeMap<_, _>>())]);
+    report::print(&by_name, json, || {
+        let mut text = String::new();
+        for (name, summary) in summaries {
+            for line in summary.to_string().lines() {
+                // A string takes everything.
+                let _ = writeln!(text, "{name}: {line}");
+            }
+        }
+        text
+    })
+    .map(drop)
+}
+
+/// Tells each mistake; the failure has the last word.
+fn unusable(mistakes: &[String]) -> Failure {
+    match mistakes {
+        [one] => Failure::Usage(one.clone()),
+        several => {
+            several.iter().for_each(|mistake| tell(mistake));
+            Failure::Usage(format!("the configuration cannot be used: {} mistakes", several.len()))
+        }
+    }
+}
+
+/// Nothing of a camera may be told beside the file.
+fn check_flags() -> Result<(), Failure> {
+    // It was parsed before.
+    let Ok(matches) = Options::command().try_get_matches() else {
+        return Ok(());
+    };
+    let typed = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    // Groups of flags are told beside their members.
+    let is_flag = |id: &&clap::Id| Options::command().get_arguments().any(|arg| arg.get_id() == *id);
+    let stray = matches.ids().filter(typed).filter(is_flag).find(|id| !BESIDE_CONFIG.contains(&id.as_str()));
+    match stray {
+        Some(id) => Err(Failure::Usage(format!(
+            "--{} belongs into the file of --config, as {} = ...",
+            printable::line(&id.as_str().replace('_', "-")),
+            id.as_str()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn reloads(
+    server: Option<&tools_cli::nats::Server>,
+    path: &Path,
+    tell: mpsc::Sender<Told>,
+) -> Result<Option<ReloadService>, Failure> {
+    server.map(|server| ReloadService::start(server, path, tell)).transpose()
+}
+
+/// The HTTP server of the moment.
+struct Site {
+    http: Option<(Http, Server)>,
+    cameras: Arc<Cameras>,
+}
+
+impl Site {
+    fn is(&self, wanted: Option<&Http>) -> bool {
+        self.http.as_ref().map(|(http, _)| http) == wanted
+    }
+
+    /// Serves what is wanted from now on. What was served goes on when that cannot be.
+    fn serve(&mut self, wanted: Option<Http>) -> Result<(), Failure> {
+        if self.is(wanted.as_ref()) {
+            return Ok(());
+        }
+        let Some(wanted) = wanted else {
+            self.http = None;
+            return Ok(());
+        };
+        let start = |http: &Http| Server::start(http, watch::routes(&self.cameras));
+        let before = match self.http.take() {
+            // The address is free when the one before has left.
+            Some((before, server)) if before.listen == wanted.listen => {
+                drop(server);
+                Some((before, None))
+            }
+            before => before.map(|(before, server)| (before, Some(server))),
+        };
+        match (start(&wanted), before) {
+            (Ok(server), _) => {
+                self.http = Some((wanted, server));
+                Ok(())
+            }
+            (Err(failure), None) => Err(failure),
+            (Err(failure), Some((before, server))) => {
+                let server = server.map_or_else(|| start(&before), Ok)?;
+                self.http = Some((before, server));
+                Err(failure)
+            }
+        }
+    }
 }
 
 fn start_gstreamer() -> Result<(), Failure> {

@@ -152,7 +152,7 @@ impl<'a> Streamer<'a> {
     /// # Errors
     /// What ends the run.
     pub fn look(&mut self) -> Result<(), Failure> {
-        if self.plan.http.is_some() && self.status_shown.is_none_or(|shown| shown.elapsed() >= STATUS_SPACING) {
+        if self.status_shown.is_none_or(|shown| shown.elapsed() >= STATUS_SPACING) {
             self.status_shown = Some(Instant::now());
             self.camera.show_status(&self.summary());
         }
@@ -253,10 +253,11 @@ impl<'a> Streamer<'a> {
             encoded: self.given_before + self.stage.as_ref().map_or(0, Stage::given),
             kbit: self.stage.as_ref().and_then(Stage::kbit),
             rate_changes: self.keeper.changes(),
+            encoded_bytes: self.place.fan_out.bytes(),
             encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
             encoded_latency_ms: summary::Latency::new(&self.place.fan_out.latency()),
             outputs: self.outlets.as_ref().map(|(_, outlets)| outlets.summary()).unwrap_or_default(),
-            recordings: Vec::new(),
+            recordings: summary::Recording::all(&self.recorders.statuses()),
         }
     }
 

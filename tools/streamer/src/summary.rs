@@ -52,6 +52,8 @@ pub struct Stream {
     pub kbit: Option<u32>,
     /// How often it was changed.
     pub rate_changes: u64,
+    /// Bytes of them.
+    pub encoded_bytes: u64,
     /// Milliseconds that the encoder took for a frame.
     pub encode_ms: Latency,
     /// Milliseconds from capture to the access unit.
@@ -88,8 +90,12 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The account of one recording.
-    pub fn new(format: tools_cli::file_format::FileFormat, status: &recorder::Status) -> Self {
+    /// The accounts of these.
+    pub fn all(statuses: &[(tools_cli::file_format::FileFormat, recorder::Status)]) -> Vec<Self> {
+        statuses.iter().map(|(format, status)| Self::new(*format, status)).collect()
+    }
+
+    fn new(format: tools_cli::file_format::FileFormat, status: &recorder::Status) -> Self {
         let recorder::Status { path, files, video, depth, body, losses, state, .. } = status;
         Self {
             format: format.name(),
@@ -112,6 +118,8 @@ pub struct Output {
     pub sent: u64,
     /// Access units that were not, for the output was behind or had no connection.
     pub dropped: u64,
+    /// Bytes handed to the network, without what it adds.
+    pub bytes: u64,
     /// What it was doing when the run ended.
     pub state: &'static str,
     /// How often a server agreed to take the stream; of an output that asks one.
@@ -119,6 +127,9 @@ pub struct Output {
     pub connects: Option<u64>,
     /// Milliseconds from capture to the first byte sent.
     pub latency_ms: Latency,
+    /// The same, as it was measured.
+    #[serde(skip)]
+    pub ages: Histogram,
 }
 
 /// Percentiles in milliseconds; absent when nothing was sent.
@@ -132,12 +143,15 @@ pub struct Latency {
 impl Output {
     /// The account of one output.
     pub fn new(meter: &Meter, state: &'static str, connects: Option<u64>) -> Self {
+        let ages = meter.latency();
         Self {
             sent: meter.sent(),
+            bytes: meter.bytes(),
             dropped: meter.dropped(),
             state,
             connects,
-            latency_ms: Latency::new(&meter.latency()),
+            latency_ms: Latency::new(&ages),
+            ages,
         }
     }
 }
@@ -236,6 +250,7 @@ mod tests {
                 encoded: 7,
                 kbit: Some(800),
                 rate_changes: 2,
+                encoded_bytes: 700,
                 encode_ms: Latency { p50: Some(0.5), p95: Some(0.75), p99: Some(0.9) },
                 encoded_latency_ms: Latency { p50: None, p95: None, p99: None },
                 outputs: vec![
@@ -243,10 +258,12 @@ mod tests {
                         "rtp".to_owned(),
                         Output {
                             sent: 6,
+                            bytes: 600,
                             dropped: 1,
                             state: "sending",
                             connects: None,
                             latency_ms: Latency { p50: Some(1.25), p95: Some(2.0), p99: Some(3.0) },
+                            ages: Histogram::default(),
                         },
                     ),
                     ("rtmp".to_owned(), Output::new(&Meter::default(), "retrying", Some(2))),

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, CommandFactory as _};
 use crate::options::Options;
 
 /// Flags of the whole program, which belong on the command line,
-const PROGRAM: [&str; 4] = ["config", "check-config", "json", "run-mode"];
+const PROGRAM: [&str; 5] = ["config", "check-config", "example-config", "json", "run-mode"];
 /// and the beginning of those that are keys of `[http]`, without it.
 const HTTP: &str = "http-";
 

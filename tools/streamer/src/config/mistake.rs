@@ -32,7 +32,10 @@ pub fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     const ALIKE: f64 = 0.7;
     let likeness = |known: &str| strsim::normalized_damerau_levenshtein(word, known);
     let nearest = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    nearest.filter(|(alike, _)| *alike >= ALIKE).map(|(_, known)| format!("; did you mean {known}?")).unwrap_or_default()
+    nearest
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .map(|(_, known)| format!("; did you mean {known}?"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -40,7 +40,9 @@ impl Config {
         let read = fs::File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_string(&mut text));
         match read {
             Err(error) => return Err(vec![format!("{file} cannot be read: {error}")]),
-            Ok(_) if text.len() as u64 > FILE_MAX => return Err(vec![format!("{file} is larger than {FILE_MAX} bytes")]),
+            Ok(_) if text.len() as u64 > FILE_MAX => {
+                return Err(vec![format!("{file} is larger than {FILE_MAX} bytes")]);
+            }
             Ok(_) => {}
         }
         Self::parse(&text).map_err(|mut mistakes| {

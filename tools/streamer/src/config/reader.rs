@@ -109,7 +109,8 @@ impl Reader {
             let Some(((key_at, value), is_file)) = given else {
                 continue;
             };
-            let flags = if is_file { value::from_file(&key, value, &name) } else { value::arguments(&key, value, &name) };
+            let flags =
+                if is_file { value::from_file(&key, value, &name) } else { value::arguments(&key, value, &name) };
             match flags {
                 Ok(flags) => {
                     if SOLE.contains(&key.name.as_str()) {
@@ -118,7 +119,9 @@ impl Reader {
                     origins.push((key.flag.clone(), key_at.clone()));
                     source.extend(flags);
                 }
-                Err(mistake) => self.mistakes.push(Mistake { what: format!("camera {name}: {}", mistake.what), ..mistake }),
+                Err(mistake) => {
+                    self.mistakes.push(Mistake { what: format!("camera {name}: {}", mistake.what), ..mistake })
+                }
             }
         }
         if !INPUT.iter().any(|key| own.contains_key(key) || defaults.contains_key(key)) {
@@ -293,15 +296,24 @@ mod tests {
         for (more, told) in [
             ("rtp_endpiont = 'x'", "f:6:1: 'rtp_endpiont' is no key of a camera; did you mean rtp_endpoint?"),
             ("gop = 0", "f:6:1: camera a: --gop must be 1 to 2147483647"),
-            ("gop = 'x'", "f:6:1: camera a: invalid value 'x' for '--gop <N>': invalid digit found in string (see --help)"),
+            (
+                "gop = 'x'",
+                "f:6:1: camera a: invalid value 'x' for '--gop <N>': invalid digit found in string (see --help)",
+            ),
             ("gop = [1]", "f:6:7: camera a: gop takes one value"),
             ("rtp = 1", "f:6:7: camera a: rtp is true or false"),
             ("json = true", "f:6:1: 'json' is no key of a camera"),
-            ("dummy_label = '${CVMMAP_NOT_SET}'", "f:6:15: camera a: dummy_label: the variable CVMMAP_NOT_SET is not set"),
+            (
+                "dummy_label = '${CVMMAP_NOT_SET}'",
+                "f:6:15: camera a: dummy_label: the variable CVMMAP_NOT_SET is not set",
+            ),
             ("[[camera]]\nname = 'a'", "f:7:8: there are two cameras of the name a"),
             ("[[camera]]\nname = 'a b'", "f:7:8: name has to be 1 to 64 letters, digits, '-', '_' and '.'"),
             ("[[camera]]", "f:6:1: this camera has no name"),
-            ("[http]\nlisten = '127.0.0.1'", "f:7:1: [http]: --http '127.0.0.1' must be HOST:PORT, an IPv6 address in brackets"),
+            (
+                "[http]\nlisten = '127.0.0.1'",
+                "f:7:1: [http]: --http '127.0.0.1' must be HOST:PORT, an IPv6 address in brackets",
+            ),
             ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http] and [[camera]]; did you mean http?"),
         ] {
             assert_eq!(mistakes(&format!("{start}{more}\n")), [told], "{more}");

@@ -1,27 +1,24 @@
-//! The HTTP server: on an address of this machine alone, on a thread of its own, away from the frames.
+//! The HTTP server: on a thread of its own, away from the frames.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+mod guard;
+mod tls;
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{HeaderMap, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-};
+use std::{net::TcpListener, sync::Arc, thread, time::Duration};
+
+use axum::{Router, middleware};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+};
+use tokio_rustls::TlsAcceptor;
 use tools_cli::failure::Failure;
 
-use crate::log::tell;
+use self::guard::Guard;
+use crate::{log::tell, plan::Http};
 
 /// Connections at most; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 256;
@@ -42,24 +39,28 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes` at `listen`.
+    /// Serves `routes`.
     ///
     /// # Errors
-    /// [`Failure::Configuration`] when the address cannot be had.
-    pub fn start(listen: SocketAddr, routes: Router) -> Result<Self, Failure> {
+    /// [`Failure::Configuration`] when the address cannot be had, or the certificate not be used.
+    pub fn start(http: &Http, routes: Router) -> Result<Self, Failure> {
+        let listen = http.listen;
         let unusable = |error: std::io::Error| {
             Failure::Configuration(format!("--http {listen}: nothing can be served there: {error}; take another port"))
         };
+        let tls = http.access.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
         let listener = TcpListener::bind(listen).map_err(unusable)?;
         listener.set_nonblocking(true).map_err(unusable)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(unusable)?;
         let (stop, stopped) = oneshot::channel();
-        let routes = routes.layer(middleware::from_fn(check_host));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let guard = Guard::new(http.access.token.clone(), listen.ip().is_loopback(), tls.is_some());
+        let routes = routes.layer(middleware::from_fn_with_state(Arc::new(guard), guard::check));
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    outcome = serve(listener, routes) => if let Err(error) = outcome {
+                    outcome = serve(listener, tls, routes) => if let Err(error) = outcome {
                         tell(&format!("warning: HTTP: nothing is served any more: {error}"));
                     },
                     _ = stopped => {}
@@ -69,7 +70,7 @@ impl Server {
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("http".to_owned()).spawn(serve).map_err(unusable)?;
-        tell(&format!("watch at http://{listen}/"));
+        tell(&format!("watch at {scheme}://{listen}/"));
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -82,7 +83,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, routes: Router) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -95,77 +96,34 @@ async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()> {
         };
         // A refusal costs a little delay.
         let _ = socket.set_nodelay(true);
-        let service = TowerToHyperService::new(routes.clone());
+        let (tls, routes) = (tls.clone(), routes.clone());
         tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_TIME)
-                .max_headers(HEADERS_MAX)
-                .max_buf_size(HEADERS_BYTES_MAX)
-                .serve_connection(TokioIo::new(socket), service)
-                .with_upgrades();
-            // A client that breaks off is no news.
-            let _ = connection.await;
-            drop(permit);
+            match tls {
+                None => attend(socket, routes, permit).await,
+                Some(tls) => {
+                    // One that does not agree in time is let go.
+                    if let Ok(Ok(socket)) = tokio::time::timeout(HEADERS_TIME, tls.accept(socket)).await {
+                        attend(socket, routes, permit).await;
+                    }
+                }
+            }
         });
     }
 }
 
-async fn check_host(request: Request, next: Next) -> Response {
-    if is_welcome(request.headers()) {
-        next.run(request).await
-    } else {
-        let advice = "this server answers to localhost, 127.0.0.1 and [::1], and to its own page\n";
-        (StatusCode::FORBIDDEN, advice).into_response()
-    }
-}
-
-/// A page of a foreign host cannot ask in this machine's name: its name may lead here, but is not this machine's. Nor may it
-/// open a WebSocket, for which browsers ask nobody's leave.
-fn is_welcome(headers: &HeaderMap) -> bool {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(host) = text(header::HOST) else {
-        return false;
-    };
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let is_here = matches!(name.map_or(host, |(name, _)| name), "localhost" | "127.0.0.1" | "[::1]");
-    let is_own = !headers.contains_key(header::ORIGIN)
-        || text(header::ORIGIN).and_then(|origin| origin.strip_prefix("http://")) == Some(host);
-    is_here && is_own
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_pages_are_turned_away() {
-        let asked = |host: &'static str, origin: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, host.parse().unwrap());
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, origin.parse().unwrap());
-            }
-            is_welcome(&headers)
-        };
-        for (host, origin) in [
-            ("127.0.0.1:8080", None),
-            ("localhost", None),
-            ("[::1]:8080", Some("http://[::1]:8080")),
-            ("localhost:8080", Some("http://localhost:8080")),
-        ] {
-            assert!(asked(host, origin), "{host} {origin:?}");
-        }
-        for (host, origin) in [
-            ("evil.example", None),
-            ("evil.example:8080", Some("http://evil.example:8080")),
-            ("localhost:8080", Some("http://evil.example")),
-            ("localhost:8080", Some("null")),
-            ("localhost:8080", Some("http://localhost:8081")),
-            ("127.0.0.1.evil.example", None),
-        ] {
-            assert!(!asked(host, origin), "{host} {origin:?}");
-        }
-        assert!(!is_welcome(&HeaderMap::new()));
-    }
+async fn attend(
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    routes: Router,
+    permit: OwnedSemaphorePermit,
+) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIME)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADERS_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(routes))
+        .with_upgrades();
+    // A client that breaks off is no news.
+    let _ = connection.await;
+    drop(permit);
 }

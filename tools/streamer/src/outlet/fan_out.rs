@@ -36,6 +36,8 @@ struct Heard {
     feeds: Vec<Arc<Feed>>,
     /// Time from captures to their access units.
     latency: Histogram,
+    /// Bytes of access units.
+    bytes: u64,
 }
 
 impl Shared {
@@ -59,6 +61,7 @@ impl Shared {
         if let Some(captured) = unit.captured {
             heard.latency.record(captured.elapsed());
         }
+        heard.bytes += unit.sample.buffer().map_or(0, |buffer| buffer.size() as u64);
         heard.feeds.iter().for_each(|feed| feed.offer(unit.clone()));
         // Recordings ask for a keyframe from in there, which looks at what is heard.
         drop(heard);
@@ -115,6 +118,11 @@ impl FanOut {
     /// Time from captures to their access units.
     pub fn latency(&self) -> Histogram {
         self.0.heard().latency.clone()
+    }
+
+    /// Bytes of access units so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.heard().bytes
     }
 
     /// Hands what comes to `feeds` from now on.

@@ -33,6 +33,7 @@ pub(super) enum Part {
 pub struct Meter {
     offered: AtomicU64,
     sent: AtomicU64,
+    bytes: AtomicU64,
     /// Capture times of the access units between backlog and sink. The packer keeps their order and not their
     /// timestamps: `flvmux` puts out decoding times.
     underway: Mutex<VecDeque<Option<Instant>>>,
@@ -50,6 +51,11 @@ impl Meter {
         self.offered.load(Ordering::Relaxed).saturating_sub(self.sent())
     }
 
+    /// Bytes that reached the sink.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Time from capture to the first byte at the sink.
     pub fn latency(&self) -> Histogram {
         lock(&self.latency).clone()
@@ -61,9 +67,10 @@ impl Meter {
     }
 
     /// Counts an access unit that came in and was sent at once, by an output without a pipeline.
-    pub(super) fn pass(&self, captured: Option<Instant>) {
+    pub(super) fn pass(&self, captured: Option<Instant>, bytes: usize) {
         self.offer();
         self.sent.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if let Some(captured) = captured {
             lock(&self.latency).record(captured.elapsed());
         }
@@ -95,6 +102,7 @@ impl Meter {
         let is_under_way = AtomicBool::new(false);
         let pass = move |buffer: &gst::BufferRef| {
             let part = part_of_unit(buffer);
+            meter.bytes.fetch_add(buffer.size() as u64, Ordering::Relaxed);
             if part != Part::None && !is_under_way.swap(part != Part::Last, Ordering::Relaxed) {
                 meter.begins_one();
             }

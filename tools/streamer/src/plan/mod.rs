@@ -10,12 +10,14 @@ mod simulated;
 mod srt;
 mod wrong;
 
+use std::fmt;
+
 use tools_cli::{failure::Failure, nats};
 
 use self::wrong::usage;
 pub use self::{
     encoding::{Encoding, check_kbit},
-    http::Http,
+    http::{Access, Http, server as http_server},
     input::Input,
     rtmp::{Rtmp, check_packaging},
     rtp::Rtp,
@@ -69,6 +71,27 @@ pub struct Stream {
     pub recordings: Recordings,
     /// Where browsers watch.
     pub http: Option<Http>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.simulator.is_some() {
+            parts.push("simulates a producer".to_owned());
+        }
+        if let Some(stream) = &self.stream {
+            parts.push(format!("reads {}", stream.input));
+            parts.push(stream.codec.map_or("in the producer's codec".to_owned(), |codec| codec.to_string()));
+            parts.extend(stream.rtp.iter().map(|rtp| format!("RTP to {}", rtp.destination)));
+            parts.extend(stream.rtmp.iter().map(|rtmp| format!("RTMP to {}", rtmp.url)));
+            parts.extend(stream.srt.iter().map(|srt| format!("SRT to {}", srt.url)));
+            parts.extend(stream.rtsp.as_ref().map(|rtsp| format!("RTSP at {}", rtsp.listen)));
+            let recordings = [&stream.recordings.mcap, &stream.recordings.mp4];
+            parts.extend(recordings.into_iter().flatten().map(|path| format!("recorded to {}", path.display())));
+            parts.extend(stream.http.as_ref().map(|http| format!("shown at {}", http.listen)));
+        }
+        f.write_str(&parts.join(", "))
+    }
 }
 
 impl Stream {

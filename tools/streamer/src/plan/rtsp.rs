@@ -10,7 +10,7 @@ use std::{
 
 use tools_cli::failure::Failure;
 
-use super::{Input, wrong::usage};
+use super::{input::Input, wrong::usage};
 use crate::{endpoint, output_args::OutputArgs};
 
 /// Where the server listens when no host is named.

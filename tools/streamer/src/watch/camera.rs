@@ -1,7 +1,11 @@
 //! What is there of a camera for those who watch.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -10,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::depth::DepthFeed;
-use crate::outlet::Signalling;
+use crate::{outlet::Signalling, summary};
 
 /// JSON on its way to those who watch.
 pub type Text = Arc<str>;
@@ -34,6 +38,44 @@ pub enum Condition {
     Done,
 }
 
+/// States of an output that does what it is there for.
+pub const UP: [&str; 2] = ["sending", "publishing"];
+
+/// What a camera counted.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// Its account.
+    pub stream: summary::Stream,
+    /// Bits a second since it counted before.
+    pub bit_rate: Option<f64>,
+    /// When it counted,
+    pub at: Instant,
+    /// and when there last was another frame.
+    pub moved: Instant,
+    /// Outputs that have to send and do not, since when.
+    pub outputs_down: BTreeMap<String, Instant>,
+}
+
+impl Counts {
+    fn after(before: Option<Self>, stream: summary::Stream) -> Self {
+        let at = Instant::now();
+        // A camera that was started again counts from 0.
+        let before = before.filter(|before| before.stream.frames_in <= stream.frames_in);
+        let bit_rate = before.as_ref().and_then(|before| {
+            let seconds = at.duration_since(before.at).as_secs_f64();
+            let bytes = stream.encoded_bytes.checked_sub(before.stream.encoded_bytes)?;
+            (seconds > 0.0).then(|| bytes as f64 * 8.0 / seconds)
+        });
+        let moved = before.as_ref().filter(|before| before.stream.frames_in == stream.frames_in);
+        let moved = moved.map_or(at, |before| before.moved);
+        let since = |name: &String| before.as_ref().and_then(|before| before.outputs_down.get(name)).copied();
+        // One that only sends to who asks is as well when nobody does.
+        let down = stream.outputs.iter().filter(|(_, output)| !UP.contains(&output.state) && output.state != "waiting");
+        let outputs_down = down.map(|(name, _)| (name.clone(), since(name).unwrap_or(at))).collect();
+        Self { stream, bit_rate, at, moved, outputs_down }
+    }
+}
+
 /// A camera.
 #[derive(Debug)]
 pub struct Camera {
@@ -44,6 +86,8 @@ pub struct Camera {
     pub depth: Arc<DepthFeed>,
     bodies: watch::Sender<Option<Text>>,
     status: Mutex<Option<Text>>,
+    counts: Mutex<Option<Counts>>,
+    starts: AtomicU64,
     condition: Mutex<Condition>,
     news: News,
 }
@@ -57,6 +101,8 @@ impl Camera {
             depth: Arc::default(),
             bodies: watch::Sender::new(None),
             status: Mutex::default(),
+            counts: Mutex::default(),
+            starts: AtomicU64::new(0),
             condition: Mutex::new(Condition::Waiting { why: "it has not started yet".to_owned() }),
             news: news.clone(),
         }
@@ -74,6 +120,9 @@ impl Camera {
 
     /// It stands there from now on.
     pub fn set_condition(&self, condition: Condition) {
+        if matches!(condition, Condition::Running { .. }) {
+            self.starts.fetch_add(1, Ordering::Relaxed);
+        }
         *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
     }
 
@@ -98,9 +147,23 @@ impl Camera {
         }
     }
 
+    /// What was counted last.
+    pub fn counts(&self) -> Option<Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often it was started.
+    pub fn starts(&self) -> u64 {
+        self.starts.load(Ordering::Relaxed)
+    }
+
     /// The streamer has counted again.
-    pub fn show_status(&self, counts: &impl serde::Serialize) {
-        let counts = serde_json::to_value(counts).unwrap_or(Value::Null);
+    pub fn show_status(&self, stream: &summary::Stream) {
+        {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            *counts = Some(Counts::after(counts.take(), stream.clone()));
+        }
+        let counts = serde_json::to_value(stream).unwrap_or(Value::Null);
         let text = Text::from(json!({ "camera": self.name, "counts": counts }).to_string());
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&text));
         // Nobody has to listen.

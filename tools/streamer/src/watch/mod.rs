@@ -3,8 +3,10 @@
 mod camera;
 mod cameras;
 mod depth;
+mod metrics;
 mod page;
 mod sockets;
+mod status;
 mod whep;
 
 use std::sync::Arc;
@@ -16,5 +18,11 @@ pub use cameras::Cameras;
 
 /// All of it, to be hung on a server.
 pub fn routes(cameras: &Arc<Cameras>) -> Router {
-    Router::new().merge(page::routes()).merge(sockets::routes()).merge(whep::routes()).with_state(Arc::clone(cameras))
+    Router::new()
+        .merge(page::routes())
+        .merge(sockets::routes())
+        .merge(whep::routes())
+        .merge(status::routes())
+        .merge(metrics::routes())
+        .with_state(Arc::clone(cameras))
 }

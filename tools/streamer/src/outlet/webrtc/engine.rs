@@ -216,7 +216,7 @@ impl Running {
         for (session, viewer) in self.viewers.iter_mut().filter(|(_, viewer)| viewer.is_connected()) {
             let (sent, wish) = viewer.show(picture, now, &mut |packet, to| send(socket, counts, packet, to));
             if sent {
-                meter.pass(captured);
+                meter.pass(captured, picture.data.len());
             } else {
                 meter.offer();
             }
