@@ -36,6 +36,7 @@ pub mod run;
 mod scaling;
 mod sdp;
 mod secrets;
+mod service;
 pub mod simulator;
 mod srt_url;
 mod stage;

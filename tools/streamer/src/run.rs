@@ -1,6 +1,7 @@
 //! A run of the program: one camera from the command line, or those of a configuration.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fmt::Write as _,
     path::Path,
@@ -19,6 +20,7 @@ use super::{
     options::Options,
     plan::{Http, Plan},
     reload_service::ReloadService,
+    service::Manager,
     summary::Summary,
     watch::{self, Cameras},
 };
@@ -52,7 +54,8 @@ fn run_one(plan: Plan) -> Result<(), Failure> {
     let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
     let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
-    fleet.run(&mut || Err("there is none".to_owned()), |_| {});
+    let mut manager = Manager::of_this_process();
+    fleet.run(&mut || Err("there is none".to_owned()), |members, ending| tell_manager(&mut manager, members, ending));
     let Some((outcome, summary)) = fleet.into_members().pop().and_then(|member| member.outcome) else {
         return Ok(());
     };
@@ -79,14 +82,32 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
     site.serve(config.http)?;
     let _reloads = reloads(config.nats.as_ref(), path, fleet.teller())?;
     fleet.set(config.cameras);
+    let manager = RefCell::new(Manager::of_this_process());
     let mut reread = || {
+        manager.borrow_mut().reloading();
         let config = Config::read(path).map_err(|mistakes| mistakes.join("; "))?;
         let http = if site.is(config.http.as_ref()) { "" } else { ", and HTTP" };
         site.serve(config.http).map_err(|failure| failure.to_string())?;
         Ok((config.cameras, http))
     };
-    fleet.run(&mut reread, |_| {});
+    fleet.run(&mut reread, |members, ending| tell_manager(&mut manager.borrow_mut(), members, ending));
     print(&fleet.into_members(), options.json)
+}
+
+/// Tells the service manager how the cameras are. One that hangs ends the watchdog's patience.
+fn tell_manager(manager: &mut Manager, members: &mut [Member], ending: bool) {
+    if ending {
+        manager.stopping();
+    } else {
+        manager.ready();
+        let running = members.iter().filter(|member| member.runs()).count();
+        let ill = members.iter().filter_map(|member| Some((&member.wanted.name, watch::illness(&member.camera)?)));
+        let ill = ill.map(|(name, why)| format!("; {name}: {why}")).collect::<String>();
+        manager.status(format!("{running} of {} cameras run{ill}", members.len()));
+    }
+    if members.iter_mut().fold(true, |all, member| member.is_alive() && all) {
+        manager.live();
+    }
 }
 
 /// The summaries of all cameras.

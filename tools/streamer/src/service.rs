@@ -3,7 +3,10 @@
 
 use std::{
     env,
-    os::{linux::net::SocketAddrExt as _, unix::net::{SocketAddr, UnixDatagram}},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,6 +20,7 @@ pub struct Manager {
     watchdog: Option<(Duration, Option<Instant>)>,
     status: String,
     is_ready: bool,
+    is_stopping: bool,
 }
 
 impl Manager {
@@ -36,7 +40,7 @@ impl Manager {
         // Half of it, as its manual says.
         let watchdog = number("WATCHDOG_USEC").filter(|_| is_ours && socket.is_some());
         let watchdog = watchdog.map(|micros| (Duration::from_micros(micros / 2), None));
-        Self { socket, watchdog, status: String::new(), is_ready: false }
+        Self { socket, watchdog, ..Self::default() }
     }
 
     /// The program is up.
@@ -56,8 +60,11 @@ impl Manager {
     }
 
     /// The program ends.
-    pub fn stopping(&self) {
-        self.tell("STOPPING=1");
+    pub fn stopping(&mut self) {
+        if !self.is_stopping {
+            self.is_stopping = true;
+            self.tell("STOPPING=1");
+        }
     }
 
     /// How the program is, for people.

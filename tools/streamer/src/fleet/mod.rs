@@ -80,11 +80,12 @@ impl Fleet {
         format!("{same} as before, {changed} changed, {new} new, {gone} gone")
     }
 
-    /// Runs until it is told to end, or nothing is left to do.
-    pub fn run(&mut self, reread: &mut Reread, mut look: impl FnMut(&mut [Member])) {
+    /// Runs until it is told to end, or nothing is left to do. `look` is called several times a second, with whether the end is
+    /// near.
+    pub fn run(&mut self, reread: &mut Reread, mut look: impl FnMut(&mut [Member], bool)) {
         loop {
             self.settle();
-            look(&mut self.members);
+            look(&mut self.members, self.ending.is_some());
             if self.members.iter().all(|member| matches!(member.state, State::Done)) {
                 return;
             }
@@ -209,5 +210,10 @@ impl Member {
             State::Running(running) => running.stands_still() < ROUND_MAX,
             State::Waiting { .. } | State::Done => true,
         }
+    }
+
+    /// Whether it runs.
+    pub fn runs(&self) -> bool {
+        matches!(self.state, State::Running(_))
     }
 }

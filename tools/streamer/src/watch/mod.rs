@@ -15,6 +15,7 @@ use axum::Router;
 
 pub use camera::{Camera, Condition};
 pub use cameras::Cameras;
+pub use status::illness;
 
 /// All of it, to be hung on a server.
 pub fn routes(cameras: &Arc<Cameras>) -> Router {
