@@ -22,7 +22,7 @@ browser=false
 case "${1-}" in
   "") ;;
   --tests) tests=true; packages+=(
-    ffmpeg iproute2 nats-server openssl procps protobuf-compiler python3-venv stunnel4 xxd
+    ffmpeg iproute2 nats-server openssl procps prometheus protobuf-compiler python3-venv stunnel4 xxd
     # A screen for the viewer's window.
     libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
   ) ;;

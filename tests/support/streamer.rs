@@ -117,6 +117,10 @@ impl Running {
         BufReader::new(self.0.stderr.take().unwrap())
     }
 
+    pub fn stdout(&mut self) -> BufReader<ChildStdout> {
+        BufReader::new(self.0.stdout.take().unwrap())
+    }
+
     /// Exit code, stdout and what is left of stderr.
     pub fn wait(mut self) -> (Option<i32>, String, String) {
         let stdout = self.0.stdout.take().map(|pipe| thread::spawn(|| read_all(pipe)));

@@ -217,3 +217,62 @@ impl Member {
         matches!(self.state, State::Running(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        camera_run::Outcome,
+        events::{Event, Events},
+        options::Options,
+        plan::Plan,
+        watch::Camera,
+    };
+
+    fn wanted(name: &str, source: &str) -> Wanted {
+        let flags = ["x", "--nats-url", "", "--codec", "h264", "--input-uri", "cam"];
+        let plan = Plan::new(&Options::try_parse_from(flags).unwrap()).unwrap();
+        Wanted { name: name.to_owned(), plan, source: vec![source.to_owned()] }
+    }
+
+    fn work(events: &Events, _: &Plan, camera: &Arc<Camera>) -> Outcome {
+        assert!(camera.name() != "bad", "of no use");
+        while !matches!(events.next(), Event::Signal) {}
+        (Ok(()), None)
+    }
+
+    #[test]
+    fn a_camera_that_panics_is_started_again_and_the_other_goes_on() {
+        let cameras = Arc::<Cameras>::default();
+        let mut fleet = Fleet::new(&cameras, work, true);
+        let tell = fleet.teller();
+        fleet.set(vec![wanted("good", ""), wanted("bad", "")]);
+        let [good, bad] = ["good", "bad"].map(|name| cameras.find(name).unwrap());
+        fleet.run(&mut || Err(String::new()), |_, ending| {
+            if bad.starts() == 2 && !ending {
+                tell.send(Told::End).unwrap();
+            }
+        });
+        assert_eq!(good.starts(), 1);
+    }
+
+    #[test]
+    fn a_reload_touches_what_changed_alone() {
+        let cameras = Arc::<Cameras>::default();
+        let mut fleet = Fleet::new(&cameras, work, true);
+        let tell = fleet.teller();
+        fleet.set(vec![wanted("a", ""), wanted("b", ""), wanted("c", "")]);
+        let (reply, answer) = mpsc::channel();
+        tell.send(Told::Reload(Some(reply))).unwrap();
+        let mut reread = || Ok((vec![wanted("a", ""), wanted("b", "other"), wanted("d", "")], ""));
+        fleet.run(&mut reread, |members, ending| {
+            let starts = |name| cameras.find(name).map_or(0, |camera| camera.starts());
+            if (starts("a"), starts("b"), starts("c"), starts("d")) == (1, 2, 0, 1) && members.len() == 3 && !ending {
+                tell.send(Told::End).unwrap();
+            }
+        });
+        assert_eq!(answer.recv().unwrap(), Ok("1 as before, 1 changed, 1 new, 1 gone".to_owned()));
+    }
+}

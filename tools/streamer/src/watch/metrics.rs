@@ -99,11 +99,8 @@ impl Collector for Accounts {
                 vec![(vec![("encoder", counts.stream.encoder.to_owned())], counts.stream.encoded as f64)]
             }),
         )?;
-        family.gauge(
-            "encoder_bitrate_bits_per_second",
-            "Bits out of the encoder in the last second",
-            &each(&counts, |counts| counts.bit_rate.map(|rate| (vec![], rate)).into_iter().collect()),
-        )?;
+        let bytes = |counts: &Counts| vec![(vec![], counts.stream.encoded_bytes as f64)];
+        family.counter("encoder_bytes", "Bytes of access units; their rate is the bit rate", &each(&counts, bytes))?;
         outputs(&mut family, &counts)?;
         recordings(&mut family, &counts)?;
         let name = "cvmmap_capture_to_send_seconds";
