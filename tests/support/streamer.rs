@@ -109,10 +109,6 @@ impl Running {
         self.0.wait().unwrap();
     }
 
-    pub fn stdout(&mut self) -> ChildStdout {
-        self.0.stdout.take().unwrap()
-    }
-
     pub fn stderr(&mut self) -> BufReader<ChildStderr> {
         BufReader::new(self.0.stderr.take().unwrap())
     }
