@@ -37,7 +37,8 @@ pub struct Args {
           value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_MS))]
     pub timeout_ms: u64,
 
-    /// Take port, payload type, codec and parameter sets from this SDP file; waits for it to appear
+    /// Take port, payload type, codec and parameter sets from this SDP file; waits for it to appear. Where it has the header
+    /// extension ntp-64, the delay from capture is printed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["port", "codec"])]
     pub sdp: Option<PathBuf>,
 

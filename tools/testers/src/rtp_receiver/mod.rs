@@ -1,6 +1,7 @@
 //! `rtp_receiver_tester`: receives RTP, checks every packet and proves that the video in them parses.
 
 mod args;
+mod delay;
 mod depayload;
 mod flow;
 mod packet;
@@ -40,6 +41,7 @@ fn receive_as_asked(args: &Args, received: &mut Received) -> Result<(), Failure>
         payload_type: args.expect_pt,
         codecs: args.codec.map_or(Codec::ALL.to_vec(), |codec| vec![codec]),
         parameter_sets: Vec::new(),
+        capture_extension: None,
         threshold: args.packet_threshold,
         deadline,
         timeout_ms: args.timeout_ms,
@@ -61,6 +63,7 @@ fn receive_as_asked(args: &Args, received: &mut Received) -> Result<(), Failure>
         expected.payload_type = Some(stream.payload_type);
         expected.codecs = vec![stream.codec];
         expected.parameter_sets = stream.parameter_sets;
+        expected.capture_extension = stream.capture_extension;
     }
     let dump = args.dump.as_ref().map(|path| {
         File::create(path)
@@ -92,6 +95,13 @@ fn report(received: &Received) -> Report {
     report.push("duration_ms", flow.duration_ms());
     report.push("bitstream_bytes", parsed.bytes);
     report.push("goodbye", received.goodbye);
+    for (name, delay) in
+        ["delay_min_ms", "delay_mean_ms", "delay_max_ms"].into_iter().zip(received.delays.milliseconds())
+    {
+        if delay.is_some() {
+            report.push(name, delay);
+        }
+    }
     let mut warnings = Vec::new();
     // What the end of the run cut off may be parsed as one more.
     if parsed.access_units > flow.frames + 1 {

@@ -74,6 +74,32 @@ fn rtp(bytes: &[u8]) -> Result<RtpHeader, String> {
     })
 }
 
+/// The eight bytes that the header extension of this number holds, in its one-byte form (RFC 8285 section 4.2).
+pub fn extension(bytes: &[u8], number: u8) -> Option<[u8; 8]> {
+    const PROFILE: [u8; 2] = [0xbe, 0xde];
+    let (header, rest) = bytes.split_first_chunk::<HEADER_LENGTH>()?;
+    if header[0] & 0x10 == 0 {
+        return None;
+    }
+    let (head, rest) = rest.get(usize::from(header[0] & 0x0f) * 4..)?.split_first_chunk::<4>()?;
+    let mut elements = rest.get(..usize::from(u16::from_be_bytes([head[2], head[3]])) * 4)?;
+    if head[..2] != PROFILE {
+        return None;
+    }
+    while let Some((first, behind)) = elements.split_first() {
+        if *first == 0 {
+            elements = behind;
+            continue;
+        }
+        let (data, behind) = behind.split_at_checked(usize::from(first & 0x0f) + 1)?;
+        if first >> 4 == number {
+            return data.try_into().ok();
+        }
+        elements = behind;
+    }
+    None
+}
+
 fn rtcp(bytes: &[u8]) -> Result<Datagram, String> {
     const BYE: u8 = 203;
     let mut goodbye = Vec::new();
@@ -151,6 +177,20 @@ mod tests {
         assert!(with(&[(0, 0xa0), (13, 0)]).contains("0 bytes of padding"));
         assert!(parse(&PLAIN[..11]).unwrap_err().contains("shorter"));
         assert!(parse(&[]).is_err());
+    }
+
+    #[test]
+    fn extensions_are_found_by_their_number() {
+        let mut packet = vec![0x91, 96, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 0, 0, 0, 0];
+        packet.extend([0xbe, 0xde, 0, 3, 0x10, 7, 0, 0x37]);
+        packet.extend([1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(extension(&packet, 3), Some([1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!((extension(&packet, 1), extension(&packet, 2)), (None, None));
+        for length in 0..packet.len() {
+            assert_eq!(extension(&packet[..length], 3), None);
+        }
+        packet[16] = 0x10;
+        assert_eq!((extension(&packet, 3), extension(&PLAIN, 3)), (None, None));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tools_cli::failure::Failure;
 
 use super::{
     args::Codec,
+    delay::Delays,
     depayload::{Depayloader, Parsed},
     flow::Flow,
     packet::{self, Datagram, RtpHeader},
@@ -41,6 +42,7 @@ pub struct Expected {
     /// One, or those that are tried.
     pub codecs: Vec<Codec>,
     pub parameter_sets: Vec<(&'static str, String)>,
+    pub capture_extension: Option<u8>,
     pub threshold: u64,
     pub deadline: Instant,
     pub timeout_ms: u64,
@@ -55,6 +57,7 @@ pub struct Received {
     pub codec: Option<Codec>,
     pub parsed: Parsed,
     pub goodbye: bool,
+    pub delays: Delays,
     /// An access unit was parsed.
     parsing: bool,
 }
@@ -163,6 +166,8 @@ fn packets(
             Datagram::Rtp(header) => {
                 check(&header, expected, received)?;
                 received.bytes += length as u64;
+                let captured = expected.capture_extension.and_then(|number| packet::extension(datagram, number));
+                captured.into_iter().for_each(|captured| received.delays.came(captured));
                 if depayloaders.is_empty() {
                     for codec in &expected.codecs {
                         depayloaders.push(Depayloader::start(

@@ -9,7 +9,7 @@ use std::{
 
 use tools_cli::failure::Failure;
 
-use super::{args::Codec, flow::CLOCK_RATE};
+use super::{args::Codec, delay, flow::CLOCK_RATE};
 
 /// Real files have some hundreds of bytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -24,6 +24,8 @@ pub struct VideoStream {
     pub codec: Codec,
     /// Parameter sets that come in the description, as fields of the RTP caps.
     pub parameter_sets: Vec<(&'static str, String)>,
+    /// Number of the header extension that tells when a picture was captured.
+    pub capture_extension: Option<u8>,
 }
 
 /// Waits for the file and for it to be whole: its writer may be at it.
@@ -116,7 +118,13 @@ fn parse(text: &[u8]) -> Result<VideoStream, String> {
             Some((*field, value.to_owned()))
         })
         .collect();
-    Ok(VideoStream { port, payload_type, codec, parameter_sets })
+    // `a=extmap:<number>["/"<direction>] <URI>` (RFC 8285 section 8).
+    let capture_extension = media.attributes().filter(|attribute| attribute.key() == "extmap").find_map(|attribute| {
+        let (number, uri) = attribute.value()?.split_once(' ')?;
+        let number = number.split('/').next()?.parse().ok()?;
+        (uri.split(' ').next() == Some(delay::URI)).then_some(number)
+    });
+    Ok(VideoStream { port, payload_type, codec, parameter_sets, capture_extension })
 }
 
 #[cfg(test)]
@@ -141,6 +149,15 @@ mod tests {
             stream.parameter_sets,
             [("sprop-vps", "QAEMAf".to_owned()), ("sprop-sps", "QgEB".to_owned()), ("sprop-pps", "RAHA".to_owned()),]
         );
+    }
+
+    #[test]
+    fn the_number_of_the_capture_time() {
+        assert_eq!(parse_text(GOOD).unwrap().capture_extension, None);
+        for number in ["5", "5/sendonly"] {
+            let text = format!("{GOOD}a=extmap:1 urn:other\r\na=extmap:{number} {}\r\n", delay::URI);
+            assert_eq!(parse_text(&text).unwrap().capture_extension, Some(5));
+        }
     }
 
     #[test]

@@ -1,0 +1,82 @@
+"""Players that break RTSP in every way, on one server.
+
+usage: rude_players.py PORT PATH
+"""
+
+import os
+import socket
+import sys
+import time
+
+port, path = int(sys.argv[1]), sys.argv[2]
+url = f"rtsp://127.0.0.1:{port}{path}"
+
+
+def connect():
+    end = socket.create_connection(("127.0.0.1", port), timeout=10)
+    end.settimeout(10)
+    return end
+
+
+def ask(end, method, target, *headers):
+    end.sendall("\r\n".join([f"{method} {target} RTSP/1.0", *headers, "", ""]).encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = end.recv(65536)
+        if not piece:
+            return ""
+        answer += piece
+    return answer.decode("latin-1")
+
+
+def send(end, data):
+    try:
+        end.sendall(data)
+        end.recv(65536)
+    except OSError:
+        pass
+
+
+# Requests out of order.
+for method in ["PLAY", "PAUSE", "TEARDOWN", "RECORD", "ANNOUNCE", "SET_PARAMETER", "NONSENSE"]:
+    with connect() as end:
+        answer = ask(end, method, url, "CSeq: 1", "Session: 1234567890")
+        assert not answer.startswith("RTSP/1.0 200"), (method, answer)
+with connect() as end:
+    assert "404" in ask(end, "DESCRIBE", url + "-of-nobody", "CSeq: 1").split("\r\n")[0]
+with connect() as end:
+    answer = ask(end, "SETUP", url + "/stream=0", "CSeq: 1", "Transport: RTP/AVP;unicast;destination=192.0.2.1;client_port=9-10")
+    assert "192.0.2.1" not in answer, answer
+
+# What is no RTSP.
+for garbage in [b"\0" * 4096, os.urandom(65536), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"$" + b"\xff" * 70000,
+                b"OPTIONS * RTSP/1.0\r\n" + b"X: y\r\n" * 20000, b"DESCRIBE " + b"a" * 200000,
+                b"SET_PARAMETER " + url.encode() + b" RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 2000000000\r\n\r\nabc",
+                b"SET_PARAMETER " + url.encode() + b" RTSP/1.0\r\nCSeq: 1\r\nContent-Length: -5\r\n\r\nabc"]:
+    end = connect()
+    end.settimeout(0.3)
+    send(end, garbage)
+    end.close()
+
+# Interleaved garbage within a session that plays, and no goodbye.
+for _ in range(50):
+    with connect() as end:
+        described = ask(end, "DESCRIBE", url, "CSeq: 1", "Accept: application/sdp")
+        assert described.startswith("RTSP/1.0 200"), described
+        answer = ask(end, "SETUP", url + "/stream=0", "CSeq: 2", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+        session = answer.split("Session: ")[1].split(";")[0].split("\r\n")[0]
+        ask(end, "PLAY", url, "CSeq: 3", f"Session: {session}")
+        end.sendall(b"$\x01\x00\x20" + os.urandom(32) + b"$\x09\x00\x04abcd" + b"$\x00\xff\xff" + os.urandom(65535))
+
+# Half open: they say nothing, or half a request, and stay.
+silent = [connect() for _ in range(20)]
+halves = [connect() for _ in range(20)]
+for end in halves:
+    end.sendall(b"DESCRIBE " + url.encode() + b" RTSP/1.0\r\nCSe")
+
+# Many at once, more than there is room for, then gone.
+crowd = [connect() for _ in range(200)]
+time.sleep(1)
+for end in crowd + silent + halves:
+    end.close()
+print("survived", flush=True)
