@@ -25,7 +25,7 @@ pub struct ClipCamera {
 
 impl ClipCamera {
     pub fn start(names: &Names) -> Self {
-        Self::publishing(&format!("shm-name={} zmq-endpoint={}", names.shm, names.endpoint()))
+        Self::publishing(&format!("label=camera shm-name={} zmq-endpoint={}", names.shm, names.endpoint()))
     }
 
     /// With these properties of `cvmmapsink`.
@@ -43,7 +43,7 @@ impl ClipCamera {
         let pictures = clip.stdout();
         let pipeline = gst::parse::launch(&format!(
             "fdsrc fd={} blocksize=691200 ! rawvideoparse format=bgr width=640 height=360 framerate={FPS}/1 ! \
-             cvmmapsink label=camera {place}",
+             cvmmapsink {place}",
             pictures.as_raw_fd()
         ))
         .unwrap()
