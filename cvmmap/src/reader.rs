@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     path::PathBuf,
     sync::atomic::{Ordering, fence},
     thread,
@@ -254,13 +255,31 @@ impl Snapshot<'_> {
     /// # Panics
     /// When `target` does not hold the plane's rows.
     pub fn read_plane(&mut self, plane: &Plane, target: &mut [u8], target_stride: usize) -> Result<(), SnapshotError> {
-        if plane.height == 0 || plane.row_bytes() > plane.stride {
+        self.read_rows(plane, 0..plane.height, target, target_stride)
+    }
+
+    /// Copies some rows of a plane as [`read_plane`](Self::read_plane) copies all of them, to the beginning of `target`.
+    ///
+    /// # Errors
+    /// As there, and for rows that the plane has not.
+    ///
+    /// # Panics
+    /// When `target` does not hold the rows.
+    pub fn read_rows(
+        &mut self,
+        plane: &Plane,
+        rows: Range<u32>,
+        target: &mut [u8],
+        target_stride: usize,
+    ) -> Result<(), SnapshotError> {
+        if rows.is_empty() || rows.end > plane.height || plane.row_bytes() > plane.stride {
             return Err(SnapshotError::Truncated);
         }
         let row_bytes = plane.row_bytes() as usize;
         assert!(target_stride >= row_bytes, "rows overlap");
-        let offset = METADATA_SIZE as u64 + u64::from(plane.offset);
-        let rows = Rows { bytes: row_bytes, count: plane.height as usize };
+        let begin = u64::from(rows.start) * u64::from(plane.stride);
+        let offset = METADATA_SIZE as u64 + u64::from(plane.offset) + begin;
+        let rows = Rows { bytes: row_bytes, count: rows.len() };
         self.segment.read(offset, plane.stride as usize, target, target_stride, rows)?;
         Ok(())
     }

@@ -9,3 +9,14 @@ pub(crate) fn register() {
         gst::meta::CustomMeta::register(PLANES_META, &[]);
     }
 }
+
+/// Has a buffer carry the planes of another one, too.
+pub(crate) fn copy(from: &gst::BufferRef, to: &mut gst::BufferRef) {
+    let Ok(planes) = gst::meta::CustomMeta::from_buffer(from, PLANES_META) else { return };
+    // Not registered only when the plugin is not.
+    if let Ok(mut meta) = gst::meta::CustomMeta::add(to, PLANES_META) {
+        for (field, value) in planes.structure().iter() {
+            meta.mut_structure().set_value(field, value.clone());
+        }
+    }
+}

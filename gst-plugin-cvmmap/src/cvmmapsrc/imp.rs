@@ -26,7 +26,7 @@ use super::{
     stats::{Count, Stats},
     stream::Stream,
     time::{clocks::Now, latency::Latency, timeline::Stamp},
-    waiting::{frame_rate_from, next_frame},
+    waiting::{fit, frame_rate_from, next_frame},
 };
 use crate::lock::lock;
 
@@ -221,17 +221,15 @@ impl BaseSrcImpl for CvmmapSrc {
         let Some(media) = media else {
             return Ok(());
         };
-        negotiate(&self.obj(), &media, frame_rate)
+        let may_convert = lock(&self.settings).planes.are_pictures();
+        let agreed = negotiate(&self.obj(), &media, frame_rate, may_convert)?;
+        lock(&self.stream).agreed = agreed;
+        Ok(())
     }
 
     fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
-        let info = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
         self.pool_is_new.store(true, Ordering::Relaxed);
-        // GstBaseSrc also asks before there are caps.
-        let Some(info) = info else {
-            return self.parent_decide_allocation(query);
-        };
-        offer_video_pool(query, &info)?;
+        offer_video_pool(query)?;
         self.parent_decide_allocation(query)
     }
 
@@ -252,26 +250,24 @@ impl PushSrcImpl for CvmmapSrc {
             let settings = lock(&self.settings);
             (settings.idle_timeout(), settings.max_frames)
         };
-        {
-            let stream = lock(&self.stream);
-            if max_frames > 0 && stream.pushed >= max_frames {
-                gst::info!(CAT, imp = self, "{max_frames} frames are through");
-                return Err(gst::FlowError::Eos);
-            }
-            if let Some(Media::Raw(picture)) = stream.media
-                && self.pool_is_new.swap(false, Ordering::Relaxed)
-            {
-                ingest.canvases().agree_on(picture, self.obj().buffer_pool());
-            }
+        if max_frames > 0 && lock(&self.stream).pushed >= max_frames {
+            gst::info!(CAT, imp = self, "{max_frames} frames are through");
+            return Err(gst::FlowError::Eos);
         }
+        self.tell_agreement(&ingest);
         let captured = loop {
             let captured = next_frame(&self.obj(), &ingest, idle_timeout)?;
             self.learn_frame_rate(&ingest, &captured)?;
-            if ingest.is_current(&captured) {
+            if !ingest.is_current(&captured) {
+                continue;
+            }
+            self.agree_on(captured.media)?;
+            self.tell_agreement(&ingest);
+            if let Some(captured) = fit(&self.obj(), &ingest, captured)? {
                 break captured;
             }
+            self.stats.add(Count::Dropped, 1);
         };
-        self.agree_on(captured.media)?;
         let buffer = self.stamp(captured);
         self.stats.add(Count::Pushed, 1);
         Ok(CreateSuccess::NewBuffer(buffer))
@@ -298,6 +294,16 @@ impl URIHandlerImpl for CvmmapSrc {
 }
 
 impl CvmmapSrc {
+    /// Has pictures be copied as downstream agreed to, if that is new.
+    fn tell_agreement(&self, ingest: &Ingest) {
+        let stream = lock(&self.stream);
+        if let (Some(Media::Raw(picture)), Some(agreed)) = (stream.media, &stream.agreed)
+            && self.pool_is_new.swap(false, Ordering::Relaxed)
+        {
+            ingest.canvases().agree_on(picture, agreed.clone(), self.obj().buffer_pool());
+        }
+    }
+
     fn ingest(&self) -> Option<Arc<Ingest>> {
         lock(&self.ingest).clone()
     }

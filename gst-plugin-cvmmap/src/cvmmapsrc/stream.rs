@@ -1,6 +1,7 @@
 //! What the streaming thread knows of the stream so far, and the place that it gives each frame in it.
 
 use gst::prelude::MulDiv;
+use gst_video::VideoInfo;
 
 use super::{
     TimestampMode,
@@ -17,6 +18,8 @@ use crate::picture::CAPTURE_TIME_CAPS;
 #[derive(Default)]
 pub(super) struct Stream {
     pub(super) media: Option<Media>,
+    /// What downstream has agreed to take its pictures as.
+    pub(super) agreed: Option<VideoInfo>,
     /// Told by the timestamps of two frames.
     pub(super) learned_frame_rate: Option<gst::Fraction>,
     timeline: Timeline,

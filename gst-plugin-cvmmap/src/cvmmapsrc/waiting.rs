@@ -60,3 +60,15 @@ pub(super) fn frame_rate_from(ingest: &Ingest, first: &Captured) -> Result<Optio
         Popped::TimedOut | Popped::Paused | Popped::Failed(_) => Ok(Some(UNKNOWN_RATE)),
     }
 }
+
+/// A frame in the form that is agreed on now. None when it was converted to another one before that.
+pub(super) fn fit(
+    element: &CvmmapSrc,
+    ingest: &Ingest,
+    captured: Captured,
+) -> Result<Option<Captured>, gst::FlowError> {
+    captured.fitted(ingest.canvases()).map_err(|error| {
+        gst::element_error!(element, gst::StreamError::Format, ("a picture cannot be converted: {error}"));
+        gst::FlowError::Error
+    })
+}

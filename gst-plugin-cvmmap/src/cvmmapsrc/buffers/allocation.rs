@@ -7,10 +7,11 @@ use crate::cvmmapsrc::category::CAT;
 
 /// Answers an ALLOCATION query with downstream's pool, or with a video pool of our own, with video metas where
 /// downstream knows them.
-pub(crate) fn offer_video_pool(
-    query: &mut gst::query::Allocation,
-    info: &gst_video::VideoInfo,
-) -> Result<(), gst::LoggableError> {
+pub(crate) fn offer_video_pool(query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+    // GstBaseSrc also asks before there are caps.
+    let Some(info) = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok()) else {
+        return Ok(());
+    };
     let offered = query.allocation_pools().next();
     let in_query = offered.is_some();
     let (pool, size, min, max) = offered.unwrap_or((None, 0, 2, 0));

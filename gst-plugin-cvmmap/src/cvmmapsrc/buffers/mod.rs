@@ -3,5 +3,6 @@
 pub(super) mod allocation;
 pub(super) mod canvas;
 pub(super) mod filled;
+pub(super) mod fitted;
 mod frame_allocator;
 pub(super) mod reused;

@@ -16,12 +16,13 @@ use super::{
     stall::Stall,
 };
 use crate::cvmmapsrc::{
-    buffers::canvas::Canvases,
+    buffers::{canvas::Canvases, fitted::fitted},
     category::CAT,
     planes::{
         attached::plane_name,
         copy::{Copied, Copier, Outcome},
         media::Media,
+        planar::Form,
         plane::PlaneSettings,
     },
     stats::{Count, Stats},
@@ -37,6 +38,8 @@ const ABSENT_MAX: u32 = 30;
 pub(crate) struct Captured {
     pub(crate) buffer: gst::Buffer,
     pub(crate) media: Media,
+    /// What a picture was converted to, if it was.
+    pub(crate) form: Option<Form>,
     /// Memory of the buffer and of what is attached to it.
     bytes: usize,
     /// Consecutive for consecutive frames: the frame id, or the number of an access unit.
@@ -52,6 +55,17 @@ pub(crate) struct Captured {
     pub(crate) may_wait: u64,
     /// The stretch of playing that it was captured in.
     pub(crate) session: Session,
+}
+
+impl Captured {
+    /// With its picture in the form that is agreed on now; see [`fitted()`].
+    pub(crate) fn fitted(mut self, canvases: &Canvases) -> Result<Option<Self>, SnapshotError> {
+        if let Media::Raw(picture) = self.media {
+            let Some(buffer) = fitted(self.buffer, &picture, self.form.as_ref(), canvases)? else { return Ok(None) };
+            self.buffer = buffer;
+        }
+        Ok(Some(self))
+    }
 }
 
 impl Queued for Captured {
@@ -245,11 +259,12 @@ impl Follower {
     }
 
     fn queue(&mut self, copied: Copied, announced: &SyncMessage, arrived: Instant, session: Session) {
-        let Copied { buffer, media, unit, bytes } = copied;
+        let Copied { buffer, media, form, unit, bytes } = copied;
         let limit = if unit.is_some() { UNITS_MAX } else { self.pictures_max };
         let frame = Captured {
             buffer,
             media,
+            form,
             bytes,
             sequence: unit.unwrap_or(announced.frame_id),
             frame_id: announced.frame_id,

@@ -7,15 +7,16 @@ use gst_video::VideoFormat;
 
 use super::{
     attached::Attachments,
-    depth::Conversion,
+    depth,
     encoded::{Chain, is_annex_b},
     media::Media,
+    planar::{Conversion, Form},
     plane::{DepthFormat, PlaneSettings, Selector},
 };
 use crate::{
     cvmmapsrc::{
         buffers::{
-            canvas::{Canvas, Canvases},
+            canvas::{Agreement, Canvas, Canvases},
             filled::{filled, unusable},
             reused::Reused,
         },
@@ -39,6 +40,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Copied {
     pub(crate) buffer: gst::Buffer,
     pub(crate) media: Media,
+    /// What a picture was converted to, if it was.
+    pub(crate) form: Option<Form>,
     /// Number of an access unit among its like.
     pub(crate) unit: Option<u32>,
     /// Bytes of the buffer and of what is attached to it.
@@ -49,8 +52,10 @@ pub(crate) struct Copied {
 enum Read {
     /// All there is to do.
     Done(gst::Buffer, Media),
+    /// Likewise, of a picture in another form than its own.
+    Converted(gst::Buffer, Picture, Form),
     /// The floats in the scratch buffer, to become a picture.
-    Floats(Canvas, Picture, Conversion),
+    Floats(Canvas, Picture, depth::Conversion),
 }
 
 /// Copies frames as the settings want them.
@@ -58,7 +63,7 @@ pub(crate) struct Copier {
     settings: PlaneSettings,
     selector: Selector,
     chain: Chain,
-    /// Floats on their way to a picture.
+    /// Rows or floats on their way to a picture.
     scratch: Vec<u8>,
     floats: Reused,
     attachments: Attachments,
@@ -111,13 +116,13 @@ impl Copier {
             }
             PlaneKind::Depth => {
                 self.tell_unknown_unit(metadata.depth_unit);
-                let conversion = Conversion::of_depth(metadata.depth_unit);
+                let conversion = depth::Conversion::of_depth(metadata.depth_unit);
                 self.read_floats(&mut snapshot, plane, canvases, VideoFormat::Gray16Le, conversion)
             }
             PlaneKind::Confidence if plane.depth == Depth::F32 => {
-                self.read_floats(&mut snapshot, plane, canvases, VideoFormat::Gray8, Conversion::Gray8)
+                self.read_floats(&mut snapshot, plane, canvases, VideoFormat::Gray8, depth::Conversion::Gray8)
             }
-            PlaneKind::Left | PlaneKind::Confidence => read_picture(&mut snapshot, plane, canvases),
+            PlaneKind::Left | PlaneKind::Confidence => self.read_picture(&mut snapshot, plane, canvases),
         };
         let read = match read? {
             Ok(read) => read,
@@ -131,14 +136,15 @@ impl Copier {
         let attached = if attach { Some(self.attachments.copy(&mut snapshot, kind)?) } else { None };
         snapshot.finish()?;
 
-        let (mut buffer, media) = match read {
-            Read::Done(buffer, media) => (buffer, media),
+        let (mut buffer, media, form) = match read {
+            Read::Done(buffer, media) => (buffer, media, None),
+            Read::Converted(buffer, picture, form) => (buffer, Media::Raw(picture), Some(form)),
             Read::Floats(canvas, picture, conversion) => {
                 let buffer = canvas.paint(|data, stride| {
                     conversion.convert(&self.scratch, plane, data, stride);
                     Ok(())
                 })?;
-                (buffer, Media::Raw(picture))
+                (buffer, Media::Raw(picture), None)
             }
         };
         let mut bytes = buffer.size();
@@ -150,7 +156,7 @@ impl Copier {
             Media::Encoded(stream) => Some(self.chain.append(stream)),
             _ => None,
         };
-        Ok(Outcome::Copied(Copied { buffer, media, unit, bytes }))
+        Ok(Outcome::Copied(Copied { buffer, media, form, unit, bytes }))
     }
 
     fn tell_unknown_unit(&mut self, unit: DepthUnit) {
@@ -167,7 +173,7 @@ impl Copier {
         plane: &Plane,
         canvases: &Canvases,
         format: VideoFormat,
-        conversion: Conversion,
+        conversion: depth::Conversion,
     ) -> Result<Result<Read, String>, SnapshotError> {
         let picture = Picture { format, width: plane.width, height: plane.height };
         let canvas = match canvases.take(&picture)? {
@@ -175,10 +181,7 @@ impl Copier {
             Err(refused) => return Ok(Err(refused)),
         };
         let row_bytes = plane.row_bytes() as usize;
-        let size = row_bytes * plane.height as usize;
-        let more = size.saturating_sub(self.scratch.len());
-        self.scratch.try_reserve_exact(more).map_err(|_| unusable("no memory for a plane"))?;
-        self.scratch.resize(size, 0);
+        self.make_room(row_bytes * plane.height as usize)?;
         snapshot.read_plane(plane, &mut self.scratch, row_bytes)?;
         Ok(Ok(Read::Floats(canvas, picture, conversion)))
     }
@@ -194,28 +197,67 @@ impl Copier {
         let buffer = filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
         Ok(Read::Done(buffer, Media::Float32 { width: plane.width, height: plane.height, unit }))
     }
-}
 
-/// The inner error is a picture that cannot be shown at all.
-fn read_picture(
-    snapshot: &mut Snapshot<'_>,
-    plane: &Plane,
-    canvases: &Canvases,
-) -> Result<Result<Read, String>, SnapshotError> {
-    let picture = match Picture::of(plane) {
-        Ok(picture) => picture,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let canvas = match canvases.take(&picture)? {
-        Ok(canvas) => canvas,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let buffer = canvas.paint(|data, stride| {
-        snapshot.read_plane(plane, data, stride)?;
-        picture.complete(data, stride);
+    /// The inner error is a picture that cannot be shown at all.
+    fn read_picture(
+        &mut self,
+        snapshot: &mut Snapshot<'_>,
+        plane: &Plane,
+        canvases: &Canvases,
+    ) -> Result<Result<Read, String>, SnapshotError> {
+        let picture = match Picture::of(plane) {
+            Ok(picture) => picture,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if let Some(agreed) = canvases.agreement(&picture)
+            && let Some(conversion) = agreed.conversion()
+        {
+            return self.read_converted(snapshot, plane, &picture, &agreed, conversion).map(Ok);
+        }
+        let canvas = match canvases.take(&picture)? {
+            Ok(canvas) => canvas,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let buffer = canvas.paint(|data, stride| {
+            snapshot.read_plane(plane, data, stride)?;
+            picture.complete(data, stride);
+            Ok(())
+        })?;
+        Ok(Ok(Read::Done(buffer, Media::Raw(picture))))
+    }
+
+    /// Converts a picture piece by piece while it is read: each is in the caches when it is converted.
+    fn read_converted(
+        &mut self,
+        snapshot: &mut Snapshot<'_>,
+        plane: &Plane,
+        picture: &Picture,
+        agreed: &Agreement,
+        conversion: &Conversion,
+    ) -> Result<Read, SnapshotError> {
+        let mut canvas = agreed.planar_canvas()?;
+        let stride = conversion.piece_stride(plane.row_bytes() as usize);
+        let piece_rows = conversion.piece_rows(stride);
+        self.make_room(stride * piece_rows)?;
+        for first in (0..plane.height as usize).step_by(piece_rows) {
+            let rows = piece_rows.min(plane.height as usize - first);
+            let piece = &mut self.scratch[..stride * rows];
+            snapshot.read_rows(plane, first as u32..(first + rows) as u32, piece, stride)?;
+            picture.complete(piece, stride);
+            if !conversion.convert(piece, stride, first, canvas.planes()) {
+                return Err(unusable("buffer too small for the picture"));
+            }
+        }
+        Ok(Read::Converted(canvas.into_buffer(), *picture, conversion.form()))
+    }
+
+    /// Has the scratch buffer hold so many bytes, whatever they are.
+    fn make_room(&mut self, size: usize) -> Result<(), SnapshotError> {
+        let more = size.saturating_sub(self.scratch.len());
+        self.scratch.try_reserve_exact(more).map_err(|_| unusable("no memory for a plane"))?;
+        self.scratch.resize(size, 0);
         Ok(())
-    })?;
-    Ok(Ok(Read::Done(buffer, Media::Raw(picture))))
+    }
 }
 
 fn read_unit(snapshot: &mut Snapshot<'_>, plane: &Plane, metadata: &Metadata) -> Result<gst::Buffer, SnapshotError> {

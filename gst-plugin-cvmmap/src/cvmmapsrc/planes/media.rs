@@ -7,6 +7,7 @@ use gst_video::VideoFormat;
 
 use super::{
     encoded::VideoStream,
+    planar::{PLANAR_FORMATS, planar_caps},
     plane::{DepthFormat, Plane, PlaneSettings},
 };
 use crate::picture::{Picture, template_caps};
@@ -44,6 +45,17 @@ impl Media {
         }
     }
 
+    /// Caps of what can be given of it, the best first, without a frame rate.
+    pub(crate) fn offered_caps(&self, may_convert: bool) -> Result<gst::Caps, String> {
+        let mut caps = self.caps()?;
+        if let Self::Raw(picture) = self
+            && may_convert
+        {
+            caps.make_mut().append(planar_caps(picture)?);
+        }
+        Ok(caps)
+    }
+
     /// The frame rate that the producer tells.
     pub(crate) fn told_frame_rate(&self) -> Option<gst::Fraction> {
         let Self::Encoded(VideoStream { frame_rate: Some((frames, seconds)), .. }) = self else {
@@ -75,10 +87,17 @@ pub(crate) fn unit_name(unit: DepthUnit) -> &'static str {
     }
 }
 
+/// Caps of pictures: as cameras have them, and as encoders take them.
+fn picture_caps() -> gst::Caps {
+    let mut caps = template_caps();
+    caps.make_mut().append(gst_video::VideoCapsBuilder::new().format_list(PLANAR_FORMATS).build());
+    caps
+}
+
 /// Caps of everything that the element can give.
 pub(crate) fn source_caps() -> &'static gst::Caps {
     static CAPS: LazyLock<gst::Caps> = LazyLock::new(|| {
-        let mut caps = template_caps();
+        let mut caps = picture_caps();
         let others = caps.make_mut();
         others.append(byte_stream(Codec::H264).build());
         others.append(byte_stream(Codec::H265).build());
@@ -96,13 +115,13 @@ pub(crate) fn possible_caps(settings: &PlaneSettings) -> gst::Caps {
     let mut encoded = byte_stream(Codec::H264).build();
     encoded.make_mut().append(byte_stream(Codec::H265).build());
     match (settings.plane, settings.depth_format) {
-        (Plane::Left, _) => template_caps(),
+        (Plane::Left, _) => picture_caps(),
         (Plane::Depth, DepthFormat::Gray16) => raw(VideoFormat::Gray16Le),
         (Plane::Depth, DepthFormat::Float32) => gst::Caps::new_empty_simple(FLOAT32),
         (Plane::Confidence, _) => raw(VideoFormat::Gray8),
         (Plane::Encoded, _) => encoded,
         (Plane::Auto, _) => {
-            encoded.make_mut().append(template_caps());
+            encoded.make_mut().append(picture_caps());
             encoded
         }
     }

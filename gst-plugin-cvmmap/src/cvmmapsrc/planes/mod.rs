@@ -5,4 +5,6 @@ pub(super) mod copy;
 mod depth;
 mod encoded;
 pub(super) mod media;
+pub(super) mod planar;
 pub(super) mod plane;
+mod subsampled;

@@ -79,6 +79,11 @@ impl PlaneSettings {
         ]
     }
 
+    /// Whether what is given of the frames are pictures, and not measurements.
+    pub(crate) fn are_pictures(&self) -> bool {
+        matches!(self.plane, Plane::Left | Plane::Auto)
+    }
+
     /// Sets one of the properties. `false` when the property is not one of these.
     pub(crate) fn set(&mut self, name: &str, value: &glib::Value) -> bool {
         match name {
