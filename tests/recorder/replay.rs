@@ -44,7 +44,7 @@ impl Tap {
         .unwrap()
         .downcast::<gst::Pipeline>()
         .unwrap();
-        let recorders = Recorders::new(|line| panic!("{line}"));
+        let recorders = Recorders::new(Arc::new(|line: &str| panic!("{line}")));
         recorders.watch(&pipeline.by_name("source").unwrap(), Arc::new(|| {}));
         let sink = pipeline.by_name("sink").unwrap().downcast::<gst_app::AppSink>().unwrap();
         let taker = Arc::clone(&recorders);

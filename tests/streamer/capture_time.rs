@@ -1,10 +1,5 @@
 //! The time of capture arrives by every way out: read by Python and FFmpeg, compared with what the camera published.
 
-#[path = "recorder_support/mod.rs"]
-mod recorder_support;
-#[path = "streamer_support/mod.rs"]
-mod streamer_support;
-
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, Read as _},
@@ -13,14 +8,14 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use recorder_support::{Camera, read_mcap};
-use streamer_support::{Names, RtmpServer, Running, ffmpeg, finish, free_tcp_port, json, read_until, wait_for};
+use crate::recorder_support::{Camera, read_mcap};
+use crate::streamer_support::{Names, RtmpServer, Running, ffmpeg, finish, free_port, json, read_until, wait_for};
 
 const MILLISECOND: u64 = 1_000_000;
 
 fn script(arguments: &[&str]) -> Command {
     let mut command = Command::new("python3");
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer_capture_time_support/times.py"));
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer/times.py"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command
 }
@@ -95,7 +90,7 @@ fn all_ways(codec: &str) {
             .args(["-c", "copy", "-flush_packets", "1", "-y"])
             .arg(&srt_file),
     );
-    let rtsp_port = free_tcp_port();
+    let rtsp_port = free_port();
     let [mp4, mcap, rtsp_file] = ["a.mp4", "a.mcap", "rtsp.mkv"].map(|name| names.path(name));
     let mut streamer = Running::start(
         names
@@ -202,7 +197,7 @@ fn sender_reports_tell_when_pictures_were_captured() {
 #[test]
 fn reports_that_nobody_takes_disturb_no_picture() {
     let names = Names::new();
-    let receiver = streamer_support::RtpReceiver::start("h264");
+    let receiver = crate::streamer_support::RtpReceiver::start("h264");
     let (status, stdout, stderr) = finish(
         names.simulator().args(["--codec", "h264", "--dummy-frames", "150", "--dummy-fps", "60", "--json"]).args([
             "--rtp",

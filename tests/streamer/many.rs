@@ -1,11 +1,6 @@
 //! Many cameras in one process: `--config`, reloads, restarts, status and the service manager, each judged by programs that
 //! share no code with ours (Python, curl, promtool, systemd-analyze).
 
-#[path = "../cvmmap/tests/common/nats_server.rs"]
-mod nats_server;
-#[path = "streamer_support/mod.rs"]
-mod support;
-
 use std::{
     fmt::Write as _,
     fs,
@@ -14,9 +9,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use nats_server::NatsServer;
+use crate::nats_server::NatsServer;
+use crate::streamer_support::{Names, Running, finish, free_port, json, program, read_until, wait_for};
 use serde_json::Value;
-use support::{Names, Running, finish, free_tcp_port, json, program, read_until, wait_for};
 
 /// Receives RTP, and tells what is missing.
 const RECEIVER: &str = r#"
@@ -76,7 +71,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self { names: Names::new(), port: free_tcp_port() }
+        Self { names: Names::new(), port: free_port() }
     }
 
     fn path(&self) -> PathBuf {
@@ -172,7 +167,7 @@ fn a_reload_costs_cameras_that_did_not_change_no_packet() {
 #[test]
 fn what_ends_one_camera_is_told_and_the_others_do_not_notice() {
     let scene = Scene::new();
-    let nobody = free_tcp_port();
+    let nobody = free_port();
     let broken = format!("rtmp = true\nrtmp_url = \"rtmp://127.0.0.1:{nobody}/live/a\"\nrtmp_required = true\n");
     scene.write(SMALL, &[("well", String::new()), ("ill", broken)]);
     let mut streamer = scene.start(&[]);
@@ -323,7 +318,7 @@ fn strangers_are_not_served_by_mistake() {
         let mut command = names.simulator();
         finish(command.args(["--codec", "h264", "--nats-url", "", "--dummy-frames", "3"]).args(more))
     };
-    let [all, local] = ["0.0.0.0", "127.0.0.1"].map(|address| format!("{address}:{}", free_tcp_port()));
+    let [all, local] = ["0.0.0.0", "127.0.0.1"].map(|address| format!("{address}:{}", free_port()));
     for more in [
         &["--http", &all][..],
         &["--http", &all, "--http-token", "correct-horse-battery-staple"],
@@ -455,7 +450,7 @@ fn the_dashboard_s_queries_find_what_the_streamer_tells() {
         scene.port
     );
     fs::write(&config, target).unwrap();
-    let port = free_tcp_port();
+    let port = free_port();
     let mut command = Command::new("prometheus");
     command
         .arg(format!("--config.file={}", config.display()))

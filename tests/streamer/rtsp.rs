@@ -1,15 +1,14 @@
 //! `--rtsp`: players that come, go, break the rules or have no password. They are FFmpeg, GStreamer's `rtspsrc` and a raw socket.
 
-#[path = "streamer_support/mod.rs"]
-mod support;
-
 use std::{
     fs,
     process::{Command, Stdio},
 };
 
+use crate::streamer_support::{
+    ENDLESS, Names, RtpReceiver, Running, ffmpeg, finish, free_port, json, read_until, wait_for,
+};
 use gst::prelude::*;
-use support::{ENDLESS, Names, RtpReceiver, Running, ffmpeg, finish, free_tcp_port, json, read_until, wait_for};
 
 /// The program, serving a camera at a port.
 struct Served {
@@ -20,7 +19,7 @@ struct Served {
 
 impl Served {
     fn start(names: &Names, extra: &[&str]) -> Self {
-        let port = free_tcp_port();
+        let port = free_port();
         let rtsp = format!("127.0.0.1:{port}");
         // Without a keyframe for those who come late there would be no second one.
         let fixed = ["--gop", "100000", "--json", "--rtsp", &rtsp];
@@ -117,7 +116,7 @@ fn rude_players_leave_nothing_behind_and_disturb_nobody() {
     let served = Served::start(&names, &["--codec", "h264", "--rtp", "--rtp-endpoint", &receiver.endpoint()]);
     wait_for("quiet", || served.open() < 40);
     let (open, threads) = (served.open(), served.threads());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer_rtsp_support/rude_players.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer/rude_players.py");
     let path = format!("/{}", names.shm);
     let mut rude = Command::new("python3");
     rude.args([script, &served.port.to_string(), &path])
@@ -139,7 +138,7 @@ fn those_who_know_the_password_watch() {
     let file = names.path("password");
     fs::write(&file, "s3same open\n").unwrap();
     let login = ["--codec", "h264", "--rtsp-user", "anna", "--rtsp-password-file", file.to_str().unwrap()];
-    let port = free_tcp_port();
+    let port = free_port();
     let rtsp = format!("127.0.0.1:{port}");
     let mut streamer =
         Running::start(names.simulator().args(ENDLESS).args(login).args(["--gop", "100000", "--rtsp", &rtsp]));
