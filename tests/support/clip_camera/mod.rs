@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    io::BufReader,
     os::{fd::AsRawFd as _, unix::fs::symlink},
     path::Path,
     process::{ChildStdout, Command, Stdio},
@@ -20,7 +21,7 @@ pub const FPS: u32 = 25;
 pub struct ClipCamera {
     pipeline: gst::Pipeline,
     _clip: Running,
-    _pictures: ChildStdout,
+    _pictures: BufReader<ChildStdout>,
 }
 
 impl ClipCamera {
@@ -44,7 +45,7 @@ impl ClipCamera {
         let pipeline = gst::parse::launch(&format!(
             "fdsrc fd={} blocksize=691200 ! rawvideoparse format=bgr width=640 height=360 framerate={FPS}/1 ! \
              cvmmapsink {place}",
-            pictures.as_raw_fd()
+            pictures.get_ref().as_raw_fd()
         ))
         .unwrap()
         .downcast::<gst::Pipeline>()

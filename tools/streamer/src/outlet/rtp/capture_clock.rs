@@ -90,7 +90,7 @@ fn rewrite(report: &mut [u8], timestamp: u32, captured_ns: u64) {
     let [.., s0, s1, s2, s3, f0, f1, f2, f3, _, _, _, _] = *head;
     let seconds = i128::from(u32::from_be_bytes([s0, s1, s2, s3])) - i128::from(UNIX_EPOCH_S);
     let fraction = i128::from(u32::from_be_bytes([f0, f1, f2, f3]));
-    let sent_ns = seconds * 1_000_000_000 + (fraction * 1_000_000_000 >> 32);
+    let sent_ns = seconds * 1_000_000_000 + ((fraction * 1_000_000_000) >> 32);
     let since = sent_ns - i128::from(captured_ns);
     if since.abs() < APART_MAX_NS {
         let ticks = since * RATE / 1_000_000_000;
