@@ -12,7 +12,7 @@ use tools_cli::{
 };
 
 pub use self::encoding::{EncoderPreset, EncodingArgs, Profile, Scale};
-use crate::{output_args::OutputArgs, recorder::args::RecordingArgs};
+use crate::{log, output_args::OutputArgs, recorder::args::RecordingArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +53,16 @@ pub struct Options {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+
+    /// How much is told [default: what RUST_LOG says, else info]
+    #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Log")]
+    pub log_level: Option<log::Verbosity>,
+    /// How lines on stderr are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Plain, help_heading = "Log")]
+    pub log_format: log::Format,
+    /// Tell how each camera is every so many seconds; 0 does not
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Log")]
+    pub status_interval: u32,
 
     /// Run the cameras of this file (TOML), in which each of the flags below is a key; SIGHUP has it read again
     #[arg(long, value_name = "FILE", help_heading = "Many cameras")]

@@ -16,17 +16,19 @@ use super::{
     config::{self, Config},
     fleet::{self, Fleet, Member, Told, Wanted},
     http::Server,
-    log::tell,
+    log::{self, tell},
     options::Options,
     plan::{Http, Plan},
     reload_service::ReloadService,
     service::Manager,
+    status_lines::StatusLines,
     summary::Summary,
     watch::{self, Cameras},
 };
 
 /// Flags that may stand beside `--config`.
-const BESIDE_CONFIG: [&str; 4] = ["config", "check_config", "json", "run_mode"];
+const BESIDE_CONFIG: [&str; 7] =
+    ["config", "check_config", "json", "log_format", "log_level", "run_mode", "status_interval"];
 
 /// Runs what was typed, to its end.
 ///
@@ -37,13 +39,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return report::taken(std::io::Write::write_all(&mut std::io::stdout(), config::example().as_bytes()))
             .map(drop);
     }
+    log::init(options.log_level, options.log_format)?;
     match &options.config {
         Some(path) => run_config(path, options),
-        None => run_one(Plan::new(options)?),
+        None => run_one(Plan::new(options)?, options),
     }
 }
 
-fn run_one(plan: Plan) -> Result<(), Failure> {
+fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     start_gstreamer()?;
     let cameras = Arc::<Cameras>::default();
     let mut fleet = Fleet::new(&cameras, camera_run::run, false);
@@ -55,7 +58,11 @@ fn run_one(plan: Plan) -> Result<(), Failure> {
     let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     let mut manager = Manager::of_this_process();
-    fleet.run(&mut || Err("there is none".to_owned()), |members, ending| tell_manager(&mut manager, members, ending));
+    let mut status = StatusLines::every(options.status_interval, false);
+    fleet.run(&mut || Err("there is none".to_owned()), |members, ending| {
+        tell_manager(&mut manager, members, ending);
+        status.look(members.iter().map(|member| &*member.camera));
+    });
     let Some((outcome, summary)) = fleet.into_members().pop().and_then(|member| member.outcome) else {
         return Ok(());
     };
@@ -90,7 +97,11 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
         site.serve(config.http).map_err(|failure| failure.to_string())?;
         Ok((config.cameras, http))
     };
-    fleet.run(&mut reread, |members, ending| tell_manager(&mut manager.borrow_mut(), members, ending));
+    let mut status = StatusLines::every(options.status_interval, true);
+    fleet.run(&mut reread, |members, ending| {
+        tell_manager(&mut manager.borrow_mut(), members, ending);
+        status.look(members.iter().map(|member| &*member.camera));
+    });
     print(&fleet.into_members(), options.json)
 }
 

@@ -5,7 +5,8 @@ use clap::{Arg, ArgAction, CommandFactory as _};
 use crate::options::Options;
 
 /// Flags of the whole program, which belong on the command line,
-const PROGRAM: [&str; 5] = ["config", "check-config", "example-config", "json", "run-mode"];
+const PROGRAM: [&str; 8] =
+    ["config", "check-config", "example-config", "json", "log-format", "log-level", "run-mode", "status-interval"];
 /// and the beginning of those that are keys of `[http]`, without it.
 const HTTP: &str = "http-";
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-pub use camera::{Camera, Condition};
+pub use camera::{Camera, Condition, Counts};
 pub use cameras::Cameras;
 pub use status::illness;
 

@@ -1,16 +1,18 @@
 //! What the program says while it runs. A line that comes again and again is told the 1st, 2nd, 4th, 8th … time: a stream in
 //! trouble fills no disk.
 
+mod format;
+
 use std::{
     cell::RefCell,
     collections::HashMap,
     fmt,
-    io::Write as _,
     sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use tools_cli::printable;
+use self::format::TARGET;
+pub use self::format::{Format, Verbosity, init};
 
 /// A line that has not come for so long is news again.
 const NEWS_AFTER: Duration = Duration::from_secs(60);
@@ -59,17 +61,24 @@ pub fn tell_again(kind: &str, line: &str) {
 }
 
 fn tell_of(camera: Option<&str>, kind: &str, line: &str) {
-    let about = camera.map(|camera| format!("{camera}: ")).unwrap_or_default();
-    let kind = format!("{about}{kind}");
+    let kind = format!("{}: {kind}", camera.unwrap_or_default());
     let times = LOG.lock().unwrap_or_else(PoisonError::into_inner).count(&kind, Instant::now());
     if let Some(times) = times {
-        // In one piece, for GStreamer writes there too; a closed stderr is no reason to stop streaming.
-        let _ = std::io::stderr().write_all(text(&format!("{about}{line}"), times).as_bytes());
+        write(camera, &format!("{line}{times}"));
     }
 }
 
-fn text(line: &str, times: Times) -> String {
-    format!("cvmmap_streamer: {}{times}\n", printable::line(line))
+/// Tells a line of `camera`, however often it came.
+pub fn tell_always(camera: Option<&str>, line: &str) {
+    write(camera, line);
+}
+
+fn write(camera: Option<&str>, line: &str) {
+    if line.starts_with("warning: ") {
+        tracing::warn!(target: TARGET, camera, "{line}");
+    } else {
+        tracing::info!(target: TARGET, camera, "{line}");
+    }
 }
 
 /// How often a line came.
@@ -144,12 +153,6 @@ mod tests {
         assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map(Times::Of));
         assert_eq!(log.count("b", now), Some(Times::Of(1)));
         assert_eq!([Times::Of(1), Times::Of(8)].map(|times| times.to_string()), ["", " (8 times)"]);
-    }
-
-    #[test]
-    fn a_line_gives_a_terminal_no_orders() {
-        let told = text("refused: \x1b[2J\u{202e}x\ny", Times::Of(2));
-        assert_eq!(told, "cvmmap_streamer: refused: \\u{1b}[2J\\u{202e}x\\u{a}y (2 times)\n");
     }
 
     #[test]
