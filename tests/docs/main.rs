@@ -27,9 +27,9 @@ use streamer_support::{ffmpeg, wait_for};
 use world::{Ran, Until, World};
 
 /// Pages with command lines, and how many of them are not run.
-const PAGES: [(&str, usize); 19] = [
+const PAGES: [(&str, usize); 20] = [
     ("CONTRIBUTING.md", 3),
-    ("README.md", 3),
+    ("README.md", 6),
     ("docs/batch.md", 1),
     ("docs/compat_matrix.md", 4),
     ("docs/cvmmap_ctl.md", 0),
@@ -41,6 +41,7 @@ const PAGES: [(&str, usize); 19] = [
     ("docs/mcap_replay.md", 0),
     ("docs/mcap_viewer.md", 2),
     ("docs/nats.md", 0),
+    ("docs/operate.md", 1),
     ("docs/performance.md", 6),
     ("docs/recordings.md", 2),
     ("docs/smoke/srs.md", 2),
@@ -227,6 +228,31 @@ fn readme() {
             line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --rtp").sends("h264").makes("cam0.sdp"),
             line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h265 --rtmp").publishes(),
             line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --mcap").makes("cam0.mcap"),
+            line("printf").makes("cameras.toml"),
+            line("cvmmap_streamer --config cameras.toml --check-config").says("cam0: reads cvmmap://cam0"),
+            line("cvmmap_streamer --config cameras.toml").stays().check(|world, _| world.wait_http()),
+            line("curl -s http://127.0.0.1:8080/metrics").says("cvmmap_frames_received_total{camera=\"cam0\"}"),
+            line("curl -s http://127.0.0.1:8080/healthz").says("\"healthy\":true"),
+        ],
+    );
+}
+
+/// The configuration of the page is one.
+#[test]
+fn operate() {
+    run(
+        "docs/operate.md",
+        vec![
+            line("cvmmap_streamer --config cameras.toml --check-config")
+                .before(with_camera)
+                .before(|world| {
+                    let page = fs::read_to_string(root("docs/operate.md")).unwrap();
+                    let (_, toml) = page.split_once("```toml\n").unwrap();
+                    let (toml, _) = toml.split_once("```").unwrap();
+                    fs::write(world.path("cameras.toml"), world.own(toml)).unwrap();
+                })
+                .says("back: reads cvmmap://back"),
+            line("cvmmap_streamer --config cameras.toml").sends("h264"),
         ],
     );
 }

@@ -117,7 +117,7 @@ impl World {
             .replace("--port 5004", &format!("--port {rtp}"))
             .replace("rtmp://127.0.0.1/", &format!("rtmp://127.0.0.1:{rtmp}/"))
             .replace("--listen-port 1935", &format!("--listen-port {rtmp}"))
-            .replace("http://127.0.0.1:8080/", &format!("http://127.0.0.1:{http}/"))
+            .replace("127.0.0.1:8080", &format!("127.0.0.1:{http}"))
             .replace("nats://127.0.0.1:4222", &self.nats.url())
             // An element takes its server from its property alone.
             .replace("-m cvmmapsrc ", &format!("-m cvmmapsrc nats-url={} ", self.nats.url()))
@@ -225,6 +225,12 @@ impl World {
         wait_for("an answer", || {
             self.shell(&line).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
         });
+    }
+
+    /// Waits until the streamer tells what it counts of the camera.
+    pub fn wait_http(&self) {
+        let line = self.own("curl -s http://127.0.0.1:8080/metrics | grep -q frames_received_total");
+        wait_for("metrics", || self.shell(&line).stderr(Stdio::null()).status().unwrap().success());
     }
 
     /// Waits until the recorder has written a frame: one that is stopped before its first keyframe leaves no file.
