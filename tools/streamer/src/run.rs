@@ -14,7 +14,7 @@ use tools_cli::{failure::Failure, printable, report};
 use super::{
     camera_run,
     config::{self, Config},
-    fleet::{self, Fleet, Member, Told, Wanted},
+    fleet::{self, Fleet, Member, Phase, Told, Wanted},
     http::Server,
     log::{self, tell},
     options::Options,
@@ -59,8 +59,8 @@ fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     let mut manager = Manager::of_this_process();
     let mut status = StatusLines::every(options.status_interval, false);
-    fleet.run(&mut || Err("there is none".to_owned()), |members, ending| {
-        tell_manager(&mut manager, members, ending);
+    fleet.run(&mut || Err("there is none".to_owned()), |members, phase| {
+        tell_manager(&mut manager, members, phase);
         status.look(members.iter().map(|member| &*member.camera));
     });
     let Some((outcome, summary)) = fleet.into_members().pop().and_then(|member| member.outcome) else {
@@ -98,16 +98,16 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
         Ok((config.cameras, http))
     };
     let mut status = StatusLines::every(options.status_interval, true);
-    fleet.run(&mut reread, |members, ending| {
-        tell_manager(&mut manager.borrow_mut(), members, ending);
+    fleet.run(&mut reread, |members, phase| {
+        tell_manager(&mut manager.borrow_mut(), members, phase);
         status.look(members.iter().map(|member| &*member.camera));
     });
     print(&fleet.into_members(), options.json)
 }
 
 /// Tells the service manager how the cameras are. One that hangs ends the watchdog's patience.
-fn tell_manager(manager: &mut Manager, members: &mut [Member], ending: bool) {
-    if ending {
+fn tell_manager(manager: &mut Manager, members: &[Member], phase: Phase) {
+    if phase.is_ending {
         manager.stopping();
     } else {
         manager.ready();
@@ -116,7 +116,7 @@ fn tell_manager(manager: &mut Manager, members: &mut [Member], ending: bool) {
         let ill = ill.map(|(name, why)| format!("; {name}: {why}")).collect::<String>();
         manager.status(format!("{running} of {} cameras run{ill}", members.len()));
     }
-    if members.iter_mut().fold(true, |all, member| member.is_alive() && all) {
+    if phase.is_alive {
         manager.live();
     }
 }

@@ -25,8 +25,6 @@ use crate::{
 const PAUSES: Bounds = Bounds { min: Duration::from_millis(500), max: Duration::from_secs(30) };
 /// A camera that ran for so long had a good start.
 const GOOD_RUN: Duration = Duration::from_secs(60);
-/// A camera whose loop does not go round for so long hangs.
-pub const ROUND_MAX: Duration = Duration::from_secs(20);
 
 /// A camera that is to run.
 #[derive(Clone, Debug)]
@@ -73,8 +71,9 @@ pub struct Running {
     pub run: u64,
     events: Events,
     started: Instant,
-    /// Rounds of its loop, and since when there are so many.
-    seen: (u64, Instant),
+    /// Rounds of its loop, and for how many looks there have been so many. They are counted, for a program that stood still
+    /// does not look.
+    seen: (u64, u32),
     /// When it was told to end first.
     pub told: Option<Instant>,
 }
@@ -86,13 +85,11 @@ impl Running {
         self.events.end();
     }
 
-    /// Since when its loop has not gone round.
-    pub fn stands_still(&mut self) -> Duration {
+    /// Looks at its loop: for how many looks it has not gone round.
+    pub fn stands_still(&mut self) -> u32 {
         let rounds = self.events.rounds();
-        if rounds != self.seen.0 {
-            self.seen = (rounds, Instant::now());
-        }
-        self.seen.1.elapsed()
+        self.seen = if rounds == self.seen.0 { (rounds, self.seen.1.saturating_add(1)) } else { (rounds, 0) };
+        self.seen.1
     }
 }
 
@@ -126,7 +123,7 @@ impl Member {
             Ok(_) => {
                 let now = Instant::now();
                 self.camera.set_condition(Condition::Running { since: now });
-                self.state = State::Running(Running { run, events, started: now, seen: (0, now), told: None });
+                self.state = State::Running(Running { run, events, started: now, seen: (0, 0), told: None });
             }
             Err(error) => self.wait(format!("no thread can be had: {error}")),
         }

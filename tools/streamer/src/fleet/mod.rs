@@ -8,15 +8,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::member::{ROUND_MAX, State};
+use self::member::State;
 pub use self::{
     member::{Member, Run, Wanted},
     told::{Reloaded, Told, hear_signals},
 };
-use crate::{camera_run::FINISH_MAX, log::tell, watch::Cameras};
+use tools_cli::failure::Failure;
+
+use crate::{
+    camera_run::FINISH_MAX,
+    log::{self, tell},
+    watch::Cameras,
+};
 
 /// The main thread looks after cameras this often.
 const LOOK: Duration = Duration::from_millis(250);
+/// A camera whose loop does not go round for so many looks hangs: 20 seconds.
+const STILL_MAX: u32 = 80;
+/// A program that has left so many cameras behind is no better than one that hangs.
+const LEFT_MAX: u32 = 4;
 /// A camera that was told to end has this long,
 const END_MAX: Duration = Duration::from_secs(10).saturating_add(FINISH_MAX);
 /// and this long when it was told again.
@@ -24,6 +34,15 @@ const HASTY_END_MAX: Duration = Duration::from_secs(5);
 
 /// Reads the configuration again: the cameras that are to run, and what of the rest changed.
 pub type Reread<'a> = dyn FnMut() -> Result<(Vec<Wanted>, &'static str), String> + 'a;
+
+/// How the program is.
+#[derive(Clone, Copy, Debug)]
+pub struct Phase {
+    /// It was told to end.
+    pub is_ending: bool,
+    /// It is of use: cameras go round, or are started again.
+    pub is_alive: bool,
+}
 
 /// Cameras.
 pub struct Fleet {
@@ -36,6 +55,8 @@ pub struct Fleet {
     tell: mpsc::Sender<Told>,
     told: mpsc::Receiver<Told>,
     runs: u64,
+    /// Cameras that did not end, and still hold what they had.
+    left: u32,
     /// How often the program was told to end, and until when it waits for cameras.
     ending: Option<(u32, Instant)>,
 }
@@ -44,7 +65,17 @@ impl Fleet {
     /// One camera that runs once, or `many` that are started again when they end.
     pub fn new(cameras: &Arc<Cameras>, work: Run, many: bool) -> Self {
         let (tell, told) = mpsc::channel();
-        Self { members: Vec::new(), cameras: Arc::clone(cameras), work, many, tell, told, runs: 0, ending: None }
+        Self {
+            members: Vec::new(),
+            cameras: Arc::clone(cameras),
+            work,
+            many,
+            tell,
+            told,
+            runs: 0,
+            left: 0,
+            ending: None,
+        }
     }
 
     /// Where the main thread can be told something.
@@ -80,12 +111,12 @@ impl Fleet {
         format!("{same} as before, {changed} changed, {new} new, {gone} gone")
     }
 
-    /// Runs until it is told to end, or nothing is left to do. `look` is called several times a second, with whether the end is
-    /// near.
-    pub fn run(&mut self, reread: &mut Reread, mut look: impl FnMut(&mut [Member], bool)) {
+    /// Runs until it is told to end, or nothing is left to do. `look` is called several times a second.
+    pub fn run(&mut self, reread: &mut Reread, mut look: impl FnMut(&[Member], Phase)) {
         loop {
             self.settle();
-            look(&mut self.members, self.ending.is_some());
+            let is_alive = self.look_at_loops();
+            look(&self.members, Phase { is_ending: self.ending.is_some(), is_alive });
             if self.members.iter().all(|member| matches!(member.state, State::Done)) {
                 return;
             }
@@ -141,13 +172,37 @@ impl Fleet {
         }
         let outcome = reread().map(|(wanted, rest)| format!("{}{rest}", self.set(wanted)));
         match &outcome {
-            Ok(changes) => tell(&format!("the configuration was read again: {changes}")),
-            Err(why) => tell(&format!("the configuration was read again and cannot be used, nothing changes: {why}")),
+            Ok(changes) => log::tell_always(None, &format!("the configuration was read again: {changes}")),
+            Err(why) => log::tell_always(
+                None,
+                &format!("warning: the configuration was read again and cannot be used, nothing changes: {why}"),
+            ),
         }
         if let Some(reply) = reply {
             // Who asked may be gone.
             let _ = reply.send(outcome);
         }
+    }
+
+    /// Lets go of cameras that hang, if there are others. Whether the program is of any use.
+    fn look_at_loops(&mut self) -> bool {
+        let mut is_alive = true;
+        for member in &mut self.members {
+            let State::Running(running) = &mut member.state else {
+                continue;
+            };
+            if running.stands_still() < STILL_MAX {
+                continue;
+            }
+            if self.many && self.ending.is_none() && self.left < LEFT_MAX {
+                self.left += 1;
+                let why = "its loop stands still, and is left behind".to_owned();
+                member.end((Err(Failure::Pipeline(why)), None), member.leaving.is_some());
+            } else {
+                is_alive = false;
+            }
+        }
+        is_alive && self.left < LEFT_MAX
     }
 
     /// Starts what is due, and lets go of what has ended or hangs.
@@ -159,6 +214,7 @@ impl Fleet {
             {
                 tell(&format!("{}: it does not end; it is left behind", member.wanted.name));
                 member.state = State::Done;
+                self.left += 1;
             }
             if matches!(member.state, State::Running(_)) {
                 continue;
@@ -204,14 +260,6 @@ impl Member {
         self.leaving = Some(next);
     }
 
-    /// Whether its loop goes round, if it runs.
-    pub fn is_alive(&mut self) -> bool {
-        match &mut self.state {
-            State::Running(running) => running.stands_still() < ROUND_MAX,
-            State::Waiting { .. } | State::Done => true,
-        }
-    }
-
     /// Whether it runs.
     pub fn runs(&self) -> bool {
         matches!(self.state, State::Running(_))
@@ -250,8 +298,8 @@ mod tests {
         let tell = fleet.teller();
         fleet.set(vec![wanted("good", ""), wanted("bad", "")]);
         let [good, bad] = ["good", "bad"].map(|name| cameras.find(name).unwrap());
-        fleet.run(&mut || Err(String::new()), |_, ending| {
-            if bad.starts() == 2 && !ending {
+        fleet.run(&mut || Err(String::new()), |_, phase| {
+            if bad.starts() == 2 && !phase.is_ending {
                 tell.send(Told::End).unwrap();
             }
         });
@@ -267,9 +315,12 @@ mod tests {
         let (reply, answer) = mpsc::channel();
         tell.send(Told::Reload(Some(reply))).unwrap();
         let mut reread = || Ok((vec![wanted("a", ""), wanted("b", "other"), wanted("d", "")], ""));
-        fleet.run(&mut reread, |members, ending| {
+        fleet.run(&mut reread, |members, phase| {
             let starts = |name| cameras.find(name).map_or(0, |camera| camera.starts());
-            if (starts("a"), starts("b"), starts("c"), starts("d")) == (1, 2, 0, 1) && members.len() == 3 && !ending {
+            if (starts("a"), starts("b"), starts("c"), starts("d")) == (1, 2, 0, 1)
+                && members.len() == 3
+                && !phase.is_ending
+            {
                 tell.send(Told::End).unwrap();
             }
         });

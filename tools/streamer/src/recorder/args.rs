@@ -27,10 +27,10 @@ const ROTATE_MIN: (Duration, u64) = (Duration::from_secs(1), 1 << 16);
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Recording")]
 pub struct RecordingArgs {
-    /// Record video and depth to this MCAP file; an existing file is not replaced
+    /// Record video and depth to this MCAP file; an existing file is not replaced, and {start} in its name is the time (UTC)
     #[arg(long, value_name = "PATH")]
     pub mcap: Option<PathBuf>,
-    /// Record the video to this fragmented MP4 file; an existing file is not replaced
+    /// Record the video to this fragmented MP4 file; the same holds of its name
     #[arg(long, value_name = "PATH")]
     pub mp4: Option<PathBuf>,
     /// Begin another MCAP file when one is so large (1GiB) or so long (10min); files are numbered
@@ -133,7 +133,8 @@ impl Recordings {
     /// [`Failure::Configuration`] when a file cannot be made, or there is no such root.
     pub fn start(&self, recorders: &Recorders) -> Result<(), Failure> {
         Root::open(&self.root).map_err(|error| Failure::Configuration(format!("--record-root: {error}")))?;
-        let place = |path: &Path| Place::anywhere(path);
+        let now = now();
+        let place = |path: &Path| Place::anywhere(&dated(path, &now));
         if let Some(path) = &self.mcap {
             place(path)
                 .and_then(|place| recorders.start_mcap(place, self.settings.clone(), self.rotate))
@@ -145,6 +146,21 @@ impl Recordings {
                 .map_err(|error| Failure::Configuration(format!("--mp4: {error}")))?;
         }
         Ok(())
+    }
+}
+
+/// The time in UTC, as it can stand in the name of a file.
+fn now() -> String {
+    let now = gst::glib::DateTime::now_utc().and_then(|now| now.format("%Y%m%dT%H%M%SZ"));
+    // There is a time up to the year 9999.
+    now.map(String::from).unwrap_or_default()
+}
+
+/// A path in which `{start}` is when the recording begins, so that a camera that is started again replaces nothing.
+fn dated(path: &Path, now: &str) -> PathBuf {
+    match path.to_str() {
+        Some(text) => text.replace("{start}", now).into(),
+        None => path.to_owned(),
     }
 }
 
@@ -169,6 +185,13 @@ fn parse_rotate(text: &str) -> Result<Rotate, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_may_say_when_it_begins() {
+        let (path, now) = (dated("/a/cam0-{start}.mcap".as_ref(), "20260102T030405Z"), now());
+        assert_eq!(path, Path::new("/a/cam0-20260102T030405Z.mcap"));
+        assert!(now.len() == 16 && now.starts_with("20") && now.ends_with('Z'), "{now}");
+    }
 
     #[test]
     fn rotation_is_by_size_or_time() {
