@@ -114,7 +114,6 @@ fn rude_players_leave_nothing_behind_and_disturb_nobody() {
     let names = Names::new();
     let receiver = RtpReceiver::start("h264");
     let served = Served::start(&names, &["--codec", "h264", "--rtp", "--rtp-endpoint", &receiver.endpoint()]);
-    wait_for("quiet", || served.open() < 40);
     let (open, threads) = (served.open(), served.threads());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer/rude_players.py");
     let path = format!("/{}", names.shm);

@@ -110,12 +110,13 @@ fn every_picture_arrives_though_one_datagram_in_fifty_is_lost() {
         let receiver = Receiver::start(&format!("srt://127.0.0.1:{port}?mode=listener&latency=500"), codec);
         let relay = Relay::before(port, 50);
         let url = format!("srt://127.0.0.1:{}?latency=500", relay.port);
-        let streamer = Running::start(
-            names
-                .simulator()
-                .args(["--dummy-width", "640", "--dummy-height", "360", "--dummy-frames", "240", "--dummy-fps", "60"])
-                .args(["--codec", codec, "--json", "--srt-url", &url]),
-        );
+        let streamer = Running::start(names.simulator().args(["--dummy-frames", "240", "--dummy-fps", "60"]).args([
+            "--codec",
+            codec,
+            "--json",
+            "--srt-url",
+            &url,
+        ]));
         let (status, stdout, stderr) = streamer.wait();
         assert_eq!(status, Some(0), "{stderr}");
         let summary = json(&stdout);

@@ -60,6 +60,8 @@ impl Server {
         let server = RTSPServer::new();
         server.set_address(&plan.listen.ip().to_string());
         server.set_service(&plan.listen.port().to_string());
+        // More may knock at once than have room: they are told so.
+        server.set_backlog(2 * CLIENTS_MAX as i32);
         server.set_content_length_limit(CONTENT_MAX);
         if let Some(login) = &plan.login {
             server.set_auth(Some(&auth(login, &factory)));
