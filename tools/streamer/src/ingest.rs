@@ -9,10 +9,8 @@ use tools_media::elements;
 use super::{
     frame_rate::FrameRate,
     handoff::Handoff,
-    log::teller,
     options::VideoSource,
     plan::{Input, Stream},
-    planar::Planar,
     timebase::Timebase,
 };
 
@@ -97,8 +95,11 @@ impl Ingest {
     pub fn new(plan: &Stream, timebase: &Timebase, handoff: Arc<Handoff>) -> Result<Self, Failure> {
         let source = source(plan)?;
         let end = elements::make_app::<gst_app::AppSink>("appsink")?;
-        let mut caps =
-            gst::Caps::builder("video/x-raw").field("framerate", gst::FractionRange::new(FPS_MIN, FPS_MAX)).build();
+        // Every encoder's input is made from I420.
+        let mut caps = gst::Caps::builder("video/x-raw")
+            .field("format", "I420")
+            .field("framerate", gst::FractionRange::new(FPS_MIN, FPS_MAX))
+            .build();
         for encoded in ["video/x-h264", "video/x-h265"] {
             caps.make_mut().append(gst::Caps::new_empty_simple(encoded));
         }
@@ -107,26 +108,15 @@ impl Ingest {
         end.set_property("async", false);
         end.set_property("enable-last-sample", false);
         let taker = Arc::clone(&handoff);
-        let mut planar = Planar::default();
         let mut rate = plan.encoding.max_fps.map(FrameRate::new);
-        let tell = teller();
         let take = move |sink: &gst_app::AppSink| {
-            let mut frame = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let mut sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             if let Some(rate) = &mut rate {
-                let Some(thinned) = rate.thin(frame) else {
+                let Some(thinned) = rate.thin(sample) else {
                     return Ok(gst::FlowSuccess::Ok);
                 };
-                frame = thinned;
+                sample = thinned;
             }
-            let sample = match planar.convert(frame) {
-                Ok(sample) => sample,
-                Err(gst::FlowError::Flushing) => return Err(gst::FlowError::Flushing),
-                Err(_) => {
-                    tell("warning: input: a picture cannot be converted; it is dropped");
-                    taker.drop_one();
-                    return Ok(gst::FlowSuccess::Ok);
-                }
-            };
             let ask = || {
                 let question = gst::Structure::new_empty(FRAMES_WAIT);
                 // Refused only by a pipeline that is being torn down.

@@ -26,7 +26,6 @@ mod output_args;
 mod padding;
 mod parameter_sets;
 pub mod plan;
-mod planar;
 mod rate_keeper;
 pub mod recorder;
 mod recorder_service;

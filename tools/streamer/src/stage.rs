@@ -24,11 +24,13 @@ use super::{
     outlet::{FanOut, Line, Retired, Said},
     padding,
     plan::Encoding,
-    planar, scaling,
+    scaling,
     timebase::Timebase,
     watchdog::Watchdog,
 };
 
+/// Where the colour of four pixels is said to be: in their middle.
+const CHROMA_SITE: &str = "jpeg";
 /// Threads that convert a picture; more have too few rows each.
 const THREADS_MAX: usize = 4;
 
@@ -92,11 +94,11 @@ impl Stage {
     ) -> Result<Self, Failure> {
         // The border is drawn in I420, the one 4:2:0 format that videobox knows and every encoder's input is made from.
         let to_planar = elements::make("videoconvert")?;
-        // It has only those pictures to convert that are not planar already, and the encoder waits for it.
+        // Pictures come planar; it has only those to copy whose colour lies elsewhere, and the encoder waits for it.
         let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX) as u32;
         to_planar.set_property("n-threads", threads);
         let planar =
-            gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", planar::CHROMA_SITE).build();
+            gst::Caps::builder("video/x-raw").field("format", "I420").field("chroma-site", CHROMA_SITE).build();
         let planar = elements::filter(planar)?;
         let videobox = elements::make("videobox")?;
         tell_colours(&videobox);
@@ -278,7 +280,7 @@ fn tell_colours(videobox: &gst::Element) {
             let mut caps = told.caps_owned();
             for structure in caps.make_mut().iter_mut() {
                 structure.set("colorimetry", picture.colorimetry().to_string());
-                structure.set("chroma-site", planar::CHROMA_SITE);
+                structure.set("chroma-site", CHROMA_SITE);
             }
             *event = gst::event::Caps::builder(&caps).seqnum(told.seqnum()).build();
         }
