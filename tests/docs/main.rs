@@ -296,14 +296,10 @@ fn gst_launch() {
             line("gst-launch-1.0 uridecodebin").shows(),
             line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth").shows(),
             line("gst-launch-1.0 -e cvmmapsrc uri=cvmmap://cam0 plane=encoded").makes_video("cam0.mp4", 250),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x264enc")
-                .sends("h264"),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x264enc")
-                .publishes(),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x265enc")
-                .publishes(),
-            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! video/x-raw,format=I420 ! x265enc")
-                .publishes(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! x264enc").sends("h264"),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! x264enc").publishes(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! x265enc").publishes(),
+            line("gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! x265enc").publishes(),
             line("gst-launch-1.0 -e cvmmapsrc uri=cvmmap://cam0 max-frames=300").makes_video("cam0.mp4", 250),
             line("sudo install -m 644").check(move |world, ran| {
                 for name in elements {

@@ -5,6 +5,7 @@ mod frame_cost;
 mod fresh_copy;
 mod leaks;
 mod many;
+mod planar;
 mod reference;
 mod transports;
 
@@ -46,8 +47,9 @@ pub fn run(quick: bool, json: &Path, only: &str) -> Result<()> {
     let effort = if quick { QUICK } else { FULL };
     let machine = Machine::this()?;
     let bench = Bench { folder: tempfile::tempdir()? };
-    let sections: [(&str, Section); 6] = [
+    let sections: [(&str, Section); 7] = [
         ("frame cost", frame_cost::measure),
+        ("planar", planar::measure),
         ("transports", transports::measure),
         ("delay", delay::measure),
         ("many", many::measure),
