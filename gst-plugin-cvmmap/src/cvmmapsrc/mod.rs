@@ -24,7 +24,7 @@ glib::wrapper! {
     ///
     /// ```sh
     /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 ! videoconvert ! autovideosink
-    /// gst-launch-1.0 cvmmapsrc name=cam0 ! videoconvert ! x264enc tune=zerolatency ! rtph264pay ! udpsink host=127.0.0.1 port=5004
+    /// gst-launch-1.0 cvmmapsrc name=cam0 ! x264enc tune=zerolatency ! rtph264pay ! udpsink host=127.0.0.1 port=5004
     /// gst-launch-1.0 cvmmapsrc shm-name=seg zmq-endpoint=ipc:///tmp/seg_sync max-frames=100 ! videoconvert ! pngenc ! multifilesink location=frame%03d.png
     /// gst-launch-1.0 uridecodebin uri=cvmmap://cam0 ! videoconvert ! autovideosink
     /// gst-launch-1.0 cvmmapsrc uri=cvmmap://cam0 plane=depth ! videoconvert ! autovideosink
@@ -71,12 +71,17 @@ glib::wrapper! {
     ///
     /// | `plane` | caps | |
     /// | --- | --- | --- |
-    /// | `left` | `video/x-raw` | the picture, as it is |
+    /// | `left` | `video/x-raw` | the picture, as it is or as an encoder takes it, see below |
     /// | `depth` | `video/x-raw`, `GRAY16_LE` | millimetres: rounded to nearest; NaN (no measurement), what is negative and -infinity are 0, what is beyond 65535 and +infinity are 65535. A unit that is not told is taken for millimetres, and the log says so |
     /// | `depth` with `depth-format=float32` | `application/x-cvmmap-float32` | the producer's 32-bit floats, little-endian, bit for bit. Fields: `width`, `height`, `stride` (bytes from row to row, 4 * width), `unit` (`millimeter`, `meter` or `unknown`), and `framerate` when it is known |
     /// | `confidence` | `video/x-raw`, `GRAY8` | in the producer's own scale (0 to 100 with ZED cameras): bytes as they are, floats rounded to nearest and held within 0 to 255, NaN is 0 |
     /// | `encoded` | `video/x-h264` or `video/x-h265`, `byte-stream`, `au` | the producer's access units, as they are. `width` and `height` are those of the left plane, `framerate` is what the producer tells, or its timestamps do |
     /// | `auto` | those of `encoded` or of `left` | access units of a producer that has them, pictures of one that has none on 10 frames in a row (or cannot have any, before v2.1). It follows a producer that changes, with new caps; pictures go on until the first keyframe |
+    ///
+    /// The caps offer the camera's own format first, then I420 and NV12. Whoever takes the first gets the picture as it is; for
+    /// an encoder that takes none but the others it is converted as it is copied. Matrix and range are those that downstream
+    /// asks for (`colorimetry`), else BT.601 up to 576 rows and BT.709 above, limited. Colour lies in the middle of four
+    /// pixels (`chroma-site=jpeg`), that of YUYV in its columns (`mpeg2`). Measurements are not converted.
     ///
     /// A frame that lacks the plane is dropped and counted, and the element goes on waiting for one that has it; after 30
     /// such frames in a row it says so once, in a warning on the bus.
@@ -141,7 +146,7 @@ glib::wrapper! {
     /// # Statistics
     ///
     /// `stats` is a structure `application/x-cvmmapsrc-stats` of `uint64` fields: `frames-announced` (sync messages),
-    /// `frames-received` (whole snapshots), `frames-pushed`, `frames-dropped` (downstream was slow), `frames-torn` (changed
+    /// `frames-received` (whole snapshots), `frames-pushed`, `frames-dropped` (downstream was slow, or took another format meanwhile), `frames-torn` (changed
     /// under the copy), `frames-late` (may have changed under the copy, see `coherence`), `frames-skipped` (gaps in the frame ids), `frames-repeated` (announced twice), `frames-invalid`
     /// (metadata or segment unusable), `frames-unavailable` (no segment), `frames-without-plane`,
     /// `frames-undecodable` (access units behind a lost one), `messages-foreign` and `source-restarts`, and of `stall` (string), why no frame comes, empty while they do. While the element runs with a
