@@ -115,7 +115,7 @@ impl Member {
                     Err(panic) => (Err(Failure::Pipeline(format!("it panicked: {}", words(&*panic)))), None),
                 };
                 // The main thread has left when nobody hears.
-                let _ = tell.send(Told::Over { run, outcome });
+                let _ = tell.send(Told::Over { run, outcome: Box::new(outcome) });
             }
         };
         let name = self.wanted.name.chars().take(15).collect::<String>().replace('\0', "");

@@ -128,7 +128,7 @@ impl Fleet {
                     let is_done = !self.many || self.ending.is_some();
                     let runs = |member: &&mut Member| matches!(&member.state, State::Running(it) if it.run == run);
                     if let Some(member) = self.members.iter_mut().find(runs) {
-                        member.end(outcome, is_done || member.leaving.is_some());
+                        member.end(*outcome, is_done || member.leaving.is_some());
                     }
                 }
                 // It holds a sender itself.

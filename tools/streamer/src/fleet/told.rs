@@ -24,7 +24,7 @@ pub enum Told {
         /// Which run it was.
         run: u64,
         /// What it came to.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
 }
 
