@@ -67,7 +67,9 @@ impl Launch {
 }
 
 fn encoder_lines(said: &str) -> Vec<&str> {
-    said.lines().filter_map(|line| line.strip_prefix("cvmmap_streamer: encoder: ")).collect()
+    let lines = said.lines().filter_map(|line| line.strip_prefix("cvmmap_streamer: encoder: "));
+    // What it is told to make of each picture comes behind.
+    lines.map(|line| line.strip_suffix(", bit rate by picture size and rate").unwrap_or(line)).collect()
 }
 
 fn software_takes_over(codec: &str, stand_in: &str, rate: [&str; 2], how: &str) {

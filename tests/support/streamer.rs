@@ -185,10 +185,12 @@ pub struct Received {
     pub is_keyframe: bool,
 }
 
-/// Kilobits a second of what was received from `from` to `to`, in seconds.
-pub fn kbit(units: &[Received], from: f64, to: f64) -> f64 {
-    let within = units.iter().filter(|unit| (from..to).contains(&unit.seconds));
-    within.map(|unit| unit.bytes * 8).sum::<u64>() as f64 / 1000.0 / (to - from)
+/// Kilobits a second of what was received from `from` to `to`, in seconds, where nothing is left out: frames that a busy
+/// machine leaves out have no bits.
+pub fn kbit(units: &[Received], from: f64, to: f64, fps: u32) -> f64 {
+    let within = units.iter().filter(|unit| (from..to).contains(&unit.seconds)).map(|unit| unit.bytes * 8);
+    let (count, bits) = within.fold((0, 0), |(count, bits), unit| (count + 1, bits + unit));
+    bits as f64 / 1000.0 / f64::from(count) * f64::from(fps)
 }
 
 /// An FFmpeg that listens as an RTMP server and writes what comes to `file`.
