@@ -66,7 +66,20 @@ pub fn join(
     elements::pad(&session, "send_rtp_src").link(&elements::pad(sink, "sink")).map_err(|_| cannot())?;
     let report = session.request_pad_simple("send_rtcp_src").ok_or_else(cannot)?;
     clock.correct(&report);
-    report.link(&elements::pad(&reports, "sink")).map(|_| ()).map_err(|_| cannot())
+    report.link(&elements::pad(&reports, "sink")).map_err(|_| cannot())?;
+    hasten_goodbye(&entry, &session);
+    Ok(())
+}
+
+/// Has the goodbye behind the last packet go out at once. The session would wait for the time of its next report with it.
+fn hasten_goodbye(entry: &gst::Pad, session: &gst::Element) {
+    let session = session.downgrade();
+    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            session.upgrade().iter().for_each(|session| session.set_property("rtcp-min-interval", 0_u64));
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// One for all streams of this program, which share their clock, and no name of the machine. Source: RFC 3550, 6.5.1; RFC 7022.
