@@ -81,6 +81,14 @@ fn a_frame_arrives_whole_in_any_stride() {
             let plane = left(snapshot.metadata());
             let mut copy = vec![0xEE; target_stride * 6 + 15];
             snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
+            let mut some = vec![0xEE; target_stride + 15];
+            snapshot.read_rows(&plane, 3..5, &mut some, target_stride).unwrap();
+            assert_eq!(some[..15], copy[3 * target_stride..][..15]);
+            assert_eq!(some[target_stride..], copy[4 * target_stride..][..15]);
+            let no_rows = [5..5, 6..8, 7..8];
+            assert!(
+                no_rows.into_iter().all(|rows| snapshot.read_rows(&plane, rows, &mut some, target_stride).is_err())
+            );
             let metadata = snapshot.finish().unwrap();
             assert_eq!(metadata.abi, abi);
             assert_eq!(metadata.timestamp_ns, 1_000);

@@ -98,6 +98,28 @@ fn every_other_plane_of_the_frame_is_there() {
 }
 
 #[test]
+fn converted_pictures_carry_them_too() {
+    init();
+    let place = Place::new();
+    let mut publisher = Publisher::create(&place.address, V2_1).unwrap();
+    let src = gst::ElementFactory::make("cvmmapsrc").property("uri", place.uri()).build().unwrap();
+    src.set_property("attach-planes", true);
+    let planar = gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build();
+    let player = Player::of(src, &planar);
+    greeted(&mut publisher, &player);
+    // The first of this size is copied before it is agreed on, and the others are converted as they are copied.
+    for seed in 0..5 {
+        let frame_id = shot(seed).publish_to(&mut publisher, &player, 1000 + u64::from(seed));
+        let got = std::iter::repeat_with(|| player.pull()).find(|got| got.id == u64::from(frame_id)).unwrap();
+        assert_eq!(got.info.format(), gst_video::VideoFormat::I420);
+        let meta = meta(&got.buffer);
+        assert_eq!(meta.get("frame-id"), Ok(frame_id));
+        assert_eq!(plane(&meta, "depth").1, bytes(&depths(seed)));
+        assert_eq!(plane(&meta, "encoded").1, unit(seed).data);
+    }
+}
+
+#[test]
 fn any_plane_may_carry_the_others() {
     for (name, others) in [
         ("depth", ["left", "confidence", "encoded"]),
