@@ -4,17 +4,13 @@
 //! A frame is larger than the caches near the core. A usual copy fetches every line of the target only to overwrite it,
 //! and throws out of the caches what both sides would rather keep. So on x86-64 whoever reads a frame writes it past them,
 //! and looks up the next page of the mapping in time: half to two thirds of the time, and less in sum even when the same
-//! core looks at the copy next (`docs/performance.md`). Whoever writes a frame leaves it in the caches, for its readers. Who
-//! reads a frame in pieces works on each while it is in the caches; its pages are looked up in time, too.
+//! core looks at the copy next (`docs/performance.md`). Whoever writes a frame leaves it in the caches, for its readers.
 
 use std::{ffi::c_void, hint::black_box};
 
 /// Bytes from which on it pays. Less is probably looked at before it leaves the caches.
 #[cfg(target_arch = "x86_64")]
 const BULK: usize = 256 << 10;
-/// Bytes from which on the next page is looked up in time: some pages.
-#[cfg(target_arch = "x86_64")]
-const PIECE: usize = 16 << 10;
 /// Bytes of a cache line.
 #[cfg(target_arch = "x86_64")]
 const LINE: usize = 64;
@@ -42,17 +38,6 @@ pub(super) unsafe fn read(from: *const u8, to: *mut u8, bytes: usize) {
         unsafe {
             memcpy(from, to, head);
             stream(from.add(head), to.add(head), lines);
-            memcpy(from.add(tail), to.add(tail), bytes - tail);
-        }
-        return;
-    }
-    #[cfg(target_arch = "x86_64")]
-    if bytes >= PIECE {
-        let lines = bytes / LINE;
-        let tail = lines * LINE;
-        // SAFETY: two parts of the same bytes, and there is more than a line of them.
-        unsafe {
-            gather(from, to, lines);
             memcpy(from.add(tail), to.add(tail), bytes - tail);
         }
         return;
@@ -105,60 +90,13 @@ unsafe fn stream(from: *const u8, to: *mut u8, lines: usize) {
     }
 }
 
-/// Copies whole lines, one or more, into the caches.
-///
-/// # Safety
-/// Both sides have as many lines and do not overlap.
-#[cfg(target_arch = "x86_64")]
-unsafe fn gather(from: *const u8, to: *mut u8, lines: usize) {
-    // SAFETY: reads and writes the lines and no more; SSE2 is part of x86-64. A prefetch past the end does nothing.
-    unsafe {
-        std::arch::asm!(
-            "2:",
-            "prefetcht0 [{from} + 4096]",
-            "movdqu {a}, [{from}]",
-            "movdqu {b}, [{from} + 16]",
-            "movdqu {c}, [{from} + 32]",
-            "movdqu {d}, [{from} + 48]",
-            "movdqu [{to}], {a}",
-            "movdqu [{to} + 16], {b}",
-            "movdqu [{to} + 32], {c}",
-            "movdqu [{to} + 48], {d}",
-            "add {from}, 64",
-            "add {to}, 64",
-            "dec {lines}",
-            "jnz 2b",
-            from = inout(reg) from => _,
-            to = inout(reg) to => _,
-            lines = inout(reg) lines => _,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_byte_is_copied_and_no_other() {
-        for bytes in [
-            0,
-            1,
-            4096,
-            (16 << 10) - 1,
-            16 << 10,
-            (16 << 10) + 65,
-            (256 << 10) - 1,
-            256 << 10,
-            (256 << 10) + 1,
-            640 * 360 * 3,
-            1_000_003,
-        ] {
+        for bytes in [0, 1, 4096, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 640 * 360 * 3, 1_000_003] {
             for (skew_from, skew_to) in [(0, 0), (1, 0), (0, 1), (17, 63), (63, 17)] {
                 let source = (0..bytes + 64).map(|at| (at * 31 + at / 251) as u8).collect::<Vec<_>>();
                 let mut target = vec![0xA5; bytes + 128];
