@@ -7,7 +7,7 @@ mod signalling;
 mod viewer;
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread,
 };
@@ -114,7 +114,8 @@ impl Outlet for Viewers {
         };
         let socket =
             UdpSocket::bind(http).or_else(|_| UdpSocket::bind((http.ip(), 0))).map_err(|error| unusable(&error))?;
-        let local = socket.local_addr().map_err(|error| unusable(&error))?;
+        let bound = socket.local_addr().map_err(|error| unusable(&error))?;
+        let local = if bound.ip().is_unspecified() { SocketAddr::new(outward(bound), bound.port()) } else { bound };
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
         let certificate = crypto
             .dtls_provider
@@ -179,4 +180,18 @@ impl Outlet for Viewers {
             tell("warning: WebRTC: its thread panicked");
         }
     }
+}
+
+/// The address of this machine by which others reach it: nothing is sent to find it. Without a network, that of this machine alone.
+fn outward(bound: SocketAddr) -> IpAddr {
+    // Addresses of documentation, RFC 5737 and RFC 3849.
+    let (anywhere, alone) = match bound {
+        SocketAddr::V4(_) => ("192.0.2.1:9", IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        SocketAddr::V6(_) => ("[2001:db8::1]:9", IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    };
+    let routed = UdpSocket::bind((bound.ip(), 0)).and_then(|socket| {
+        socket.connect(anywhere)?;
+        socket.local_addr()
+    });
+    routed.map_or(alone, |address| address.ip())
 }
