@@ -3,7 +3,7 @@
 # killed at random and the configuration is read again. At the end, memory has grown by 5 MiB at most, no descriptor and no thread
 # is left over, and every finished recording is whole. Exit code 0 when all of that holds; the report goes to stdout.
 #
-#   scripts/soak.sh --hours H    (0.05 is three minutes)
+#   scripts/soak.sh --hours H    (0.15, nine minutes, is the shortest that says something)
 #
 # CVMMAP_BIN names the folder of the programs [default: target/release, else target/debug].
 set -euo pipefail

@@ -147,7 +147,7 @@ try:
     end = time.monotonic() + HOURS * 3600
     quiet()
     # Allocators and drivers take what they keep for good in the first storms.
-    warm = time.monotonic() + max(30, HOURS * 360)
+    warm = time.monotonic() + max(180, HOURS * 360)
     misfortunes = 0
     while time.monotonic() < warm:
         spoil()
