@@ -43,7 +43,8 @@ Exit codes: 0 success, 1 wrong arguments, 2 a configuration that cannot be set u
 /// Publishes the frames of a cv-mmap producer as RTP and RTMP.
 ///
 /// Frames are read from shared memory, encoded once with low-latency settings, and sent to each output asked for. Ends
-/// on SIGINT, SIGTERM or SIGHUP, at a limit, or on an error, with a summary on stdout.
+/// on SIGINT, SIGTERM or SIGHUP, at a limit, or on an error, with a summary on stdout. With --config, SIGHUP has the
+/// file read again, and cameras that end are started again.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cvmmap_streamer", version = VERSION, after_help = EXAMPLES)]
 pub struct Options {
