@@ -6,6 +6,8 @@ mod browser_support;
 mod clip_camera;
 #[path = "../support/encoding_camera/mod.rs"]
 mod encoding_camera;
+#[path = "../support/many.rs"]
+mod many_support;
 #[path = "../../cvmmap/tests/common/nats_server.rs"]
 mod nats_server;
 #[path = "../support/recorder.rs"]
@@ -42,3 +44,4 @@ mod rtmps;
 mod rtsp;
 mod silence;
 mod srt;
+mod status;

@@ -1,20 +1,15 @@
 //! Many cameras in one process: reloads and restarts, judged by a receiver in Python and a real NATS server.
 
-mod many_support;
-#[path = "../cvmmap/tests/common/nats_server.rs"]
-mod nats_server;
-mod streamer_support;
-
 use std::{
     fs,
     io::BufReader,
     process::{Command, Stdio},
 };
 
-use many_support::{SMALL, Scene, line, python};
-use nats_server::NatsServer;
+use crate::many_support::{SMALL, Scene, line, python};
+use crate::nats_server::NatsServer;
+use crate::streamer_support::{finish, free_port, json, read_until, wait_for};
 use serde_json::Value;
-use streamer_support::{finish, free_tcp_port, json, read_until, wait_for};
 
 /// Receives RTP, and tells what is missing.
 const RECEIVER: &str = r#"
@@ -92,7 +87,7 @@ fn a_reload_costs_cameras_that_did_not_change_no_packet() {
 #[test]
 fn what_ends_one_camera_is_told_and_the_others_do_not_notice() {
     let scene = Scene::new();
-    let nobody = free_tcp_port();
+    let nobody = free_port();
     let broken = format!("rtmp = true\nrtmp_url = \"rtmp://127.0.0.1:{nobody}/live/a\"\nrtmp_required = true\n");
     scene.write(SMALL, &[("well", String::new()), ("ill", broken)]);
     let mut streamer = scene.start(&[]);

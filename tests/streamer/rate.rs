@@ -1,9 +1,6 @@
 //! The encoder's bit rate while it runs: changed over NATS, and adapted to a slow network.
 
-use std::{
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::process::{Command, Stdio};
 
 use crate::clip_camera::{ClipCamera, FPS, without_x264};
 use crate::nats_server::NatsServer;

@@ -1,18 +1,15 @@
 //! How a streamer tells how it is, and whom: metrics, health, tokens, HTTPS, the service manager, the log. Judged by curl, openssl,
 //! promtool, Prometheus, systemd-analyze and Python.
 
-mod many_support;
-mod streamer_support;
-
 use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
 };
 
-use many_support::{SMALL, Scene, curl, python};
+use crate::many_support::{SMALL, Scene, curl, python};
+use crate::streamer_support::{Names, Running, finish, free_port, json, program, read_until, wait_for};
 use serde_json::Value;
-use streamer_support::{Names, Running, finish, free_tcp_port, json, program, read_until, wait_for};
 
 /// Hears what a service tells its manager.
 const MANAGER: &str = r#"
@@ -152,7 +149,7 @@ fn strangers_are_not_served_by_mistake() {
         let mut command = names.simulator();
         finish(command.args(["--codec", "h264", "--nats-url", "", "--dummy-frames", "3"]).args(more))
     };
-    let [all, local] = ["0.0.0.0", "127.0.0.1"].map(|address| format!("{address}:{}", free_tcp_port()));
+    let [all, local] = ["0.0.0.0", "127.0.0.1"].map(|address| format!("{address}:{}", free_port()));
     for more in [
         &["--http", &all][..],
         &["--http", &all, "--http-token", "correct-horse-battery-staple"],
@@ -246,7 +243,7 @@ fn the_dashboard_s_queries_find_what_the_streamer_tells() {
         scene.port
     );
     fs::write(&config, target).unwrap();
-    let port = free_tcp_port();
+    let port = free_port();
     let mut command = Command::new("prometheus");
     command
         .arg(format!("--config.file={}", config.display()))

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::streamer_support::{Names, Running, free_tcp_port, program};
+use crate::streamer_support::{Names, Running, free_port, program};
 
 pub const SMALL: &str = "nats_url = \"\"\ninput_mode = \"dummy\"\ndummy_frames = 0\ndummy_width = 160\ndummy_height = 120\n\
                      dummy_fps = 10\ncodec = \"h264\"\n";
@@ -31,7 +31,7 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
-        Self { names: Names::new(), port: free_tcp_port() }
+        Self { names: Names::new(), port: free_port() }
     }
 
     pub fn path(&self) -> PathBuf {
