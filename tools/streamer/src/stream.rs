@@ -459,6 +459,8 @@ impl<'a> Streamer<'a> {
 impl Drop for Streamer<'_> {
     fn drop(&mut self) {
         self.place.handoff.close();
+        // They hold each other.
+        self.place.handoff.detach();
         let retired: Option<Retired> = self.stage.take().map(Stage::retire);
         // Outputs take their time meanwhile.
         self.outlets = None;
