@@ -186,3 +186,6 @@ try:
 finally:
     for name in list(children):
         stop(name)
+    # Killed producers leave their segments.
+    for name in names:
+        pathlib.Path(f"/dev/shm/cvmmap_{name}").unlink(missing_ok=True)
