@@ -395,7 +395,6 @@ impl CvmmapSrc {
             (latency.least(), latency.most())
         };
         gst::debug!(CAT, imp = self, "latency is {least} now, and {most:?} at most");
-        let obj = self.obj();
-        let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+        let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
     }
 }
