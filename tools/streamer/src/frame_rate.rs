@@ -48,8 +48,9 @@ impl FrameRate {
         // Half an interval early is as near as half an interval late, and capture times are never quite even.
         let slack = self.interval / 2;
         let next = match self.next {
-            // A clock that was set back, or a pause: the count begins anew.
-            Some(next) if time + self.interval < next || time > next + self.interval => time,
+            // A clock that was set back, or a pause: the count begins anew. A frame that was early has put the next off by up to one
+            // and a half intervals.
+            Some(next) if time + self.interval * 2 < next || time > next + self.interval => time,
             Some(next) if time + slack < next => return false,
             Some(next) => next,
             None => time,
