@@ -22,7 +22,7 @@ browser=false
 case "${1-}" in
   "") ;;
   --tests) tests=true; packages+=(
-    ffmpeg iproute2 nats-server openssl procps prometheus protobuf-compiler python3-venv stunnel4 xxd
+    ffmpeg iproute2 nats-server openssl procps protobuf-compiler python3-venv stunnel4 xxd
     # A screen for the viewer's window.
     libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
   ) ;;
@@ -36,9 +36,9 @@ for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
   [ "$status" = "install ok installed" ] || missing+=("$package")
 done
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
 if [ "${#missing[@]}" -gt 0 ]; then
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
   say "installing ${missing[*]}"
   "${as_root[@]}" apt-get update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
@@ -59,6 +59,17 @@ if $tests && [ ! -x target/peers/ffmpeg ]; then
   target/peers/venv/bin/pip install --quiet --disable-pip-version-check imageio-ffmpeg==0.8.1
   binary=$(target/peers/venv/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')
   ln -sf "$binary" target/peers/ffmpeg
+fi
+
+# Debian's prometheus, without its service, which would listen on all addresses.
+if $tests && [ ! -x target/peers/promtool ]; then
+  say "fetching prometheus and promtool into target/peers"
+  unpacked=$(mktemp -d)
+  "${as_root[@]}" apt-get update -qq
+  (cd "$unpacked" && apt-get -o APT::Sandbox::User=root download -qq prometheus >/dev/null && dpkg-deb -x prometheus_*.deb .)
+  mkdir -p target/peers
+  cp "$unpacked"/usr/bin/prometheus "$unpacked"/usr/bin/promtool target/peers/
+  rm -r "$unpacked"
 fi
 
 # What other people read recordings with.

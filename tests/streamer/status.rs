@@ -22,6 +22,11 @@ while True:
         print(line, flush=True)
 "#;
 
+/// A program of Prometheus', as Debian has it.
+fn peer(program: &str) -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers").join(program))
+}
+
 #[test]
 fn counters_are_the_summary_s_and_promtool_is_content() {
     let scene = Scene::new();
@@ -62,14 +67,14 @@ fn counters_are_the_summary_s_and_promtool_is_content() {
         assert_eq!(Some(sample(name)), value.as_f64(), "{name}");
     }
     assert!(output["sent"].as_u64() > Some(0) && output["bytes"].as_u64() > Some(1000), "{done}");
-    let Ok(mut promtool) = Command::new("promtool")
+    let Ok(mut promtool) = peer("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
     else {
-        eprintln!("SKIPPED: no promtool; scripts/setup.sh --tests installs it (Debian's prometheus)");
+        eprintln!("SKIPPED: no promtool; scripts/setup.sh --tests fetches it");
         return;
     };
     std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), text.as_bytes()).unwrap();
@@ -224,8 +229,8 @@ fn the_units_are_sound() {
 
 #[test]
 fn the_dashboard_s_queries_find_what_the_streamer_tells() {
-    if Command::new("prometheus").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no prometheus; scripts/setup.sh --tests installs it");
+    if peer("prometheus").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: no prometheus; scripts/setup.sh --tests fetches it");
         return;
     }
     let scene = Scene::new();
@@ -244,7 +249,7 @@ fn the_dashboard_s_queries_find_what_the_streamer_tells() {
     );
     fs::write(&config, target).unwrap();
     let port = free_port();
-    let mut command = Command::new("prometheus");
+    let mut command = peer("prometheus");
     command
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.tsdb.path={}", scene.names.path("tsdb").display()))
