@@ -207,7 +207,7 @@ fn what_a_camera_encodes_itself_tells_it_too() {
     let found = times_in(&mp4, "h264");
     let published = camera.published().iter().map(|frame| frame.timestamp_ns).collect::<BTreeSet<_>>();
     assert!(found.len() >= 30 && found.iter().all(|time| published.contains(time)), "{found:?}");
-    let (frames, complaints) = recorder_support::decoded_frames(&mp4);
+    let (frames, complaints) = crate::recorder_support::decoded_frames(&mp4);
     assert_eq!((frames, complaints.as_str()), (found.len() as u64, ""));
     let shown = Command::new("ffprobe").args(["-v", "error", "-show_frames"]).arg(&mp4).output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
