@@ -223,6 +223,7 @@ fn colours_that_downstream_asks_for_are_made() {
 
 #[test]
 fn the_cameras_own_format_comes_first() {
+    init();
     let place = Place::new();
     let either = gst_video::VideoCapsBuilder::new()
         .format_list([VideoFormat::Nv12, VideoFormat::I420, VideoFormat::Bgr])

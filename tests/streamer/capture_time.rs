@@ -8,8 +8,10 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use crate::recorder_support::{Camera, read_mcap};
-use crate::streamer_support::{Names, RtmpServer, Running, ffmpeg, finish, free_port, json, read_until, wait_for};
+use crate::recorder_support::{Camera, decoded_frames, read_mcap};
+use crate::streamer_support::{
+    Names, RtmpServer, RtpReceiver, Running, ffmpeg, finish, free_port, json, read_until, wait_for,
+};
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -207,7 +209,7 @@ fn what_a_camera_encodes_itself_tells_it_too() {
     let found = times_in(&mp4, "h264");
     let published = camera.published().iter().map(|frame| frame.timestamp_ns).collect::<BTreeSet<_>>();
     assert!(found.len() >= 30 && found.iter().all(|time| published.contains(time)), "{found:?}");
-    let (frames, complaints) = crate::recorder_support::decoded_frames(&mp4);
+    let (frames, complaints) = decoded_frames(&mp4);
     assert_eq!((frames, complaints.as_str()), (found.len() as u64, ""));
     let shown = Command::new("ffprobe").args(["-v", "error", "-show_frames"]).arg(&mp4).output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
@@ -248,7 +250,7 @@ fn the_tester_prints_how_old_pictures_are() {
 #[test]
 fn reports_that_nobody_takes_disturb_no_picture() {
     let names = Names::new();
-    let receiver = crate::streamer_support::RtpReceiver::start("h264");
+    let receiver = RtpReceiver::start("h264");
     let (status, stdout, stderr) = finish(
         names.simulator().args(["--codec", "h264", "--dummy-frames", "150", "--dummy-fps", "60", "--json"]).args([
             "--rtp",

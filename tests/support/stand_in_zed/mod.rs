@@ -29,8 +29,9 @@ pub fn library(version: &str, flags: &[&str]) -> PathBuf {
     if changed(&built) > changed(&source) {
         return built;
     }
-    // Another test process may build the same.
-    let partial = built.with_extension(std::process::id().to_string());
+    // Another test process may build the same, and rustc names its intermediate files after the output alone.
+    let building = tempfile::tempdir_in(&directory).unwrap();
+    let partial = building.path().join(built.file_name().unwrap());
     let since = VERSIONS.iter().skip(1).filter(|since| **since <= version).map(|since| since.replace('.', "_"));
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .current_dir(root())

@@ -24,6 +24,16 @@ pub fn filter(caps: gst::Caps) -> Result<gst::Element, Failure> {
     Ok(filter)
 }
 
+/// Has `seen` look at the caps that pass `pad`, before what has them does.
+pub fn watch_caps(pad: &gst::Pad, seen: impl Fn(&gst::CapsRef) + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) {
+            seen(event.caps());
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// Looks whether an element of this kind opens its device.
 pub fn try_out(factory: gst::ElementFactory) -> Aside<bool> {
     Aside::begin(OPEN_MAX, move || {

@@ -12,9 +12,9 @@ use super::{
     encoder_control::Control,
     events::Events,
     log::{tell, teller},
+    micro_service::MicroService,
     options::{EncoderDevice, VideoSource},
     plan::{Plan, Stream},
-    recorder_service::RecorderService,
     stream::Streamer,
     summary::{self, Summary},
     supervisor::Supervisor,
@@ -78,7 +78,7 @@ fn run_stream(
     let recorders = Recorders::new(Arc::new(teller()));
     let streamed = begin_recordings(events, plan, &recorders).and_then(|()| {
         let control = Arc::new(Control::default());
-        let _service = RecorderService::start(plan, &recorders, &control)?;
+        let _service = MicroService::start(plan, &recorders, &control)?;
         let switch = {
             let (recorders, camera) = (Arc::downgrade(&recorders), Arc::downgrade(camera));
             move |is_wanted: bool| {

@@ -1,5 +1,23 @@
 //! `HOST:PORT` in its spellings.
 
+use std::{
+    borrow::Cow,
+    net::{SocketAddr, ToSocketAddrs as _},
+};
+
+/// Where what listens is reached when no host is named.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// `:PORT` with the machine's own address before it; everything else as it is.
+pub fn or_loopback(text: &str) -> Cow<'_, str> {
+    if text.starts_with(':') { format!("{LOOPBACK}{text}").into() } else { text.into() }
+}
+
+/// The first address that a host has.
+pub fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
+    (host, port).to_socket_addrs().ok()?.next()
+}
+
 /// Host and port of an authority without user information. IPv6 addresses stand in brackets, which are dropped.
 /// `None` when it is neither.
 pub fn split(text: &str) -> Option<(&str, Option<u16>)> {

@@ -1,4 +1,4 @@
-//! `cvmmap_streamer`: a producer's frames, encoded once or by the producer itself, to RTP and RTMP.
+//! `cvmmap_streamer`: frames of producers, encoded once or by the producer itself, to receivers, servers, players, browsers and files.
 
 mod adaptation;
 mod camera_run;
@@ -20,9 +20,9 @@ mod http;
 mod ingest;
 mod latency;
 pub mod log;
+mod micro_service;
 pub mod options;
 mod outlet;
-mod output_args;
 mod padding;
 mod parameter_sets;
 pub mod plan;
@@ -35,7 +35,7 @@ pub mod run;
 mod scaling;
 mod sdp;
 mod secrets;
-mod service;
+mod service_manager;
 pub mod simulator;
 mod srt_url;
 mod stage;

@@ -1,6 +1,7 @@
 //! The command line as typed. What it means, and whether it may, is decided in [`super::plan`].
 
 mod encoding;
+mod output;
 
 use std::{fmt, path::PathBuf};
 
@@ -11,8 +12,11 @@ use tools_cli::{
     nats::{NatsArgs, SecretText, secret},
 };
 
-pub use self::encoding::{EncoderPreset, EncodingArgs, Profile, Scale};
-use crate::{log, output_args::OutputArgs, recorder::args::RecordingArgs};
+pub use self::{
+    encoding::{EncoderPreset, EncodingArgs, Profile, Scale},
+    output::OutputArgs,
+};
+use crate::{log, recorder::args::RecordingArgs};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -37,9 +37,9 @@ impl RateKeeper {
         self.changes
     }
 
-    /// Looks what is asked for and how the slowest server does. What the encoder, at `kbit` now, has to change to, and what
-    /// is said of it.
-    pub fn look(&mut self, kbit: Option<u32>, slowest: Option<Congestion>) -> Option<(u32, String)> {
+    /// Looks what is asked for and, where the rate adapts, how the `slowest` server does. What the encoder, at `kbit` now, has
+    /// to change to, and what is said of it.
+    pub fn look(&mut self, kbit: Option<u32>, slowest: impl FnOnce() -> Option<Congestion>) -> Option<(u32, String)> {
         if self.encoding.kbit.is_none() && self.lowered_to().is_none() {
             self.natural = kbit.or(self.natural);
         }
@@ -47,7 +47,7 @@ impl RateKeeper {
         self.encoding.kbit = asked.or(self.encoding.kbit);
         let full = self.encoding.kbit.or(self.natural)?;
         if let Some(adaptation) = &mut self.adaptation {
-            adaptation.look(Instant::now(), full, slowest);
+            adaptation.look(Instant::now(), full, slowest());
         }
         let lowered = self.lowered_to();
         let wanted = lowered.unwrap_or(full);

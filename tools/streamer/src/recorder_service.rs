@@ -1,75 +1,43 @@
-//! Recordings on request: the micro service `cvmmap_streamer` over NATS, which asks the encoder, too. Who may speak to the server may record, so nothing
-//! that is asked for leaves `--record-root` or replaces a file.
+//! Recordings over NATS: endpoints of the micro service `cvmmap_streamer`. Who may speak to the server may record, so nothing that
+//! is asked for leaves `--record-root` or replaces a file.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::ValueEnum as _;
-use cvmmap::{
-    Address,
-    nats::{
-        Client, Identity, SERVICE_STREAMER, Service, ServiceBuilder, Subjects,
-        prost::{self, Message as _},
-        proto::{
-            CapabilitiesRequest, CapabilitiesResponse, ErrorCode, McapRecordingOptions, RecordingFormat,
-            RecordingStartRequest, RecordingStatusRequest, RecordingStatusResponse, RecordingStopRequest,
-        },
+use cvmmap::nats::{
+    ServiceBuilder, Subjects,
+    prost::{self, Message as _},
+    proto::{
+        CapabilitiesRequest, CapabilitiesResponse, ErrorCode, McapRecordingOptions, RecordingFormat,
+        RecordingStartRequest, RecordingStatusRequest, RecordingStatusResponse, RecordingStopRequest,
     },
 };
-use tools_cli::{failure::Failure, file_format::FileFormat};
+use tools_cli::file_format::FileFormat;
 use tools_mcap::writer::Compression;
 
-use super::{
-    encoder_control::Control,
-    encoder_service,
-    plan::{Input, Stream},
-};
+use super::plan::Stream;
 use crate::recorder::{McapSettings, RecordError, Recorders, Root, State, args::Recordings};
 
 /// How long a request to stop waits for the file to be whole; afterwards its status tells.
 const STOP_MAX: Duration = Duration::from_secs(2);
-/// What discovery tells of the stream, of what a producer tells.
-const METADATA: [&str; 5] = ["instance_name", "namespace", "ipc_prefix", "base_name", "nats_target_key"];
-
-/// The service, until it is dropped.
-pub struct RecorderService {
-    _service: Service,
-    _client: Client,
-}
-
-impl RecorderService {
-    /// Answers from now on, or from when there is a connection. `None` without NATS, or for a producer whose segment's
-    /// name cannot stand in a subject.
-    ///
-    /// # Errors
-    /// [`Failure::Configuration`] for NATS files that cannot be used.
-    pub fn start(plan: &Stream, recorders: &Arc<Recorders>, encoder: &Arc<Control>) -> Result<Option<Self>, Failure> {
-        let address = match &plan.input {
-            Input::Target(target) => Address::from(target),
-            Input::Address(address) => address.clone(),
-        };
-        let (Some(server), Some(identity)) = (&plan.nats, Identity::new(&address, "cvmmap-streamer")) else {
-            return Ok(None);
-        };
-        let client = server.connect("cvmmap_streamer")?;
-        let mut service = Service::builder(SERVICE_STREAMER, env!("CARGO_PKG_VERSION"))
-            .description("cvmmap-streamer recorder service");
-        for name in METADATA {
-            service = service.metadata(name, identity.metadata(name).unwrap_or_default());
-        }
-        service = service.metadata("backend", "cvmmap-streamer").metadata("recording_formats", "mcap,mp4");
-        let has_b_frames = plan.encoding.b_frames > 0;
-        for format in FileFormat::ALL {
-            let recorder = Arc::new(Recorder {
-                format,
-                recorders: Arc::clone(recorders),
-                recordings: plan.recordings.clone(),
-                can_record: format != FileFormat::Mcap || !has_b_frames,
-            });
-            service = recorder.offer(service, identity.subjects());
-        }
-        service = encoder_service::offer(service, identity.subjects(), encoder);
-        Ok(Some(Self { _service: service.start(&client), _client: client }))
+/// Adds what can be asked of the recordings of a stream.
+pub fn offer(
+    mut service: ServiceBuilder,
+    subjects: &Subjects,
+    plan: &Stream,
+    recorders: &Arc<Recorders>,
+) -> ServiceBuilder {
+    let has_b_frames = plan.encoding.b_frames > 0;
+    for format in FileFormat::ALL {
+        let recorder = Arc::new(Recorder {
+            format,
+            recorders: Arc::clone(recorders),
+            recordings: plan.recordings.clone(),
+            can_record: format != FileFormat::Mcap || !has_b_frames,
+        });
+        service = recorder.offer(service, subjects);
     }
+    service
 }
 
 /// What answers for one format.

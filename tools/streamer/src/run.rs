@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, parser::ValueSource};
-use tools_cli::{failure::Failure, printable, report};
+use tools_cli::{failure::Failure, report};
 
 use super::{
     camera_run,
@@ -20,15 +20,11 @@ use super::{
     options::Options,
     plan::{Http, Plan},
     reload_service::ReloadService,
-    service::Manager,
+    service_manager::ServiceManager,
     status_lines::StatusLines,
     summary::Summary,
     watch::{self, Cameras},
 };
-
-/// Flags that may stand beside `--config`.
-const BESIDE_CONFIG: [&str; 7] =
-    ["config", "check_config", "json", "log_format", "log_level", "run_mode", "status_interval"];
 
 /// Runs what was typed, to its end.
 ///
@@ -57,7 +53,7 @@ fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
     let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
-    let mut manager = Manager::of_this_process();
+    let mut manager = ServiceManager::of_this_process();
     let mut status = StatusLines::every(options.status_interval, false);
     fleet.run(&mut || Err("there is none".to_owned()), |members, phase| {
         tell_manager(&mut manager, members, phase);
@@ -89,7 +85,7 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
     site.serve(config.http)?;
     let _reloads = reloads(config.nats.as_ref(), path, fleet.teller())?;
     fleet.set(config.cameras);
-    let manager = RefCell::new(Manager::of_this_process());
+    let manager = RefCell::new(ServiceManager::of_this_process());
     let mut reread = || {
         manager.borrow_mut().reloading();
         let config = Config::read(path).map_err(|mistakes| mistakes.join("; "))?;
@@ -106,7 +102,7 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
 }
 
 /// Tells the service manager how the cameras are. One that hangs ends the watchdog's patience.
-fn tell_manager(manager: &mut Manager, members: &[Member], phase: Phase) {
+fn tell_manager(manager: &mut ServiceManager, members: &[Member], phase: Phase) {
     if phase.is_ending {
         manager.stopping();
     } else {
@@ -152,19 +148,17 @@ fn unusable(mistakes: &[String]) -> Failure {
 
 /// Nothing of a camera may be told beside the file.
 fn check_flags() -> Result<(), Failure> {
+    let command = Options::command();
     // It was parsed before.
-    let Ok(matches) = Options::command().try_get_matches() else {
+    let Ok(matches) = command.clone().try_get_matches() else {
         return Ok(());
     };
-    let typed = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-    // Groups of flags are told beside their members.
-    let is_flag = |id: &&clap::Id| Options::command().get_arguments().any(|arg| arg.get_id() == *id);
-    let stray = matches.ids().filter(typed).filter(is_flag).find(|id| !BESIDE_CONFIG.contains(&id.as_str()));
-    match stray {
-        Some(id) => Err(Failure::Usage(format!(
-            "--{} belongs into the file of --config, as {} = ...",
-            printable::line(&id.as_str().replace('_', "-")),
-            id.as_str()
+    let typed = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let flags = command.get_arguments().filter(typed).filter_map(clap::Arg::get_long);
+    match flags.into_iter().find(|flag| !config::FLAGS_OF_PROGRAM.contains(flag)) {
+        Some(flag) => Err(Failure::Usage(format!(
+            "--{flag} belongs into the file of --config, as {} = ...",
+            flag.replace('-', "_")
         ))),
         None => Ok(()),
     }

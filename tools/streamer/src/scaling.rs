@@ -27,15 +27,13 @@ pub fn elements(scale: Scale, side_min: i32, threads: u32) -> Result<[gst::Eleme
         Scale::Factor(factor) => {
             let filter = elements::filter(gst::Caps::new_any())?;
             let (side, to) = (move |side| scaled(side, factor, side_min), filter.downgrade());
-            elements::pad(&scaler, "sink").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-                if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
-                    && let Some(picture) = event.caps().structure(0)
+            elements::watch_caps(&elements::pad(&scaler, "sink"), move |caps| {
+                if let Some(picture) = caps.structure(0)
                     && let (Ok(width), Ok(height)) = (picture.get("width"), picture.get("height"))
                     && let Some(filter) = to.upgrade()
                 {
                     filter.set_property("caps", sized(side(width), side(height)));
                 }
-                gst::PadProbeReturn::Ok
             });
             filter
         }

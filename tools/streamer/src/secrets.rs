@@ -1,9 +1,24 @@
-//! What stands in a URL and is for its server alone.
+//! What is for a server alone: in URLs, and in files of its own.
+
+use std::{fs::File, io, io::Read as _, path::Path};
 
 /// What is shown in place of a secret.
 pub const MASK: &str = "***";
 /// Letters of a secret that is no part of a sentence by chance.
 const LONG: usize = 6;
+
+/// Largest file that holds a secret.
+const FILE_MAX: u64 = 64 << 10;
+
+/// Reads a file that holds a secret.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 /// Secrets of one URL, in every spelling under which they may come back in what others say.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,18 +1,12 @@
 //! SRT URLs. Passphrase and stream ID are secrets: nobody prints them.
 
-use std::{
-    fmt,
-    net::{SocketAddr, ToSocketAddrs},
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use super::{
     endpoint,
     secrets::{MASK, Secrets, percent_decode},
 };
 
-/// Where a listener is reached when its URL names no host.
-const LOOPBACK: &str = "127.0.0.1";
 /// Longest time that a receiver may keep pictures back.
 const LATENCY_MAX_MS: u32 = 30_000;
 /// Source: SRT API, SRTO_PASSPHRASE, SRTO_STREAMID.
@@ -145,18 +139,15 @@ fn read_stream_id(value: &str) -> Result<String, String> {
 }
 
 fn read_address(authority: &str, mode: Mode, form: &str) -> Result<SocketAddr, String> {
-    let named = match (authority.starts_with(':'), mode) {
-        (true, Mode::Listener) => format!("{LOOPBACK}{authority}"),
-        _ => authority.to_owned(),
+    let named = match mode {
+        Mode::Listener => endpoint::or_loopback(authority),
+        Mode::Caller => authority.into(),
     };
     let Some((host, Some(port))) = endpoint::split(&named) else {
         return Err(form.to_owned());
     };
-    let address = (host, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .ok_or_else(|| format!("has a host '{host}' that cannot be resolved"))?;
+    let address =
+        endpoint::resolve(host, port).ok_or_else(|| format!("has a host '{host}' that cannot be resolved"))?;
     if mode == Mode::Caller && (address.ip().is_unspecified() || address.ip().is_multicast()) {
         return Err(format!("has a host {} that nobody can be called at", address.ip()));
     }

@@ -328,7 +328,7 @@ impl<'a> Streamer<'a> {
     /// Has the encoder keep to the bit rate that is asked for, or that the slowest server takes.
     fn look_after_rate(&mut self) -> Result<(), Failure> {
         let encoder = self.stage.as_ref().filter(|stage| stage.encodes() && self.draining.is_none());
-        let slowest = self.outlets.as_ref().and_then(|(_, outlets)| outlets.slowest());
+        let slowest = || self.outlets.as_ref().and_then(|(_, outlets)| outlets.slowest());
         let change = self.keeper.look(encoder.and_then(Stage::kbit), slowest);
         if let (Some((kbit, said)), Some(stage), Some((codec, _))) = (change, encoder, &self.outlets) {
             if let Some(choice) = self.choice.clone().filter(|_| !stage.change_rate(kbit)) {

@@ -48,12 +48,12 @@ pub struct Stream {
     pub encoder: &'static str,
     /// Access units out of the encoder, or of the producer.
     pub encoded: u64,
+    /// Bytes of them.
+    pub encoded_bytes: u64,
     /// Bit rate of the encoder in kbit/s, as far as it has one.
     pub kbit: Option<u32>,
     /// How often it was changed.
     pub rate_changes: u64,
-    /// Bytes of them.
-    pub encoded_bytes: u64,
     /// Milliseconds that the encoder took for a frame.
     pub encode_ms: Latency,
     /// Milliseconds from capture to the access unit.

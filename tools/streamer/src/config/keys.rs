@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, CommandFactory as _};
 use crate::options::Options;
 
 /// Flags of the whole program, which belong on the command line,
-const PROGRAM: [&str; 8] =
+pub const FLAGS_OF_PROGRAM: [&str; 8] =
     ["config", "check-config", "example-config", "json", "log-format", "log-level", "run-mode", "status-interval"];
 /// and the beginning of those that are keys of `[http]`, without it.
 const HTTP: &str = "http-";
@@ -89,6 +89,6 @@ pub fn http() -> Vec<Key> {
 fn keys(name: impl for<'a> Fn(&'a str) -> Option<&'a str>) -> Vec<Key> {
     let command = Options::command();
     let flags = command.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg)));
-    let flags = flags.filter(|(long, _)| !PROGRAM.contains(long));
+    let flags = flags.filter(|(long, _)| !FLAGS_OF_PROGRAM.contains(long));
     flags.filter_map(|(long, arg)| Key::new(name(long)?, arg)).collect()
 }

@@ -12,12 +12,13 @@ use std::{fs, io::Read as _, path::Path};
 use toml::de::DeTable;
 use tools_cli::nats;
 
-pub use self::example::example;
 use self::mistake::Mistake;
+pub use self::{example::example, keys::FLAGS_OF_PROGRAM};
 use crate::{fleet::Wanted, plan::Http};
 
 /// Largest configuration.
 const FILE_MAX: u64 = 4 << 20;
+
 /// What a file asks for, checked.
 #[derive(Clone, Debug)]
 pub struct Config {

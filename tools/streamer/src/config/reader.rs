@@ -13,7 +13,7 @@ use super::{
     Config,
     keys::{self, Key},
     mistake::{Mistake, meant},
-    value,
+    value::{self, Flags},
 };
 use crate::{
     fleet::Wanted,
@@ -26,7 +26,7 @@ const SECTIONS: [&str; 3] = ["defaults", "http", "camera"];
 /// Longest name of a camera.
 const NAME_MAX: usize = 64;
 /// Keys of two cameras that may not have the same value.
-const SOLE: [&str; 5] = ["rtp_endpoint", "rtp_sdp", "rtmp_url", "mcap", "mp4"];
+const SOLE: [&str; 7] = ["rtp_endpoint", "rtp_sdp", "rtmp_url", "srt_url", "rtsp", "mcap", "mp4"];
 /// Keys that say where frames come from; without one, a camera's name does.
 const INPUT: [&str; 3] = ["input_uri", "shm_name", "zmq_endpoint"];
 
@@ -101,16 +101,9 @@ impl Reader {
         let mut source = Vec::new();
         let mut origins = Vec::new();
         for key in self.keys.clone() {
-            let file = format!("{}_file", key.name);
-            let given = [own, defaults].iter().find_map(|table| {
-                let plain = table.get(key.name.as_str()).map(|given| (given, false));
-                plain.or_else(|| table.get(file.as_str()).map(|given| (given, true)))
-            });
-            let Some(((key_at, value), is_file)) = given else {
+            let Some((key_at, flags)) = [own, defaults].iter().find_map(|table| flags_of(&key, table, &name)) else {
                 continue;
             };
-            let flags =
-                if is_file { value::from_file(&key, value, &name) } else { value::arguments(&key, value, &name) };
             match flags {
                 Ok(flags) => {
                     if SOLE.contains(&key.name.as_str()) {
@@ -182,16 +175,11 @@ impl Reader {
     fn nats(&mut self, defaults: &Table) -> Option<nats::Server> {
         let mut flags = Vec::new();
         for key in self.keys.iter().filter(|key| key.name.starts_with("nats_")) {
-            let file = format!("{}_file", key.name);
-            let given = match (defaults.get(key.name.as_str()), defaults.get(file.as_str())) {
-                (Some((_, value)), _) => value::arguments(key, value, ""),
-                (None, Some((_, value))) => value::from_file(key, value, ""),
-                (None, None) => Ok(Vec::new()),
-            };
-            match given {
-                Ok(more) => flags.extend(more),
+            match flags_of(key, defaults, "") {
+                Some((_, Ok(more))) => flags.extend(more),
+                None => {}
                 // Each camera tells it.
-                Err(_) => return None,
+                Some((_, Err(_))) => return None,
             }
         }
         options(&flags).and_then(|options| options.nats.server()).ok().flatten()
@@ -214,7 +202,8 @@ impl Reader {
             let same = value.split_once('=').map_or(value, |(_, value)| value);
             let what = match what {
                 "name" => format!("there are two cameras of the name {same}"),
-                "rtmp_url" => format!("camera {camera}: camera {other} has the same rtmp_url"),
+                // They may hold a secret.
+                "rtmp_url" | "srt_url" => format!("camera {camera}: camera {other} has the same {what}"),
                 what => format!("camera {camera}: camera {other} has {what} {same}, too"),
             };
             self.wrong(at, what);
@@ -234,6 +223,15 @@ impl Reader {
     fn wrong(&mut self, at: &Range<usize>, what: impl Into<String>) {
         self.mistakes.push(Mistake::new(at.clone(), what));
     }
+}
+
+/// The flags that a table has for a key, or for the file that holds its value, and where.
+fn flags_of<'t>(key: &Key, table: &'t Table, camera: &str) -> Option<(&'t Range<usize>, Flags)> {
+    if let Some((at, value)) = table.get(key.name.as_str()) {
+        return Some((at, value::arguments(key, value, camera)));
+    }
+    let (at, value) = table.get(format!("{}_file", key.name).as_str())?;
+    Some((at, value::from_file(key, value, camera)))
 }
 
 fn by_key<'a>(table: &'a DeTable<'a>) -> Table<'a> {

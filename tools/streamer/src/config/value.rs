@@ -1,6 +1,6 @@
 //! What a key's value is on the command line.
 
-use std::{env, fs, io::Read as _};
+use std::env;
 
 use toml::{Spanned, de::DeValue};
 
@@ -8,12 +8,13 @@ use super::{
     keys::{Key, Kind},
     mistake::Mistake,
 };
+use crate::secrets;
 
-/// Largest file that holds a secret.
-const SECRET_MAX: u64 = 64 << 10;
+/// The flags that a key and its value stand for, or what is wrong with them.
+pub type Flags = Result<Vec<String>, Mistake>;
 
 /// The flags that a value stands for. `camera` is what `${camera}` means.
-pub fn arguments(key: &Key, value: &Spanned<DeValue>, camera: &str) -> Result<Vec<String>, Mistake> {
+pub fn arguments(key: &Key, value: &Spanned<DeValue>, camera: &str) -> Flags {
     let wrong = |what: &str| Err(Mistake::new(value.span(), format!("{} {what}", key.name)));
     let flag = |text: &str| format!("{}={text}", key.flag);
     match (key.kind, value.get_ref()) {
@@ -29,13 +30,9 @@ pub fn arguments(key: &Key, value: &Spanned<DeValue>, camera: &str) -> Result<Ve
 }
 
 /// The flag that a value stands for which is the content of a file.
-pub fn from_file(key: &Key, value: &Spanned<DeValue>, camera: &str) -> Result<Vec<String>, Mistake> {
+pub fn from_file(key: &Key, value: &Spanned<DeValue>, camera: &str) -> Flags {
     let path = text(key, value, camera)?;
-    let read = fs::File::open(&path).and_then(|file| {
-        let mut content = String::new();
-        file.take(SECRET_MAX).read_to_string(&mut content).map(|_| content)
-    });
-    match read {
+    match secrets::read_file(path.as_ref()) {
         Ok(content) => Ok(vec![format!("{}={}", key.flag, content.trim_end_matches(['\r', '\n']))]),
         Err(error) => Err(Mistake::new(value.span(), format!("{}_file: {path} cannot be read: {error}", key.name))),
     }

@@ -73,16 +73,12 @@ impl Rate {
 
     /// Sets the bit rate from the picture's size and rate, each time they change.
     fn follow_picture(&self) {
-        let (candidate, known) = (self.candidate, Arc::clone(&self.kbit));
-        elements::pad(&self.encoder, "sink").add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-            if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
-                && let Some(kbit) = bitrate_for(candidate.codec, event.caps())
-                && let Some(encoder) = pad.parent_element()
-            {
+        let (candidate, known, encoder) = (self.candidate, Arc::clone(&self.kbit), self.encoder.downgrade());
+        elements::watch_caps(&elements::pad(&self.encoder, "sink"), move |caps| {
+            if let (Some(kbit), Some(encoder)) = (bitrate_for(candidate.codec, caps), encoder.upgrade()) {
                 known.store(kbit, Ordering::Relaxed);
                 set(&encoder, "bitrate", kbit * candidate.bitrate_per_kbit);
             }
-            gst::PadProbeReturn::Ok
         });
     }
 }

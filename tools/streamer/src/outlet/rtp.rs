@@ -147,15 +147,11 @@ pub fn part_of_unit(packet: &gst::BufferRef) -> Part {
 /// them.
 fn describe(payloader: &gst::Element, file: sdp::File, plan: &Rtp) {
     let (destination, rtcp) = (plan.destination, plan.rtcp);
-    let pad = elements::pad(payloader, "src");
-    let file = Mutex::new(file);
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
-        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) {
-            let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(event.caps(), destination, rtcp);
-            if let (Err(error), Some(payloader)) = (written, pad.parent_element()) {
-                gst::element_error!(payloader, gst::ResourceError::Write, ["{error}"]);
-            }
+    let (file, weak) = (Mutex::new(file), payloader.downgrade());
+    elements::watch_caps(&elements::pad(payloader, "src"), move |caps| {
+        let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(caps, destination, rtcp);
+        if let (Err(error), Some(payloader)) = (written, weak.upgrade()) {
+            gst::element_error!(payloader, gst::ResourceError::Write, ["{error}"]);
         }
-        gst::PadProbeReturn::Ok
     });
 }

@@ -1,15 +1,15 @@
 //! `--http` and what belongs to it.
 
 use std::{
-    env, fs,
-    net::{SocketAddr, ToSocketAddrs},
+    env,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use tools_cli::{failure::Failure, nats::SecretText};
 
-use super::wrong::usage;
-use crate::{endpoint, options::Options};
+use super::{address, wrong::usage};
+use crate::{options::Options, secrets};
 
 /// Viewers at most, when nothing is said,
 const VIEWERS_MAX_DEFAULT: u32 = 32;
@@ -59,20 +59,14 @@ pub fn server(options: &Options) -> Result<Option<Http>, Failure> {
             None => Ok(None),
         };
     };
-    let Some((host, Some(port))) = endpoint::split(text) else {
-        return Err(usage(format!("--http '{text}' must be HOST:PORT, an IPv6 address in brackets")));
-    };
-    let listen = (host, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .ok_or_else(|| Failure::Configuration(format!("--http: host '{host}' cannot be resolved")))?;
+    let listen = address::read("--http", text, "HOST:PORT")?;
     let access = Access { token: token(options)?, tls: options.http_cert.clone().zip(options.http_key.clone()) };
     if !listen.ip().is_loopback() && !options.http_insecure && (access.token.is_none() || access.tls.is_none()) {
         return Err(usage(format!(
-            "--http: {} is not an address of this machine alone, and whoever reaches it could watch; take 127.0.0.1:{port}, \
+            "--http: {} is not an address of this machine alone, and whoever reaches it could watch; take 127.0.0.1:{}, \
              or give --http-token, --http-cert and --http-key, or --http-insecure",
-            listen.ip()
+            listen.ip(),
+            listen.port()
         )));
     }
     let viewers_max = options.max_viewers.unwrap_or(VIEWERS_MAX_DEFAULT);
@@ -102,7 +96,7 @@ fn token(options: &Options) -> Result<Option<SecretText>, Failure> {
 }
 
 fn read(path: &Path) -> Result<SecretText, Failure> {
-    fs::read_to_string(path).map(|text| text.trim().to_owned().into()).map_err(|error| {
+    secrets::read_file(path).map(|text| text.trim().to_owned().into()).map_err(|error| {
         Failure::Configuration(format!("--http-token-file: {} cannot be read: {error}", path.display()))
     })
 }

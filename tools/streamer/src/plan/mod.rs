@@ -1,5 +1,6 @@
 //! What a command line asks for, checked: whatever a [`Plan`] holds can be tried.
 
+mod address;
 mod encoding;
 mod http;
 mod input;

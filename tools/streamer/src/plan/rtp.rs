@@ -1,14 +1,17 @@
 //! `--rtp` and what belongs to it.
 
 use std::{
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
 
 use tools_cli::failure::Failure;
 
-use super::wrong::{twice, usage};
-use crate::{endpoint, options::Options};
+use super::{
+    address,
+    wrong::{twice, usage},
+};
+use crate::options::Options;
 
 /// RTP output.
 #[derive(Clone, Debug)]
@@ -78,14 +81,7 @@ pub(super) fn outputs(options: &Options) -> Result<Vec<Rtp>, Failure> {
 }
 
 fn destination(text: &str) -> Result<SocketAddr, Failure> {
-    let Some((host, Some(port))) = endpoint::split(text) else {
-        return Err(usage(format!("--rtp-endpoint '{text}' must be HOST:PORT, an IPv6 address in brackets")));
-    };
-    let destination = (host, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .ok_or_else(|| Failure::Configuration(format!("--rtp-endpoint: host '{host}' cannot be resolved")))?;
+    let destination = address::read("--rtp-endpoint", text, "HOST:PORT")?;
     let ip = destination.ip();
     if ip.is_multicast() || ip.is_unspecified() || ip == IpAddr::from([255; 4]) {
         return Err(usage(format!("--rtp-endpoint: {ip} is not a unicast address")));

@@ -2,21 +2,14 @@
 
 use std::{
     fmt::{self, Write as _},
-    fs::File,
-    io::Read as _,
-    net::{SocketAddr, ToSocketAddrs as _},
+    net::SocketAddr,
     path::Path,
 };
 
 use tools_cli::failure::Failure;
 
-use super::{input::Input, wrong::usage};
-use crate::{endpoint, output_args::OutputArgs};
-
-/// Where the server listens when no host is named.
-const LOOPBACK: &str = "127.0.0.1";
-/// No password is longer.
-const PASSWORD_MAX: u64 = 1024;
+use super::{address, input::Input, wrong::usage};
+use crate::{options::OutputArgs, secrets};
 
 /// RTSP server.
 #[derive(Clone, Debug)]
@@ -51,15 +44,7 @@ pub(super) fn server(args: &OutputArgs, input: &Input) -> Result<Option<Rtsp>, F
             None => Ok(None),
         };
     };
-    let named = if text.starts_with(':') { format!("{LOOPBACK}{text}") } else { text.clone() };
-    let Some((host, Some(port))) = endpoint::split(&named) else {
-        return Err(usage(format!("--rtsp '{text}' must be HOST:PORT or :PORT, an IPv6 address in brackets")));
-    };
-    let listen = (host, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .ok_or_else(|| Failure::Configuration(format!("--rtsp: host '{host}' cannot be resolved")))?;
+    let listen = address::read_own("--rtsp", text, "HOST:PORT or :PORT")?;
     let login = match (&args.rtsp_user, &args.rtsp_password_file) {
         (Some(user), Some(file)) => Some(login(user, file)?),
         _ => None,
@@ -67,8 +52,9 @@ pub(super) fn server(args: &OutputArgs, input: &Input) -> Result<Option<Rtsp>, F
     if login.is_none() && !listen.ip().is_loopback() {
         return Err(usage(format!(
             "--rtsp: {} is not an address of this machine alone, and whoever reaches it could watch; add --rtsp-user and \
-             --rtsp-password-file, or take 127.0.0.1:{port}",
-            listen.ip()
+             --rtsp-password-file, or take 127.0.0.1:{}",
+            listen.ip(),
+            listen.port()
         )));
     }
     Ok(Some(Rtsp { listen, path: path(&input.name()), login }))
@@ -83,10 +69,7 @@ fn login(user: &str, file: &Path) -> Result<Login, Failure> {
     if file.metadata().is_ok_and(|found| !found.is_file()) {
         return Err(refuse(&"is not a regular file"));
     }
-    let mut text = String::new();
-    File::open(file)
-        .and_then(|file| file.take(PASSWORD_MAX).read_to_string(&mut text))
-        .map_err(|error| refuse(&error))?;
+    let text = secrets::read_file(file).map_err(|error| refuse(&error))?;
     match text.lines().next() {
         Some(password) if !password.is_empty() => Ok(Login { user: user.to_owned(), password: password.to_owned() }),
         _ => Err(refuse(&"its first line is empty")),

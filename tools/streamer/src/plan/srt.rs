@@ -3,7 +3,7 @@
 use tools_cli::{failure::Failure, typed_url};
 
 use super::wrong::{twice, usage};
-use crate::{output_args::OutputArgs, srt_url::SrtUrl};
+use crate::{options::OutputArgs, srt_url::SrtUrl};
 
 /// SRT output.
 #[derive(Clone, Debug)]

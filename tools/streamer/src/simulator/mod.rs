@@ -15,7 +15,7 @@ use std::sync::{
 use cvmmap::{Address, Permissions, body::Format};
 use gst::prelude::*;
 use tools_cli::{failure::Failure, nats};
-use tools_media::elements;
+use tools_media::{capture_time, elements};
 
 use self::{
     camera::Camera,
@@ -154,9 +154,7 @@ fn decorate(source: &gst::Element, sink: &gst::Element, settings: &Settings, cap
         if let Some(buffer) = info.buffer_mut() {
             let buffer = buffer.make_mut();
             if let Some(captured) = moment.timestamp_ns {
-                let unix = gst::Caps::new_empty_simple("timestamp/x-unix");
-                let captured = gst::ClockTime::from_nseconds(captured);
-                gst::ReferenceTimestampMeta::add(buffer, &unix, captured, gst::ClockTime::NONE);
+                capture_time::tell(buffer, captured);
             }
             camera.expose(buffer);
             let encoder = &mut *encoder.lock().unwrap_or_else(PoisonError::into_inner);

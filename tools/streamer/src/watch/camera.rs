@@ -57,18 +57,18 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn after(before: Option<Self>, stream: summary::Stream) -> Self {
+    fn after(before: Option<&Self>, stream: summary::Stream) -> Self {
         let at = Instant::now();
         // A camera that was started again counts from 0.
         let before = before.filter(|before| before.stream.frames_in <= stream.frames_in);
-        let bit_rate = before.as_ref().and_then(|before| {
+        let bit_rate = before.and_then(|before| {
             let seconds = at.duration_since(before.at).as_secs_f64();
             let bytes = stream.encoded_bytes.checked_sub(before.stream.encoded_bytes)?;
             (seconds > 0.0).then(|| bytes as f64 * 8.0 / seconds)
         });
-        let moved = before.as_ref().filter(|before| before.stream.frames_in == stream.frames_in);
+        let moved = before.filter(|before| before.stream.frames_in == stream.frames_in);
         let moved = moved.map_or(at, |before| before.moved);
-        let since = |name: &String| before.as_ref().and_then(|before| before.outputs_down.get(name)).copied();
+        let since = |name: &String| before.and_then(|before| before.outputs_down.get(name)).copied();
         // One that only sends to who asks is as well when nobody does.
         let down = stream.outputs.iter().filter(|(_, output)| !UP.contains(&output.state) && output.state != "waiting");
         let outputs_down = down.map(|(name, _)| (name.clone(), since(name).unwrap_or(at))).collect();
@@ -86,7 +86,7 @@ pub struct Camera {
     pub depth: Arc<DepthFeed>,
     bodies: watch::Sender<Option<Text>>,
     status: Mutex<Option<Text>>,
-    counts: Mutex<Option<Counts>>,
+    counts: Mutex<Option<Arc<Counts>>>,
     starts: AtomicU64,
     condition: Mutex<Condition>,
     news: News,
@@ -148,7 +148,7 @@ impl Camera {
     }
 
     /// What was counted last.
-    pub fn counts(&self) -> Option<Counts> {
+    pub fn counts(&self) -> Option<Arc<Counts>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -161,7 +161,7 @@ impl Camera {
     pub fn show_status(&self, stream: &summary::Stream) {
         {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            *counts = Some(Counts::after(counts.take(), stream.clone()));
+            *counts = Some(Arc::new(Counts::after(counts.as_deref(), stream.clone())));
         }
         let counts = serde_json::to_value(stream).unwrap_or(Value::Null);
         let text = Text::from(json!({ "camera": self.name, "counts": counts }).to_string());

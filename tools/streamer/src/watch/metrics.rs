@@ -118,7 +118,7 @@ impl Collector for Accounts {
     }
 }
 
-fn outputs(family: &mut Family, counts: &[(&str, Counts)]) -> fmt::Result {
+fn outputs(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
     let of_outputs = |value: &dyn Fn(&crate::summary::Output) -> Option<f64>| {
         each(counts, |counts| {
             let outputs = counts.stream.outputs.iter();
@@ -141,7 +141,7 @@ fn outputs(family: &mut Family, counts: &[(&str, Counts)]) -> fmt::Result {
     family.gauge("output_up", up, &of_outputs(&|output| Some(f64::from(UP.contains(&output.state)))))
 }
 
-fn recordings(family: &mut Family, counts: &[(&str, Counts)]) -> fmt::Result {
+fn recordings(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
     type Value<'a> = &'a dyn Fn(&crate::summary::Recording) -> f64;
     let of_recordings = |value: Value| {
         each(counts, |counts| {
@@ -198,8 +198,8 @@ impl Family<'_, '_> {
     }
 }
 
-fn each(counts: &[(&str, Counts)], samples: impl Fn(&Counts) -> Vec<Sample>) -> Vec<Sample> {
-    let of_camera = |(camera, counts): &(&str, Counts)| {
+fn each(counts: &[(&str, Arc<Counts>)], samples: impl Fn(&Counts) -> Vec<Sample>) -> Vec<Sample> {
+    let of_camera = |(camera, counts): &(&str, Arc<Counts>)| {
         let camera = (*camera).to_owned();
         samples(counts).into_iter().map(move |(more, value)| (labels(&camera, &more), value))
     };

@@ -58,7 +58,7 @@ fn account(camera: &Camera) -> Value {
         "ill": illness(camera),
         "starts": camera.starts(),
         "bit_rate": counts.as_ref().and_then(|counts| counts.bit_rate),
-        "counts": counts.map(|counts| json!(counts.stream)),
+        "counts": counts.as_ref().map(|counts| json!(counts.stream)),
     })
 }
 

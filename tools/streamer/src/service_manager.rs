@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The service manager, where the program is a service.
 #[derive(Debug, Default)]
-pub struct Manager {
+pub struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// How often it wants to hear that the program lives, and when it was told last.
     watchdog: Option<(Duration, Option<Instant>)>,
@@ -23,7 +23,7 @@ pub struct Manager {
     is_stopping: bool,
 }
 
-impl Manager {
+impl ServiceManager {
     /// The one that started this process.
     pub fn of_this_process() -> Self {
         let socket = env::var_os("NOTIFY_SOCKET").and_then(|path| {
@@ -51,7 +51,7 @@ impl Manager {
         }
     }
 
-    /// The program reads its configuration again; [`Manager::ready`] says when it has.
+    /// The program reads its configuration again; [`ServiceManager::ready`] says when it has.
     pub fn reloading(&mut self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;

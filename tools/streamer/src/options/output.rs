@@ -1,4 +1,4 @@
-//! Flags of outputs that need no program on the other side to be there first.
+//! Flags of further outputs, and of the time of capture in all of them.
 
 use std::path::PathBuf;
 
