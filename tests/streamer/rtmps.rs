@@ -38,6 +38,18 @@ impl Certificates {
         Self(directory)
     }
 
+    /// Replaces the server's certificate with one of the year before.
+    fn expire(&self) {
+        let settings = "[ca]\ndefault_ca = past\n[past]\ndatabase = index\nnew_certs_dir = .\nserial = ca.srl\ndefault_md = sha256\n\
+                        policy = any\ncopy_extensions = none\nx509_extensions = names\n[any]\ncommonName = supplied\n\
+                        [names]\nsubjectAltName = DNS:localhost\n";
+        fs::write(self.0.join("past.conf"), settings).unwrap();
+        fs::write(self.0.join("index"), "").unwrap();
+        let past = ["-startdate", "20240101000000Z", "-enddate", "20241231000000Z"];
+        let signed = ["-cert", "ca.pem", "-keyfile", "ca.key", "-in", "server.csr", "-out", "server.pem", "-notext"];
+        openssl(&self.0, &[&["ca", "-batch", "-config", "past.conf"], &past[..], &signed].concat());
+    }
+
     fn file(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
@@ -116,6 +128,18 @@ fn a_server_that_nobody_vouches_for_gets_nothing() {
     let said =
         refused(publisher(&names, &tunnel.url("127.0.0.1")).args(["--rtmp-ca-file", &certificates.file("ca.pem")]));
     assert!(said.contains("another host"), "{said}");
+}
+
+#[test]
+fn a_server_whose_certificate_has_expired_gets_nothing() {
+    let names = Names::new();
+    let certificates = Certificates::make(&names);
+    certificates.expire();
+    let plain = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let tunnel = Tunnel::start(&certificates, plain.local_addr().unwrap().port());
+    let said =
+        refused(publisher(&names, &tunnel.url("localhost")).args(["--rtmp-ca-file", &certificates.file("ca.pem")]));
+    assert!(said.contains("expired"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! How fast recordings are converted, beside an ffmpeg that decodes, crops and encodes the same pictures with the same
-//! encoder and the same settings, and whether memory grows with the length of a recording.
+//! encoder and the same settings, what a program's start takes, and whether memory grows with the length of a recording.
 
 mod conversion;
 mod footage;
@@ -24,6 +24,10 @@ const CAMERAS: usize = 4;
 /// What a long recording is to a short one.
 const LONGER: usize = 4;
 const CODECS: [&str; 2] = ["h264", "h265"];
+/// Pictures of a recording whose conversion is mostly a program's start.
+const FEW_FRAMES: usize = 10;
+/// What a start may take more than ffmpeg's.
+const START_MORE_MS: f64 = 50.0;
 
 pub fn run(quick: bool, json: &Path, only: &str) -> Result<()> {
     let machine = Machine::this()?;
@@ -53,6 +57,12 @@ pub fn run(quick: bool, json: &Path, only: &str) -> Result<()> {
             rows.push(judge(&what, job.frames(frames), &ours, &theirs));
         }
     }
+    for codec in CODECS {
+        let what = format!("ten pictures as {codec}");
+        if what.starts_with(only) {
+            rows.push(start(&what, codec, 7 * rounds, folder.path())?);
+        }
+    }
     if "memory".starts_with(only) {
         rows.push(memory(&cameras[0], frames, folder.path())?);
     }
@@ -70,6 +80,24 @@ fn judge(what: &str, frames: usize, ours: &[Ran], theirs: &[Ran]) -> Row {
             "rates": rates(ours), "ffmpeg_rates": rates(theirs), "bytes": bytes(ours), "ffmpeg_bytes": bytes(theirs),
             "peak_kib": ours.last().map(|ran| ran.peak_kib), "ffmpeg_peak_kib": theirs.last().map(|ran| ran.peak_kib),
         }))
+}
+
+/// How long a conversion of few pictures takes, from a program's start to its end.
+fn start(what: &str, codec: &str, rounds: usize, folder: &Path) -> Result<Row> {
+    eprintln!("measuring: {what}");
+    let few = Footage::make(folder, CAMERAS + 2, FEW_FRAMES)?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let measure = |program| Job::One.run(program, codec, std::slice::from_ref(&few), folder);
+        ours.push(measure(Program::Ours)?);
+        theirs.push(measure(Program::Ffmpeg)?);
+    }
+    let times = |ran: &[Ran]| ran.iter().map(|ran| 1000.0 * ran.seconds).collect::<Vec<_>>();
+    let (time, their_time) = (median(&times(&ours)), median(&times(&theirs)));
+    Ok(Row::new("recordings", what, time, "ms")
+        .against("ffmpeg", their_time)
+        .at_most(their_time + START_MORE_MS, format!("<= ffmpeg + {START_MORE_MS} = {:.0}", their_time + START_MORE_MS))
+        .details(json!({ "times": times(&ours), "ffmpeg_times": times(&theirs) })))
 }
 
 /// The most memory that a conversion had, of a recording and of a longer one.

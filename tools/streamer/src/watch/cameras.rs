@@ -50,20 +50,8 @@ impl Cameras {
     }
 
     /// The camera of this name.
-    ///
-    /// # Errors
-    /// What is there, in words for people.
-    pub fn find(&self, name: &str) -> Result<Arc<Camera>, String> {
-        let cameras = self.lock();
-        let found = cameras.iter().find(|camera| camera.name() == name);
-        found.cloned().ok_or_else(|| {
-            let there = cameras.iter().map(|camera| camera.name()).collect::<Vec<_>>();
-            match &there[..] {
-                [] => "there is no camera here".to_owned(),
-                [one] => format!("there is no such camera here; there is {one}"),
-                several => format!("there is no such camera here; there are {}", several.join(", ")),
-            }
-        })
+    pub fn find(&self, name: &str) -> Option<Arc<Camera>> {
+        self.lock().iter().find(|camera| camera.name() == name).cloned()
     }
 
     /// What each camera counted last, and what they count from now on.

@@ -5,6 +5,7 @@ mod cameras;
 mod depth;
 mod metrics;
 mod page;
+mod refusal;
 mod sockets;
 mod status;
 mod whep;

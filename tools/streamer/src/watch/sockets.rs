@@ -13,12 +13,16 @@ use axum::{
         ws::{Message, WebSocket, WebSocketUpgrade},
     },
     http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use tokio::sync::{broadcast, watch};
 
-use super::{camera::Text, cameras::Cameras};
+use super::{
+    camera::Text,
+    cameras::Cameras,
+    refusal::{Refused, known, refuse},
+};
 
 /// Clients have nothing to say.
 const MESSAGE_MAX: usize = 1024;
@@ -40,19 +44,15 @@ async fn depth(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
-) -> Response {
-    let camera = match cameras.find(&name) {
-        Ok(camera) => camera,
-        Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
-    };
+) -> Result<Response, Refused> {
+    let camera = known(&cameras, &name)?;
     let Some(spacing) = spacing(query.as_deref().unwrap_or_default()) else {
-        return (StatusCode::BAD_REQUEST, format!("?fps=N has to be more than 0, and {FPS_MAX} at most\n"))
-            .into_response();
+        return Err(refuse(StatusCode::BAD_REQUEST, format!("?fps=N has to be more than 0, and {FPS_MAX} at most")));
     };
     let Some(mut watching) = camera.depth.watch() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "enough watch this depth already\n").into_response();
+        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "enough watch this depth already"));
     };
-    limited(upgrade).on_upgrade(move |mut socket| async move {
+    Ok(limited(upgrade).on_upgrade(move |mut socket| async move {
         let mut due = Instant::now();
         loop {
             if !changed(&mut watching.frames, &mut socket, due).await {
@@ -67,16 +67,17 @@ async fn depth(
                 return;
             }
         }
-    })
+    }))
 }
 
-async fn bodies(State(cameras): State<Arc<Cameras>>, Path(name): Path<String>, upgrade: WebSocketUpgrade) -> Response {
-    let camera = match cameras.find(&name) {
-        Ok(camera) => camera,
-        Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
-    };
+async fn bodies(
+    State(cameras): State<Arc<Cameras>>,
+    Path(name): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refused> {
+    let camera = known(&cameras, &name)?;
     let bodies = camera.bodies();
-    limited(upgrade).on_upgrade(|socket| send_texts(socket, bodies))
+    Ok(limited(upgrade).on_upgrade(|socket| send_texts(socket, bodies)))
 }
 
 async fn events(State(cameras): State<Arc<Cameras>>, upgrade: WebSocketUpgrade) -> Response {

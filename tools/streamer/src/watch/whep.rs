@@ -11,7 +11,10 @@ use axum::{
     routing::{patch, post},
 };
 
-use super::{camera::Camera, cameras::Cameras};
+use super::{
+    cameras::Cameras,
+    refusal::{Refused, known, refuse},
+};
 use crate::outlet::Refusal;
 
 /// Largest offer: a browser's have 10 KiB.
@@ -20,9 +23,6 @@ const OFFER_MAX: usize = 64 << 10;
 const BODY_TIME: Duration = Duration::from_secs(5);
 /// Addresses in one message; a browser has a few.
 const CANDIDATES_MAX: usize = 32;
-
-/// A refusal, in words for people.
-type Refused = (StatusCode, [(header::HeaderName, &'static str); 1], String);
 
 /// `/whep/CAMERA` and the sessions below it.
 pub fn routes() -> Router<Arc<Cameras>> {
@@ -79,22 +79,18 @@ async fn leave(
     }
 }
 
-fn known(cameras: &Cameras, name: &str) -> Result<Arc<Camera>, Refused> {
-    cameras.find(name).map_err(|why| told(StatusCode::NOT_FOUND, why))
-}
-
 /// The body, as text of this kind.
 async fn text(headers: &HeaderMap, body: Body, kind: &str) -> Result<String, Refused> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let given = given.split(';').next().unwrap_or_default().trim();
     if !given.eq_ignore_ascii_case(kind) {
-        return Err(told(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body has to be {kind}")));
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body has to be {kind}")));
     }
     let bytes = tokio::time::timeout(BODY_TIME, to_bytes(body, OFFER_MAX))
         .await
-        .map_err(|_| told(StatusCode::REQUEST_TIMEOUT, "the body did not come".to_owned()))?
-        .map_err(|_| told(StatusCode::PAYLOAD_TOO_LARGE, format!("the body may have {OFFER_MAX} bytes")))?;
-    String::from_utf8(bytes.into()).map_err(|_| told(StatusCode::BAD_REQUEST, "the body is no UTF-8".to_owned()))
+        .map_err(|_| refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come".to_owned()))?
+        .map_err(|_| refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("the body may have {OFFER_MAX} bytes")))?;
+    String::from_utf8(bytes.into()).map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body is no UTF-8".to_owned()))
 }
 
 fn refused(why: Refusal) -> Refused {
@@ -105,14 +101,9 @@ fn refused(why: Refusal) -> Refused {
         Refusal::Full(_) | Refusal::NoStream => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::TooFast => StatusCode::TOO_MANY_REQUESTS,
     };
-    told(status, why.to_string())
+    refuse(status, why.to_string())
 }
 
 fn no_session() -> Refused {
-    told(StatusCode::NOT_FOUND, "there is no such session, or no more".to_owned())
-}
-
-fn told(status: StatusCode, why: String) -> Refused {
-    // Of use with 429 and 503; elsewhere nobody reads it.
-    (status, [(header::RETRY_AFTER, "1")], format!("{why}\n"))
+    refuse(StatusCode::NOT_FOUND, "there is no such session, or no more".to_owned())
 }
