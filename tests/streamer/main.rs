@@ -12,6 +12,8 @@ mod many_support;
 mod nats_server;
 #[path = "../support/recorder.rs"]
 mod recorder_support;
+#[path = "../support/rtp_session.rs"]
+mod rtp_session;
 #[path = "../support/rude_producer/mod.rs"]
 mod rude_producer;
 #[path = "../support/slow_relay/mod.rs"]
@@ -38,6 +40,7 @@ mod outputs;
 mod page;
 mod passthrough;
 mod rate;
+mod refusing_server;
 mod rejections;
 mod resets;
 mod rtmps;

@@ -245,6 +245,17 @@ class Connection:
                 self.status("status", "NetConnection.Connect.ReconnectRequest", "moving", **more)
         self.tags_until_end(ask)
 
+    def half(self):
+        """Every other publisher is refused, and the others lose their connection after some tags."""
+        if self.number % 2:
+            hostile(self, "publish_badname")
+        self.accept()
+
+        def leave():
+            if self.tags == self.args.after:
+                self.reset()
+        self.tags_until_end(leave)
+
     def stall(self):
         """Takes nothing for a while, or until a line comes on stdin."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -531,6 +542,7 @@ KINDS = {
     "serve_codecs": Connection.serve_codecs,
     "reconnect": Connection.reconnect,
     "stall": Connection.stall,
+    "half": Connection.half,
     "adobe": lambda c: c.authenticated("adobe"),
     "llnw": lambda c: c.authenticated("llnw"),
     **{kind: (lambda c, kind=kind: hostile(c, kind)) for kind in HOSTILE},
