@@ -10,7 +10,8 @@ use crate::rtmp::{
 const OUTPUT_MAX: usize = 256 << 10;
 
 /// A byte that says how, then what a server sends. Bit 0: the handshake is done first. Bit 1: the server takes what is
-/// said to it. Bit 2: a tag is under way. The rest: in pieces of that size.
+/// said to it. Bit 2: a tag is under way. Bit 3: what is to be published is held back until the server has let it. The
+/// rest: in pieces of that size.
 pub fn session(data: &[u8]) {
     let Some((how, said)) = data.split_first() else {
         return;
@@ -26,7 +27,10 @@ pub fn session(data: &[u8]) {
         session.begin_tag(9, 7, 100_000);
         session.chunk(|out, count| out.resize(out.len() + count, 0));
     }
-    let piece = usize::from(how >> 3) * 16 + 1;
+    if how & 8 != 0 {
+        session.hold();
+    }
+    let piece = usize::from(how >> 4) * 16 + 1;
     for part in said.chunks(piece) {
         match session.receive(part) {
             Ok(events) => {
@@ -40,7 +44,12 @@ pub fn session(data: &[u8]) {
                                 assert!(!is_elsewhere || next.credentials.is_none());
                             }
                         }
-                        Event::Publishing | Event::Held => {}
+                        Event::Held => {
+                            assert!(session.is_held());
+                            session.publish();
+                            assert!(!session.is_held());
+                        }
+                        Event::Publishing => assert!(!session.is_held()),
                     }
                 }
             }
