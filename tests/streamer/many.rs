@@ -111,6 +111,44 @@ fn what_ends_one_camera_is_told_and_the_others_do_not_notice() {
     assert_eq!(streamer.wait().0, Some(0));
 }
 
+fn reload(server: &NatsServer) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cvmmap_ctl"));
+    command.args(["reload", "--json", "--nats-url", &server.url(), "--timeout-ms", "20000"]);
+    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+#[test]
+fn each_streamer_on_a_server_is_asked() {
+    let server = NatsServer::start();
+    let defaults = SMALL.replace("nats_url = \"\"", &format!("nats_url = \"{}\"", server.url()));
+    let scenes = [(); 2].map(|()| Scene::new());
+    let streamers = scenes.each_ref().map(|scene| {
+        scene.write(&defaults, &[("a", String::new())]);
+        scene.start(&[])
+    });
+    scenes[1].write(&defaults, &[("a", String::new()), ("b", String::new())]);
+    let mut first = None;
+    wait_for("two answers", || {
+        let (status, stdout, _) = reload(&server);
+        first = Some(stdout).filter(|stdout| status == Some(0) && stdout.lines().count() == 2);
+        // One that was asked alone has read it, and says so no more.
+        first.is_some()
+    });
+    let told = first.unwrap().lines().map(|line| json(line)["config"].clone()).collect::<Vec<_>>();
+    assert_ne!(told[0], told[1]);
+    wait_for("the new camera", || scenes[1].cameras()[1]["state"] == "running");
+    // One that cannot use its file does not keep the other from reading its own.
+    scenes[0].write(&defaults, &[("a", "gopp = 3".to_owned())]);
+    scenes[1].write(&defaults, &[("b", String::new())]);
+    let (status, stdout, refused) = reload(&server);
+    assert!(status == Some(2) && refused.contains("did you mean gop?"), "{status:?} {refused}");
+    assert_eq!(json(&stdout)["message"], "1 as before, 0 changed, 0 new, 1 gone");
+    for streamer in streamers {
+        streamer.signal("-INT");
+        assert_eq!(streamer.wait().0, Some(0));
+    }
+}
+
 #[test]
 fn a_reload_can_be_asked_for_over_nats() {
     let server = NatsServer::start();
@@ -120,11 +158,7 @@ fn a_reload_can_be_asked_for_over_nats() {
     let mut streamer = scene.start(&[]);
     let mut stderr = streamer.stderr();
     read_until(&mut stderr, "encoder");
-    let ctl = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cvmmap_ctl"));
-        command.args(["reload", "--json", "--nats-url", &server.url(), "--timeout-ms", "20000"]);
-        finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
-    };
+    let ctl = || reload(&server);
     let mut first = ctl();
     // Until the streamer has a connection, nobody answers.
     wait_for("an answer", || {

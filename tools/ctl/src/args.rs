@@ -93,7 +93,7 @@ pub enum Command {
         #[command(subcommand)]
         verb: Camera,
     },
-    /// Have a streamer read its --config again
+    /// Have each streamer with a --config read it again
     Reload,
     /// The recordings that a producer plays
     Playlist {
