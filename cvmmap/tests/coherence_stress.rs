@@ -5,6 +5,7 @@
 //! a few seconds; `CVMMAP_STRESS_TIMES=20` makes it twenty times as long.
 
 use std::{
+    collections::VecDeque,
     env,
     ffi::OsStr,
     fs,
@@ -19,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cvmmap::{Address, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber};
+use cvmmap::{Address, Arrival, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// One case at a time: they would take each other's processor.
@@ -172,6 +173,47 @@ impl Tally {
     }
 }
 
+/// The last announcements and what came of them, for the day on which a mixed frame gets through.
+#[derive(Default)]
+struct Evidence {
+    lines: VecDeque<String>,
+    last: Option<(u64, Instant)>,
+    /// Lines to come that still belong to what was shown.
+    more: u32,
+}
+
+impl Evidence {
+    fn note<T>(&mut self, announced: &SyncMessage, arrival: Arrival, outcome: &Result<T, SnapshotError>) {
+        let (timestamp, at) =
+            self.last.replace((announced.timestamp_ns, arrival.at)).unwrap_or((announced.timestamp_ns, arrival.at));
+        let line = format!(
+            "frame {}: timestamp +{} us, heard +{} us{}, copied {} us later: {}",
+            announced.frame_id,
+            announced.timestamp_ns.wrapping_sub(timestamp) as i64 / 1000,
+            arrival.at.saturating_duration_since(at).as_micros(),
+            if arrival.waited { "" } else { " by a busy reader" },
+            arrival.at.elapsed().as_micros(),
+            outcome.as_ref().map_or_else(|error| format!("{error:?}"), |_| "taken".to_owned())
+        );
+        if self.more > 0 {
+            self.more -= 1;
+            println!("  {line}");
+        }
+        self.lines.push_back(line);
+        if self.lines.len() > 40 {
+            self.lines.pop_front();
+        }
+    }
+
+    /// Tells what led to this picture, and with what follows of what comes next.
+    fn show(&mut self, picture: &[u8]) {
+        let at = picture.windows(2).position(|pair| pair[0] != pair[1]);
+        println!("mixed: {} then {}, from byte {at:?} on", picture[0], picture[picture.len() - 1]);
+        self.lines.iter().for_each(|line| println!("  {line}"));
+        self.more = 3;
+    }
+}
+
 /// Reads a producer's frames for the case's time, or until `enough`.
 fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> bool) -> Tally {
     let mut subscriber = Subscriber::connect(&producer.address).unwrap();
@@ -179,6 +221,7 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
     let mut random = Random(case.seed);
     let mut picture = Vec::new();
     let mut tally = Tally::default();
+    let mut evidence = Evidence::default();
     let end = Instant::now() + case.duration();
     while Instant::now() < end && !enough(&tally) {
         let timeout = reader.look_at().map(|at| at.saturating_duration_since(Instant::now()));
@@ -200,11 +243,15 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
             snapshot.read_plane(&plane, &mut picture, plane.stride as usize)?;
             snapshot.finish()
         });
+        evidence.note(&announced, arrival, &outcome);
         match outcome {
             Ok(metadata) => {
                 let page = [value(metadata.frame_id); 4096];
                 tally.taken += 1;
-                tally.mixed += u64::from(!picture.chunks(4096).all(|chunk| *chunk == page[..chunk.len()]));
+                if !picture.chunks(4096).all(|chunk| *chunk == page[..chunk.len()]) {
+                    tally.mixed += 1;
+                    evidence.show(&picture);
+                }
             }
             Err(SnapshotError::Learning) => tally.learning += 1,
             Err(SnapshotError::Late { .. } | SnapshotError::NeverWaited) => tally.late += 1,
@@ -304,10 +351,10 @@ fn a_producer_that_stalls_inside_a_write_brings_no_mixed_frame() {
 /// Pictures that come over a network, and such that do not.
 const ON_THE_WAY: [&str; 5] = [
     "",
-    "--jitter-ms 5",
-    "--jitter-ms 5 --stamp write",
     "--burst-every 20 --burst-ms 90",
     "--burst-every 20 --burst-ms 90 --stamp write",
+    "--jitter-ms 5",
+    "--jitter-ms 5 --stamp write",
 ];
 
 /// A producer that fills its payload slowly brings no mixed frame. A test for each, so that long runs go side by side.

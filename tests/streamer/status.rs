@@ -308,3 +308,35 @@ fn each_line_of_the_log_can_be_an_object_and_tells_how_cameras_are() {
     std::io::Read::read_to_string(&mut stderr, &mut told).unwrap();
     assert_eq!(told, "");
 }
+
+/// What a terminal shows of the output: rewritten lines are gone.
+fn on_screen(output: &str) -> Vec<&str> {
+    output.split('\n').map(|line| line.rsplit("\r\u{1b}[2K").next().unwrap_or_default().trim_end()).collect()
+}
+
+#[test]
+fn a_terminal_shows_one_line_that_changes_below_the_others() {
+    let names = Names::new();
+    let streamer = format!(
+        "{} --input-mode dummy --shm-name {} --zmq-endpoint {} --codec h264 --dummy-width 64 --dummy-height 48 --dummy-frames 100 \
+         --rtp --rtp-endpoint 127.0.0.1:9",
+        env!("CARGO_BIN_EXE_cvmmap_streamer"),
+        names.shm,
+        names.endpoint()
+    );
+    // util-linux' script runs it on a pseudo-terminal.
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &streamer, "/dev/null"]).env("TERM", "xterm");
+    let (status, output, _) = finish(terminal.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    assert_eq!(status, Some(0), "{output}");
+    let shown = output.matches("frames/s, ").count();
+    assert!(shown >= 2, "{output:?}");
+    let screen = on_screen(&output);
+    assert!(screen.iter().any(|line| line.starts_with("cvmmap_streamer: encoder: ")), "{screen:?}");
+    // Nothing of it is left at the end, and no line is torn by it.
+    assert!(!screen.iter().any(|line| line.contains("frames/s")), "{screen:?}");
+    // 80 columns, as this terminal says nothing else.
+    let longest =
+        output.split("\r\u{1b}[2K").skip(1).map(|part| part.split(['\r', '\n']).next().unwrap().chars().count());
+    assert!(output.matches("\u{1b}[2K").count() >= shown && longest.clone().max() > Some(40), "{output:?}");
+}

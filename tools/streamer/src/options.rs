@@ -65,7 +65,7 @@ pub struct Options {
     /// How lines on stderr are written
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Plain, help_heading = "Log")]
     pub log_format: log::Format,
-    /// Tell how each camera is every so many seconds; 0 does not
+    /// Tell how each camera is every so many seconds; on a terminal, a line shows it all the time. 0 does not
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Log")]
     pub status_interval: u32,
 

@@ -54,11 +54,12 @@ fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     let mut manager = ServiceManager::of_this_process();
-    let mut status = StatusLines::every(options.status_interval, false);
+    let mut status = status_lines(options, false);
     fleet.run(&mut || Err("there is none".to_owned()), |members, phase| {
         tell_manager(&mut manager, members, phase);
         status.look(members.iter().map(|member| &*member.camera));
     });
+    drop(status);
     let Some((outcome, summary)) = fleet.into_members().pop().and_then(|member| member.outcome) else {
         return Ok(());
     };
@@ -93,12 +94,18 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
         site.serve(config.http).map_err(|failure| failure.to_string())?;
         Ok((config.cameras, http))
     };
-    let mut status = StatusLines::every(options.status_interval, true);
+    let mut status = status_lines(options, true);
     fleet.run(&mut reread, |members, phase| {
         tell_manager(&mut manager.borrow_mut(), members, phase);
         status.look(members.iter().map(|member| &*member.camera));
     });
+    drop(status);
     print(&fleet.into_members(), options.json)
+}
+
+fn status_lines(options: &Options, are_named: bool) -> StatusLines {
+    let are_live = options.log_format == log::Format::Plain && log::is_terminal();
+    StatusLines::every(options.status_interval, are_live, are_named)
 }
 
 /// Tells the service manager how the cameras are. One that hangs ends the watchdog's patience.

@@ -1,6 +1,6 @@
 //! How lines are written: for people as ever, with time and level, as JSON, or for journald.
 
-use std::{env, fmt, io};
+use std::{env, fmt};
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -18,6 +18,8 @@ use tracing_subscriber::{
     },
     registry::LookupSpan,
 };
+
+use super::live;
 
 /// Where what the program itself says comes from.
 pub const TARGET: &str = "cvmmap_streamer";
@@ -69,8 +71,7 @@ pub fn init(level: Option<Verbosity>, format: Format) -> Result<(), Failure> {
     // Another one stays where it was made before, in tests.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        // stderr may be closed.
+        .with_writer(|| live::Above)
         .log_internal_errors(false)
         .event_format(format)
         .try_init();

@@ -2,6 +2,7 @@
 //! trouble fills no disk.
 
 mod format;
+mod live;
 
 use std::{
     cell::RefCell,
@@ -12,7 +13,10 @@ use std::{
 };
 
 use self::format::TARGET;
-pub use self::format::{Format, Verbosity, init};
+pub use self::{
+    format::{Format, Verbosity, init},
+    live::{is_possible as is_terminal, show},
+};
 
 /// A line that has not come for so long is news again.
 const NEWS_AFTER: Duration = Duration::from_secs(60);
