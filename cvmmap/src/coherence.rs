@@ -60,6 +60,9 @@ const AFTERLOOK: (f64, f64) = (0.125, 0.25);
 /// Frame ids further apart are not neighbours in a cadence, and intervals that are longer by this are a new one.
 const GAP_MAX: u32 = 16;
 
+/// What is overdue is known to this part of it: the frames before it were not exactly on time either.
+const OVERDUE_UNSURE: f64 = 0.1;
+
 /// How a reader decides that a copied frame is whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coherence {
@@ -324,7 +327,8 @@ impl Cadence {
     fn known(&self) -> Option<Known> {
         let earliest = self.earliest()?;
         let interval = self.rhythm.expected()?;
-        let next = interval.min(self.rhythm.usual()? as f64 - self.backlog.overdue());
+        let overdue = self.backlog.overdue() * (1.0 + OVERDUE_UNSURE);
+        let next = interval.min(self.rhythm.usual()? as f64 - overdue);
         let lead = self.begin().map(|begin| earliest.saturating_sub(begin)).max(self.lead);
         // The writes that were seen may be none of the earliest: the earliest announcement had one before it, too.
         let write = lead.map(|lead| lead.max(self.writes.median().unwrap_or(lead)) as f64);

@@ -21,10 +21,11 @@ impl Backlog {
     pub(super) fn note(&mut self, elapsed: i64, frames: u32, usual: i64) {
         let usual = usual.max(1) as f64;
         self.frames = self.frames.saturating_sub(frames);
-        if self.frames == 0 {
+        let excess = elapsed as f64 - f64::from(frames) * usual;
+        // One that is late again has not caught up.
+        if self.frames == 0 && excess <= usual * IMPRECISE {
             self.overdue = 0.0;
         }
-        let excess = elapsed as f64 - f64::from(frames) * usual;
         self.overdue = (self.overdue + excess).max(0.0);
         if excess > 0.0 {
             self.frames = self.frames.max((self.overdue / usual - IMPRECISE).ceil().max(1.0) as u32);
@@ -70,6 +71,13 @@ mod tests {
         assert_eq!(overdue_after([(205, 1), (100, 1)]), 0.0);
         assert_eq!(overdue_after([(400, 1), (100, 1), (100, 1)]), 300.0);
         assert_eq!(overdue_after([(400, 1), (100, 1), (100, 1), (100, 1)]), 0.0);
+    }
+
+    #[test]
+    fn frames_that_are_late_one_after_the_other_are_late_together() {
+        assert_eq!(overdue_after([(150, 1), (140, 1)]), 90.0);
+        assert_eq!(overdue_after([(150, 1), (140, 1), (100, 1)]), 0.0);
+        assert_eq!(overdue_after([(150, 1), (140, 1), (40, 1)]), 0.0);
     }
 
     #[test]

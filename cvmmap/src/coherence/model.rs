@@ -465,6 +465,34 @@ fn the_first_burst_brings_no_mixed_frame() {
 
 /// Slow writes of pictures that a network delays at random: a writer that is behind for a while begins late, and then
 /// in time again.
+/// Two frames that are late together by nearly an interval, as a busy machine brings them, and the next one right behind.
+#[test]
+fn a_frame_that_is_late_by_nearly_an_interval_leaves_no_time_before_the_next() {
+    let usual = Duration::from_micros(33_333);
+    let (write, begin) = (Duration::from_millis(1), Instant::now());
+    let mut cadence = Cadence::new(begin);
+    let mut time = begin + usual;
+    let mut note = |cadence: &mut Cadence, frame_id, after| {
+        time += after;
+        let timestamp = time.duration_since(begin).as_nanos() as u64;
+        cadence.note_announcement(frame_id, timestamp, Arrival { at: time + write, waited: true });
+        // Each write is seen to begin at its timestamp.
+        cadence.begins.push(0);
+        cadence.writes.push(write.as_nanos() as i64);
+        (timestamp, time + write)
+    };
+    for frame_id in 0..300 {
+        // Stamped when the write begins, and delayed by what the network takes.
+        let late = Duration::from_micros(u64::from(frame_id % 7) * 900);
+        note(&mut cadence, frame_id, usual - Duration::from_micros(2_700) + late);
+    }
+    let _ = note(&mut cadence, 300, usual + Duration::from_millis(17));
+    let (timestamp, announced) = note(&mut cadence, 301, usual + Duration::from_micros(14_650));
+    // The next timestamp came 1.2 ms behind this one.
+    let verdict = cadence.judge(timestamp, announced + Duration::from_micros(200));
+    assert!(matches!(verdict, Verdict::Late { .. }), "{verdict:?}");
+}
+
 #[test]
 fn slow_writes_of_delayed_pictures_bring_no_mixed_frame() {
     const READ: usize = FRAMES - 2;
