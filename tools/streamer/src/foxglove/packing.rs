@@ -15,22 +15,35 @@ pub fn begin(channel: &Arc<Channel>) {
     if let Source::Depth(source) = &channel.source
         && !source.is_packing.swap(true, Ordering::SeqCst)
     {
-        tokio::spawn(pack(Arc::clone(channel)));
+        tokio::spawn(pack(AtWork(Arc::clone(channel))));
     }
 }
 
-async fn pack(channel: Arc<Channel>) {
+/// Somebody packs until this is dropped.
+struct AtWork(Arc<Channel>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if let Source::Depth(source) = &self.0.source {
+            source.is_packing.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn pack(at_work: AtWork) {
+    let channel = Arc::clone(&at_work.0);
     let Source::Depth(source) = &channel.source else {
         return;
     };
     let mut watching = source.feed.watch_planes();
     loop {
         if !channel.is_wanted() {
-            source.is_packing.store(false, Ordering::SeqCst);
+            drop(at_work);
             // One who came meanwhile found this at work.
-            if !channel.is_wanted() || source.is_packing.swap(true, Ordering::SeqCst) {
-                return;
+            if channel.is_wanted() {
+                begin(&channel);
             }
+            return;
         }
         if !matches!(tokio::time::timeout(IDLE, watching.planes.changed()).await, Ok(Ok(()))) {
             continue;
