@@ -80,7 +80,7 @@ def watch(port, folder, units, depths, bodies, protocol=PROTOCOL):
                 found["video"].append({**message, "format": theirs.format, "sha": sha(theirs.data)})
             else:
                 found["depth"].append({**message, "width": decoded.width, "height": decoded.height,
-                                       "pixels": unpack_rvl(decoded.data) if len(found["depth"]) % 10 == 0 else None})
+                                       "pixels": unpack_rvl(decoded.data) if len(found["depth"]) % 3 == 0 else None})
     video.close()
     print(json.dumps(found))
 
