@@ -84,6 +84,12 @@ if $tests && ! target/peers/venv/bin/python -c 'import nats, google.protobuf' 2>
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check nats-py==2.16.0
 fi
 
+# A client of Foxglove, and Foxglove's own schemas.
+if $tests && ! target/peers/venv/bin/python -c 'import websockets, foxglove_schemas_protobuf' 2>/dev/null; then
+  say "fetching Python's websockets and foxglove-schemas-protobuf into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check websockets==17.4 foxglove-schemas-protobuf==0.4.0
+fi
+
 # A producer in Python, as README has it.
 if $tests && ! target/peers/venv/bin/python -c 'import numpy, zmq' 2>/dev/null; then
   say "fetching Python's numpy and pyzmq into target/peers"

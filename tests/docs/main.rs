@@ -257,6 +257,18 @@ fn operate() {
     );
 }
 
+#[test]
+fn watch() {
+    run(
+        "docs/watch.md",
+        vec![
+            line("cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --foxglove")
+                .before(with_camera)
+                .until(Until::Said("encoder: ")),
+        ],
+    );
+}
+
 /// The README's producer in Python is a camera for a pipeline of stock elements.
 #[test]
 fn readme_python() {

@@ -69,6 +69,7 @@ pub struct World {
     pub rtp_port: u16,
     pub rtmp_port: u16,
     http_port: u16,
+    foxglove_port: u16,
     pub nats: NatsServer,
     /// What the lines so far have exported.
     exported: HashMap<String, String>,
@@ -94,6 +95,7 @@ impl World {
             rtp_port: free_port(),
             rtmp_port: free_port(),
             http_port: free_port(),
+            foxglove_port: free_port(),
             nats: NatsServer::start(),
             exported: HashMap::new(),
             background: Vec::new(),
@@ -118,6 +120,7 @@ impl World {
             .replace("rtmp://127.0.0.1/", &format!("rtmp://127.0.0.1:{rtmp}/"))
             .replace("--listen-port 1935", &format!("--listen-port {rtmp}"))
             .replace("127.0.0.1:8080", &format!("127.0.0.1:{http}"))
+            .replace("127.0.0.1:8765", &format!("127.0.0.1:{}", self.foxglove_port))
             .replace("nats://127.0.0.1:4222", &self.nats.url())
             // An element takes its server from its property alone.
             .replace("-m cvmmapsrc ", &format!("-m cvmmapsrc nats-url={} ", self.nats.url()))

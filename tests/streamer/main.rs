@@ -33,6 +33,7 @@ mod depth_track;
 mod disk;
 mod encoder;
 mod fallback;
+mod foxglove;
 mod lifecycle;
 mod many;
 mod outlets;

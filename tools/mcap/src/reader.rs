@@ -19,7 +19,7 @@ use prost::Message as _;
 use super::schema::{
     COMPRESSED_VIDEO, DEPTH_MAP, PROTOBUF, cvmmap_streamer::DepthMap, foxglove::CompressedVideo, nanoseconds,
 };
-use crate::writer::{BODY_ENCODING, Topics};
+use crate::{topics::BODY_ENCODING, writer::Topics};
 
 /// Largest record or chunk that is read; a damaged length must not take all memory.
 pub const RECORD_MAX: usize = 1 << 28;

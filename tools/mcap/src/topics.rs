@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::schema::{CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema};
-use crate::writer::BODY_ENCODING;
+
+/// Message encoding of body-tracking packets. They have no schema.
+pub const BODY_ENCODING: &str = "cvmmap.body_tracking.v1";
 
 /// What a camera's topic holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +29,8 @@ pub struct Declared<'a> {
 }
 
 impl Leaf {
-    const ALL: [Self; 6] =
+    /// All of them.
+    pub const ALL: [Self; 6] =
         [Self::Video, Self::Depth, Self::Calibration, Self::DepthCalibration, Self::Pose, Self::Body];
 
     /// Last part of the topic.
@@ -53,13 +56,29 @@ impl Leaf {
         }
     }
 
+    /// How its messages are encoded.
+    pub fn message_encoding(self) -> &'static str {
+        self.schema().map_or(BODY_ENCODING, |_| PROTOBUF)
+    }
+
+    /// What its channel says of its messages.
+    pub fn metadata(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // Which container is around the RVL words.
+            Self::Depth => &[("rvl_container", "ros_compressed_depth")],
+            Self::Body => &[
+                ("packet_layout", "cvmmap_body_tracking_v1"),
+                ("payload_format", "raw"),
+                ("source_transport", "cv-mmap-body-pub"),
+            ],
+            Self::Video | Self::Calibration | Self::DepthCalibration | Self::Pose => &[],
+        }
+    }
+
     /// Whether a channel is declared as it should.
     pub fn fits(self, declared: Declared<'_>) -> bool {
         let Declared { schema, message_encoding, .. } = declared;
-        match self.schema() {
-            Some(wanted) => message_encoding == PROTOBUF && schema == wanted.name,
-            None => message_encoding == BODY_ENCODING,
-        }
+        message_encoding == self.message_encoding() && self.schema().is_none_or(|wanted| schema == wanted.name)
     }
 
     /// Label and leaf of a topic that has its name from us.

@@ -8,21 +8,17 @@ use std::{
 use mcap::{McapResult, WriteOptions, records::MessageHeader};
 use prost::Message;
 
-use super::schema::{
-    BUNDLE_MANIFEST, CAMERA_CALIBRATION, COMPRESSED_VIDEO, DEPTH_MAP, POSE_IN_FRAME, PROTOBUF, Schema,
-    cvmmap_streamer::{BundleManifest, DepthMap},
-    foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
+use super::{
+    schema::{
+        BUNDLE_MANIFEST, PROTOBUF, Schema,
+        cvmmap_streamer::{BundleManifest, DepthMap},
+        foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
+    },
+    topics::Leaf,
 };
 
 /// Which messages belong together. Not a camera's.
 pub const BUNDLE_TOPIC: &str = "/bundle";
-/// Message encoding of body-tracking packets. They have no schema.
-pub const BODY_ENCODING: &str = "cvmmap.body_tracking.v1";
-/// What the body channel says of its packets.
-const BODY_METADATA: [(&str, &str); 3] =
-    [("packet_layout", "cvmmap_body_tracking_v1"), ("payload_format", "raw"), ("source_transport", "cv-mmap-body-pub")];
-/// What the depth channel says of its pictures: which container is around the RVL words.
-const DEPTH_METADATA: [(&str, &str); 1] = [("rvl_container", "ros_compressed_depth")];
 /// Chunks of this size or one second, whichever is reached first.
 const CHUNK_BYTES: u64 = 4 << 20;
 /// Video does not get smaller and depth does so at once: the fastest level is the best.
@@ -71,13 +67,24 @@ impl Topics {
         }
     }
 
+    /// The topic of what it holds.
+    pub fn name(&self, leaf: Leaf) -> &str {
+        match leaf {
+            Leaf::Video => &self.video,
+            Leaf::Depth => &self.depth,
+            Leaf::Calibration => &self.calibration,
+            Leaf::DepthCalibration => &self.depth_calibration,
+            Leaf::Pose => &self.pose,
+            Leaf::Body => &self.body,
+        }
+    }
+
     /// Whether they can be told apart.
     ///
     /// # Errors
     /// A sentence that says what to do.
     pub fn check(&self) -> Result<(), &'static str> {
-        let Self { video, depth, body, calibration, depth_calibration, pose } = self;
-        let names = [video, depth, body, calibration, depth_calibration, pose];
+        let names = Leaf::ALL.map(|leaf| self.name(leaf));
         let is_repeated = |at: usize| names[..at].contains(&names[at]);
         if (1..names.len()).any(is_repeated) { Err("two MCAP topics have one name; give each its own") } else { Ok(()) }
     }
@@ -96,27 +103,14 @@ pub struct Camera {
     topics: Topics,
     /// What its video's channel says of it.
     about: BTreeMap<String, String>,
-    video: Option<Channel>,
-    depth: Option<Channel>,
-    body: Option<Channel>,
-    calibration: Option<Channel>,
-    depth_calibration: Option<Channel>,
-    pose: Option<Channel>,
+    /// By [`Leaf`].
+    channels: [Option<Channel>; Leaf::ALL.len()],
 }
 
 impl Camera {
     /// A camera with these channels.
     pub fn new(topics: Topics, about: BTreeMap<String, String>) -> Self {
-        Self {
-            topics,
-            about,
-            video: None,
-            depth: None,
-            body: None,
-            calibration: None,
-            depth_calibration: None,
-            pose: None,
-        }
+        Self { topics, about, channels: Default::default() }
     }
 }
 
@@ -164,8 +158,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// What the file's system says.
     pub fn video(&mut self, camera: usize, timestamp_ns: u64, unit: &CompressedVideo) -> McapResult<()> {
-        let Camera { topics, about, video, .. } = &mut self.cameras[camera];
-        put_message(&mut self.file, video, &topics.video, COMPRESSED_VIDEO, || about.clone(), timestamp_ns, unit)
+        self.put(camera, Leaf::Video, timestamp_ns, &unit.encode_to_vec())
     }
 
     /// Adds a depth picture.
@@ -173,16 +166,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// What the file's system says.
     pub fn depth(&mut self, camera: usize, timestamp_ns: u64, picture: &DepthMap) -> McapResult<()> {
-        let Camera { topics, depth, .. } = &mut self.cameras[camera];
-        put_message(
-            &mut self.file,
-            depth,
-            &topics.depth,
-            DEPTH_MAP,
-            || metadata(&DEPTH_METADATA),
-            timestamp_ns,
-            picture,
-        )
+        self.put(camera, Leaf::Depth, timestamp_ns, &picture.encode_to_vec())
     }
 
     /// Adds the intrinsics.
@@ -190,9 +174,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// What the file's system says.
     pub fn calibration(&mut self, camera: usize, timestamp_ns: u64, intrinsics: &CameraCalibration) -> McapResult<()> {
-        let Camera { topics, calibration, .. } = &mut self.cameras[camera];
-        let topic = &topics.calibration;
-        put_message(&mut self.file, calibration, topic, CAMERA_CALIBRATION, BTreeMap::new, timestamp_ns, intrinsics)
+        self.put(camera, Leaf::Calibration, timestamp_ns, &intrinsics.encode_to_vec())
     }
 
     /// Adds the intrinsics of depth pictures, which have another size than the camera's.
@@ -205,17 +187,7 @@ impl<W: Write + Seek> Writer<W> {
         timestamp_ns: u64,
         intrinsics: &CameraCalibration,
     ) -> McapResult<()> {
-        let Camera { topics, depth_calibration, .. } = &mut self.cameras[camera];
-        let topic = &topics.depth_calibration;
-        put_message(
-            &mut self.file,
-            depth_calibration,
-            topic,
-            CAMERA_CALIBRATION,
-            BTreeMap::new,
-            timestamp_ns,
-            intrinsics,
-        )
+        self.put(camera, Leaf::DepthCalibration, timestamp_ns, &intrinsics.encode_to_vec())
     }
 
     /// Adds where the camera was.
@@ -223,8 +195,7 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// What the file's system says.
     pub fn pose(&mut self, camera: usize, timestamp_ns: u64, place: &PoseInFrame) -> McapResult<()> {
-        let Camera { topics, pose, .. } = &mut self.cameras[camera];
-        put_message(&mut self.file, pose, &topics.pose, POSE_IN_FRAME, BTreeMap::new, timestamp_ns, place)
+        self.put(camera, Leaf::Pose, timestamp_ns, &place.encode_to_vec())
     }
 
     /// Adds a body-tracking packet, as it is.
@@ -232,13 +203,24 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// What the file's system says.
     pub fn body(&mut self, camera: usize, timestamp_ns: u64, packet: &[u8]) -> McapResult<()> {
-        let Camera { topics, body, .. } = &mut self.cameras[camera];
-        if body.is_none() {
-            // Schema 0 is none. Source: MCAP specification, Channel.
-            let id = self.file.add_channel(0, &topics.body, BODY_ENCODING, &metadata(&BODY_METADATA))?;
-            *body = Some(Channel { id, sequence: 0 });
-        }
-        put(&mut self.file, body, timestamp_ns, packet)
+        self.put(camera, Leaf::Body, timestamp_ns, packet)
+    }
+
+    fn put(&mut self, camera: usize, leaf: Leaf, timestamp_ns: u64, data: &[u8]) -> McapResult<()> {
+        let Self { file, cameras, .. } = self;
+        let Camera { topics, about, channels } = &mut cameras[camera];
+        let channel = match &mut channels[leaf as usize] {
+            Some(channel) => channel,
+            none => {
+                // Schema 0 is none. Source: MCAP specification, Channel.
+                let schema = leaf.schema().map_or(Ok(0), |schema| add_schema(file, schema))?;
+                let more = leaf.metadata().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+                let metadata = if leaf == Leaf::Video { about.clone() } else { more.collect() };
+                let id = file.add_channel(schema, topics.name(leaf), leaf.message_encoding(), &metadata)?;
+                none.insert(Channel { id, sequence: 0 })
+            }
+        };
+        channel.put(file, timestamp_ns, data)
     }
 
     /// Adds which of the cameras' messages belong together.
@@ -247,7 +229,15 @@ impl<W: Write + Seek> Writer<W> {
     /// What the file's system says.
     pub fn bundle(&mut self, timestamp_ns: u64, manifest: &BundleManifest) -> McapResult<()> {
         let Self { file, bundle, .. } = self;
-        put_message(file, bundle, BUNDLE_TOPIC, BUNDLE_MANIFEST, BTreeMap::new, timestamp_ns, manifest)
+        let channel = match bundle {
+            Some(channel) => channel,
+            none => {
+                let schema = add_schema(file, BUNDLE_MANIFEST)?;
+                let id = file.add_channel(schema, BUNDLE_TOPIC, PROTOBUF, &BTreeMap::new())?;
+                none.insert(Channel { id, sequence: 0 })
+            }
+        };
+        channel.put(file, timestamp_ns, &manifest.encode_to_vec())
     }
 
     /// Writes out the chunk that is begun.
@@ -268,38 +258,16 @@ impl<W: Write + Seek> Writer<W> {
     }
 }
 
-fn metadata(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-    entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+fn add_schema<W: Write + Seek>(file: &mut mcap::Writer<W>, schema: Schema) -> McapResult<u16> {
+    file.add_schema(schema.name, PROTOBUF, schema.descriptors)
 }
 
-fn put_message<W: Write + Seek>(
-    file: &mut mcap::Writer<W>,
-    channel: &mut Option<Channel>,
-    topic: &str,
-    schema: Schema,
-    about: impl FnOnce() -> BTreeMap<String, String>,
-    timestamp_ns: u64,
-    message: &impl Message,
-) -> McapResult<()> {
-    if channel.is_none() {
-        let schema = file.add_schema(schema.name, PROTOBUF, schema.descriptors)?;
-        let id = file.add_channel(schema, topic, PROTOBUF, &about())?;
-        *channel = Some(Channel { id, sequence: 0 });
+impl Channel {
+    fn put<W: Write + Seek>(&mut self, file: &mut mcap::Writer<W>, timestamp_ns: u64, data: &[u8]) -> McapResult<()> {
+        let Self { id, sequence } = self;
+        let header =
+            MessageHeader { channel_id: *id, sequence: *sequence, log_time: timestamp_ns, publish_time: timestamp_ns };
+        *sequence = sequence.wrapping_add(1);
+        file.write_to_known_channel(&header, data)
     }
-    put(file, channel, timestamp_ns, &message.encode_to_vec())
-}
-
-fn put<W: Write + Seek>(
-    file: &mut mcap::Writer<W>,
-    channel: &mut Option<Channel>,
-    timestamp_ns: u64,
-    data: &[u8],
-) -> McapResult<()> {
-    let Some(Channel { id, sequence }) = channel else {
-        return Ok(());
-    };
-    let header =
-        MessageHeader { channel_id: *id, sequence: *sequence, log_time: timestamp_ns, publish_time: timestamp_ns };
-    *sequence = sequence.wrapping_add(1);
-    file.write_to_known_channel(&header, data)
 }

@@ -219,7 +219,7 @@ pub(super) mod tests {
     use prost::Message as _;
     use tools_mcap::{
         schema::{COMPRESSED_VIDEO, PROTOBUF, foxglove::CompressedVideo},
-        writer::BODY_ENCODING,
+        topics::BODY_ENCODING,
     };
 
     use super::*;

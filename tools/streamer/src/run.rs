@@ -15,12 +15,12 @@ use super::{
     camera_run,
     config::{self, Config},
     fleet::{self, Fleet, Member, Phase, Told, Wanted},
-    http::Server,
     log::{self, tell},
     options::Options,
-    plan::{Http, Plan},
+    plan::Plan,
     reload_service::ReloadService,
     service_manager::ServiceManager,
+    site::{Site, Wanted as _},
     status_lines::StatusLines,
     summary::Summary,
     watch::{self, Cameras},
@@ -50,8 +50,10 @@ fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     fleet::hear_signals(&fleet.teller(), false);
     let json = plan.json;
     let http = plan.stream.as_ref().and_then(|stream| stream.http.clone());
+    let foxglove = plan.stream.as_ref().and_then(|stream| stream.foxglove.as_ref()).map(|shown| shown.server.clone());
     let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
-    let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
+    let _page = http.map(|http| http.start(&cameras)).transpose()?;
+    let _foxglove = foxglove.map(|foxglove| foxglove.start(&cameras)).transpose()?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     let mut manager = ServiceManager::of_this_process();
     let mut status = status_lines(options, false);
@@ -82,17 +84,29 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
     let cameras = Arc::<Cameras>::default();
     let mut fleet = Fleet::new(&cameras, camera_run::run, true);
     fleet::hear_signals(&fleet.teller(), true);
-    let mut site = Site { http: None, cameras: Arc::clone(&cameras) };
-    site.serve(config.http)?;
+    let (mut page, mut foxglove) = (Site::new(&cameras), Site::new(&cameras));
+    page.serve(config.http)?;
+    foxglove.serve(config.foxglove)?;
     let _reloads = reloads(config.nats.as_ref(), path, fleet.teller())?;
     fleet.set(config.cameras);
     let manager = RefCell::new(ServiceManager::of_this_process());
     let mut reread = || {
         manager.borrow_mut().reloading();
         let config = Config::read(path).map_err(|mistakes| mistakes.join("; "))?;
-        let http = if site.is(config.http.as_ref()) { "" } else { ", and HTTP" };
-        site.serve(config.http).map_err(|failure| failure.to_string())?;
-        Ok((config.cameras, http))
+        let before = page.wanted();
+        let is_page_new = page.serve(config.http).map_err(|failure| failure.to_string())?;
+        let is_foxglove_new = foxglove.serve(config.foxglove).map_err(|failure| {
+            // It was served a moment ago.
+            let _ = page.serve(before);
+            failure.to_string()
+        })?;
+        let servers = match (is_page_new, is_foxglove_new) {
+            (false, false) => "",
+            (true, false) => ", and HTTP",
+            (false, true) => ", and Foxglove",
+            (true, true) => ", and HTTP, and Foxglove",
+        };
+        Ok((config.cameras, servers))
     };
     let mut status = status_lines(options, true);
     fleet.run(&mut reread, |members, phase| {
@@ -177,50 +191,6 @@ fn reloads(
     tell: mpsc::Sender<Told>,
 ) -> Result<Option<ReloadService>, Failure> {
     server.map(|server| ReloadService::start(server, path, tell)).transpose()
-}
-
-/// The HTTP server of the moment.
-struct Site {
-    http: Option<(Http, Server)>,
-    cameras: Arc<Cameras>,
-}
-
-impl Site {
-    fn is(&self, wanted: Option<&Http>) -> bool {
-        self.http.as_ref().map(|(http, _)| http) == wanted
-    }
-
-    /// Serves what is wanted from now on. What was served goes on when that cannot be.
-    fn serve(&mut self, wanted: Option<Http>) -> Result<(), Failure> {
-        if self.is(wanted.as_ref()) {
-            return Ok(());
-        }
-        let Some(wanted) = wanted else {
-            self.http = None;
-            return Ok(());
-        };
-        let start = |http: &Http| Server::start(http, watch::routes(&self.cameras));
-        let before = match self.http.take() {
-            // The address is free when the one before has left.
-            Some((before, server)) if before.listen == wanted.listen => {
-                drop(server);
-                Some((before, None))
-            }
-            before => before.map(|(before, server)| (before, Some(server))),
-        };
-        match (start(&wanted), before) {
-            (Ok(server), _) => {
-                self.http = Some((wanted, server));
-                Ok(())
-            }
-            (Err(failure), None) => Err(failure),
-            (Err(failure), Some((before, server))) => {
-                let server = server.map_or_else(|| start(&before), Ok)?;
-                self.http = Some((before, server));
-                Err(failure)
-            }
-        }
-    }
 }
 
 fn start_gstreamer() -> Result<(), Failure> {

@@ -24,8 +24,8 @@ use tools_mcap::{
         foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
         nanoseconds,
     },
-    topics::{Declared, Label, Leaf, owner},
-    writer::{BODY_ENCODING, BUNDLE_TOPIC},
+    topics::{BODY_ENCODING, Declared, Label, Leaf, owner},
+    writer::BUNDLE_TOPIC,
 };
 
 use super::{

@@ -7,8 +7,9 @@ use crate::options::Options;
 /// Flags of the whole program, which belong on the command line,
 pub const FLAGS_OF_PROGRAM: [&str; 8] =
     ["config", "check-config", "example-config", "json", "log-format", "log-level", "run-mode", "status-interval"];
-/// and the beginning of those that are keys of `[http]`, without it.
+/// and the beginnings of those that are keys of `[http]` and of `[foxglove]`, without them.
 const HTTP: &str = "http-";
+const FOXGLOVE: &str = "foxglove-";
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,8 @@ fn text_of(name: &clap::builder::Str) -> String {
 
 /// Keys of a camera and of `[defaults]`.
 pub fn camera() -> Vec<Key> {
-    keys(|long| (long != "http" && long != "max-viewers" && !long.starts_with(HTTP)).then_some(long))
+    let is_of_server = |long: &str| ["http", "max-viewers", "foxglove"].contains(&long);
+    keys(|long| (!is_of_server(long) && !long.starts_with(HTTP) && !long.starts_with(FOXGLOVE)).then_some(long))
 }
 
 /// Keys of `[http]`.
@@ -83,6 +85,15 @@ pub fn http() -> Vec<Key> {
         "http" => Some("listen"),
         "max-viewers" => Some(long),
         _ => long.strip_prefix(HTTP),
+    })
+}
+
+/// Keys of `[foxglove]`. Topics are called as their camera.
+pub fn foxglove() -> Vec<Key> {
+    keys(|long| match long {
+        "foxglove" => Some("listen"),
+        "foxglove-label" => None,
+        _ => long.strip_prefix(FOXGLOVE),
     })
 }
 

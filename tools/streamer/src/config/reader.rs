@@ -18,11 +18,11 @@ use super::{
 use crate::{
     fleet::Wanted,
     options::Options,
-    plan::{Http, Plan, http_server},
+    plan::{FoxgloveServer, Http, Plan, foxglove_server, http_server},
 };
 
 /// Sections of a file.
-const SECTIONS: [&str; 3] = ["defaults", "http", "camera"];
+const SECTIONS: [&str; 4] = ["defaults", "http", "foxglove", "camera"];
 /// Longest name of a camera.
 const NAME_MAX: usize = 64;
 /// Keys of two cameras that may not have the same value.
@@ -40,6 +40,12 @@ pub(super) fn read(table: &DeTable) -> Result<Config, Vec<Mistake>> {
     if reader.mistakes.is_empty() { Ok(config) } else { Err(reader.mistakes) }
 }
 
+/// Servers of the whole program.
+struct Servers {
+    http: Option<Http>,
+    foxglove: Option<FoxgloveServer>,
+}
+
 struct Reader {
     mistakes: Vec<Mistake>,
     /// Keys of a camera.
@@ -52,29 +58,33 @@ impl Reader {
     fn read(&mut self, top: &Table) -> Config {
         for (name, (at, _)) in top.iter().filter(|(name, _)| !SECTIONS.contains(name)) {
             let meant = meant(name, SECTIONS.into_iter());
-            self.wrong(at, format!("'{name}' is none of [defaults], [http] and [[camera]]{meant}"));
+            self.wrong(at, format!("'{name}' is none of [defaults], [http], [foxglove] and [[camera]]{meant}"));
         }
         let defaults = top.get("defaults").map(|given| self.table(given)).unwrap_or_default();
         self.check_keys(&defaults, &[]);
         let nats = self.nats(&defaults);
-        let http = top.get("http").and_then(|given| self.http(given));
+        let servers = Servers {
+            http: self.server(top, "http", &keys::http(), http_server),
+            foxglove: self.server(top, "foxglove", &keys::foxglove(), |options| foxglove_server(&options.output)),
+        };
         let mut cameras = Vec::new();
         match top.get("camera").map(|(at, value)| (at, value.get_ref())) {
             Some((_, DeValue::Array(tables))) => {
                 for table in tables {
                     let given = (table.span(), table);
                     let table = self.table(&given);
-                    cameras.extend(self.camera(&given.0, &table, &defaults, http.as_ref()));
+                    cameras.extend(self.camera(&given.0, &table, &defaults, &servers));
                 }
             }
             Some((at, _)) => self.wrong(at, "each camera begins with [[camera]]"),
             None => self.wrong(&(0..0), "there is no [[camera]]"),
         }
-        Config { http, cameras, nats }
+        let Servers { http, foxglove } = servers;
+        Config { http, foxglove, cameras, nats }
     }
 
-    fn camera(&mut self, at: &Range<usize>, own: &Table, defaults: &Table, http: Option<&Http>) -> Option<Wanted> {
-        self.check_keys(own, &["name", "http"]);
+    fn camera(&mut self, at: &Range<usize>, own: &Table, defaults: &Table, servers: &Servers) -> Option<Wanted> {
+        self.check_keys(own, &["name", "http", "foxglove"]);
         let (at, name) = match own.get("name") {
             Some((_, value)) => match value.get_ref() {
                 DeValue::String(name) if is_name(name) => (value.span(), name.to_string()),
@@ -90,14 +100,8 @@ impl Reader {
             }
         };
         self.take("name", &name, &name, &at);
-        let is_shown = match own.get("http").map(|(_, value)| (value.span(), value.get_ref().as_bool())) {
-            Some((at, None)) => {
-                self.wrong(&at, "http is true or false: where cameras are shown is said in [http]");
-                return None;
-            }
-            Some((_, Some(is_shown))) => is_shown,
-            None => true,
-        };
+        let [is_on_page, is_in_foxglove] = ["http", "foxglove"].map(|section| self.is_shown(own, section));
+        let (is_on_page, is_in_foxglove) = (is_on_page?, is_in_foxglove?);
         let mut source = Vec::new();
         let mut origins = Vec::new();
         for key in self.keys.clone() {
@@ -120,13 +124,17 @@ impl Reader {
         if !INPUT.iter().any(|key| own.contains_key(key) || defaults.contains_key(key)) {
             source.push(format!("--input-uri={name}"));
         }
-        if let Some(http) = http.filter(|_| is_shown) {
+        if let Some(http) = servers.http.as_ref().filter(|_| is_on_page) {
             // Who may watch was checked where it is said.
             source.extend([
                 format!("--http={}", http.listen),
                 format!("--max-viewers={}", http.viewers_max),
                 "--http-insecure".to_owned(),
             ]);
+        }
+        if let Some(foxglove) = servers.foxglove.as_ref().filter(|_| is_in_foxglove) {
+            source.extend([format!("--foxglove={}", foxglove.listen), format!("--foxglove-label={name}")]);
+            source.extend(foxglove.is_open.then(|| "--foxglove-insecure".to_owned()));
         }
         match plan(&source) {
             Ok(plan) => Some(Wanted { name, plan, source }),
@@ -139,9 +147,29 @@ impl Reader {
         }
     }
 
-    fn http(&mut self, given: &(Range<usize>, &Spanned<DeValue>)) -> Option<Http> {
+    /// Whether a camera is shown by a server of the program.
+    fn is_shown(&mut self, own: &Table, section: &str) -> Option<bool> {
+        let Some((_, value)) = own.get(section) else {
+            return Some(true);
+        };
+        let is_shown = value.get_ref().as_bool();
+        if is_shown.is_none() {
+            let what = format!("{section} is true or false: where cameras are shown is said in [{section}]");
+            self.wrong(&value.span(), what);
+        }
+        is_shown
+    }
+
+    /// The server of a section, by its `keys`.
+    fn server<S>(
+        &mut self,
+        top: &Table,
+        section: &str,
+        keys: &[Key],
+        check: impl FnOnce(&Options) -> Result<Option<S>, Failure>,
+    ) -> Option<S> {
+        let given = top.get(section)?;
         let table = self.table(given);
-        let keys = keys::http();
         let mut flags = Vec::new();
         let mut origins = Vec::new();
         for (name, (at, value)) in &table {
@@ -155,18 +183,18 @@ impl Reader {
                 },
                 None => {
                     let meant = meant(name, keys.iter().map(|key| key.name.as_str()));
-                    self.wrong(at, format!("'{name}' is no key of [http]{meant}"));
+                    self.wrong(at, format!("'{name}' is no key of [{section}]{meant}"));
                 }
             }
         }
         if !table.contains_key("listen") {
-            self.wrong(&given.0, "[http] needs listen = \"HOST:PORT\"");
+            self.wrong(&given.0, format!("[{section}] needs listen = \"HOST:PORT\""));
             return None;
         }
-        options(&flags).and_then(|options| http_server(&options)).unwrap_or_else(|failure| {
+        options(&flags).and_then(|options| check(&options)).unwrap_or_else(|failure| {
             let what = failure.to_string();
             let at = origins.iter().find(|(flag, _)| names(&what, flag)).map_or(&given.0, |(_, at)| at);
-            self.wrong(at, format!("[http]: {what}"));
+            self.wrong(at, format!("[{section}]: {what}"));
             None
         })
     }
@@ -276,7 +304,7 @@ mod tests {
     #[test]
     fn cameras_are_what_their_command_lines_would_be() {
         let text = "[defaults]\nnats_url = ''\ncodec = 'h264'\nrtp = true\nrtp_sdp = ['/tmp/${camera}.sdp']\n\
-                    [http]\nlisten = '127.0.0.1:1'\n\
+                    [http]\nlisten = '127.0.0.1:1'\n[foxglove]\nlisten = ':3'\n\
                     [[camera]]\nname = 'a'\nrtp_endpoint = ['127.0.0.1:2']\ngop = 10\n\
                     [[camera]]\nname = 'b'\nhttp = false\ninput_uri = 'cvmmap://x'\nrtp = false\nrtp_sdp = []\n";
         let table = DeTable::parse(text).unwrap();
@@ -286,6 +314,11 @@ mod tests {
         assert_eq!(streams[0].rtp[0].sdp.as_deref(), Some("/tmp/a.sdp".as_ref()));
         assert_eq!((streams[0].encoding.gop, streams[1].encoding.gop), (10, 30));
         assert_eq!((streams[0].http.is_some(), streams[1].http.is_some(), streams[1].rtp.len()), (true, false, 0));
+        let shown = streams.iter().map(|stream| stream.foxglove.as_ref().unwrap());
+        let shown =
+            shown.map(|shown| (shown.server.listen.to_string(), shown.topics.video.clone())).collect::<Vec<_>>();
+        let listen = "127.0.0.1:3".to_owned();
+        assert_eq!(shown, [(listen.clone(), "/a/video".to_owned()), (listen, "/b/video".to_owned())]);
     }
 
     #[test]
@@ -312,7 +345,13 @@ mod tests {
                 "[http]\nlisten = '127.0.0.1'",
                 "f:7:1: [http]: --http '127.0.0.1' must be HOST:PORT, an IPv6 address in brackets",
             ),
-            ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http] and [[camera]]; did you mean http?"),
+            (
+                "[foxglove]\nlisten = '0.0.0.0:1'",
+                "f:7:1: [foxglove]: --foxglove: 0.0.0.0 is not an address of this machine alone, and whoever reaches it could \
+                 watch; take 127.0.0.1:1, or give --foxglove-insecure",
+            ),
+            ("foxglove = 1", "f:6:12: foxglove is true or false: where cameras are shown is said in [foxglove]"),
+            ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http], [foxglove] and [[camera]]; did you mean http?"),
         ] {
             assert_eq!(mistakes(&format!("{start}{more}\n")), [told], "{more}");
         }

@@ -3,7 +3,12 @@
 mod guard;
 mod tls;
 
-use std::{net::TcpListener, sync::Arc, thread, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use axum::{Router, middleware};
 use hyper_util::{
@@ -39,29 +44,41 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes`.
+    /// Serves `routes` to who may ask.
     ///
     /// # Errors
     /// [`Failure::Configuration`] when the address cannot be had, or the certificate not be used.
     pub fn start(http: &Http, routes: Router) -> Result<Self, Failure> {
         let listen = http.listen;
-        let unusable = |error: std::io::Error| {
-            Failure::Configuration(format!("--http {listen}: nothing can be served there: {error}; take another port"))
-        };
         let tls = http.access.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let guard = Guard::new(http.access.token.clone(), listen.ip().is_loopback(), tls.is_some());
+        let routes = routes.layer(middleware::from_fn_with_state(Arc::new(guard), guard::check));
+        let server = Self::serve("--http", listen, tls, routes)?;
+        tell(&format!("watch at {scheme}://{listen}/"));
+        Ok(server)
+    }
+
+    /// Serves `routes` to whoever reaches the address, which `flag` named.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] when it cannot be had.
+    pub fn serve(flag: &str, listen: SocketAddr, tls: Option<TlsAcceptor>, routes: Router) -> Result<Self, Failure> {
+        let unusable = |error: std::io::Error| {
+            Failure::Configuration(format!("{flag} {listen}: nothing can be served there: {error}; take another port"))
+        };
         let listener = TcpListener::bind(listen).map_err(unusable)?;
         listener.set_nonblocking(true).map_err(unusable)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(unusable)?;
         let (stop, stopped) = oneshot::channel();
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let guard = Guard::new(http.access.token.clone(), listen.ip().is_loopback(), tls.is_some());
-        let routes = routes.layer(middleware::from_fn_with_state(Arc::new(guard), guard::check));
+        let name = flag.trim_start_matches('-').to_owned();
+        let thread_name = name.clone();
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
                     outcome = serve(listener, tls, routes) => if let Err(error) = outcome {
-                        tell(&format!("warning: HTTP: nothing is served any more: {error}"));
+                        tell(&format!("warning: {name}: nothing is served any more: {error}"));
                     },
                     _ = stopped => {}
                 }
@@ -69,8 +86,7 @@ impl Server {
             // A client that holds its connection holds nobody up.
             runtime.shutdown_background();
         };
-        let thread = thread::Builder::new().name("http".to_owned()).spawn(serve).map_err(unusable)?;
-        tell(&format!("watch at {scheme}://{listen}/"));
+        let thread = thread::Builder::new().name(thread_name).spawn(serve).map_err(unusable)?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }

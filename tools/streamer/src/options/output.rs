@@ -20,6 +20,16 @@ pub struct OutputArgs {
     /// The file whose first line is the password of --rtsp-user
     #[arg(long, value_name = "FILE", requires = "rtsp_user", help_heading = "Output")]
     pub rtsp_password_file: Option<PathBuf>,
+    /// Serve picture, depth and skeletons to Foxglove at ws://HOST:PORT, as --mcap records them. Without a host for this
+    /// machine alone
+    #[arg(long, value_name = "[HOST]:PORT", help_heading = "Foxglove")]
+    pub foxglove: Option<String>,
+    /// Name of the camera in topics: /LABEL/video and so on [default: the topics of --mcap]
+    #[arg(long, value_name = "LABEL", help_heading = "Foxglove")]
+    pub foxglove_label: Option<String>,
+    /// Serve any address and pages of any host: whoever reaches it may watch
+    #[arg(long, help_heading = "Foxglove")]
+    pub foxglove_insecure: bool,
     /// Put each frame's time of capture into a header extension of its RTP packets (urn:ietf:params:rtp-hdrext:ntp-64)
     #[arg(long, help_heading = "Output")]
     pub rtp_capture_time: bool,

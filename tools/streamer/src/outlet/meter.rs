@@ -62,12 +62,12 @@ impl Meter {
     }
 
     /// Counts an access unit that comes in.
-    pub(super) fn offer(&self) {
+    pub fn offer(&self) {
         self.offered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts an access unit that came in and was sent at once, by an output without a pipeline.
-    pub(super) fn pass(&self, captured: Option<Instant>, bytes: usize) {
+    pub fn pass(&self, captured: Option<Instant>, bytes: usize) {
         self.offer();
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);

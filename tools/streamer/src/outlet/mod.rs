@@ -4,6 +4,7 @@
 mod backlog;
 mod fan_out;
 mod feed;
+mod foxglove;
 mod line;
 pub mod meter;
 mod publisher;
@@ -20,9 +21,11 @@ use tools_cli::failure::Failure;
 
 use super::{
     adaptation::Congestion,
+    foxglove::Live,
     options::{Codec, VideoSource},
     plan::Stream,
     summary,
+    watch::DepthFeed,
 };
 
 pub use fan_out::FanOut;
@@ -59,6 +62,17 @@ trait Outlet: std::fmt::Debug {
     fn stop(&mut self);
 }
 
+/// What clients of the program's servers see of a camera.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewing<'a> {
+    /// Where browsers ask.
+    pub signalling: &'a Arc<Signalling>,
+    /// What Foxglove sees.
+    pub foxglove: &'a Arc<Live>,
+    /// Its depth.
+    pub depth: &'a Arc<DepthFeed>,
+}
+
 /// The outputs of a run.
 #[derive(Debug)]
 pub struct Outlets {
@@ -78,7 +92,7 @@ impl Outlets {
         plan: &Stream,
         fan_out: &FanOut,
         depth: Option<&FanOut>,
-        signalling: &Arc<Signalling>,
+        viewing: Viewing,
     ) -> Result<Self, Failure> {
         let mut depth_feeds = Vec::new();
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
@@ -106,8 +120,13 @@ impl Outlets {
                 viewers_max: http.viewers_max,
                 reordered: plan.encoding.b_frames > 0 && plan.video_source != VideoSource::Encoded,
             };
-            let viewers = webrtc::Viewers::new(codec, settings, Arc::clone(signalling), fan_out.ask_for_keyframe());
+            let viewers =
+                webrtc::Viewers::new(codec, settings, Arc::clone(viewing.signalling), fan_out.ask_for_keyframe());
             outlets.push(("webrtc".to_owned(), Box::new(viewers)));
+        }
+        if let Some(foxglove) = &plan.foxglove {
+            let topics = foxglove::Topics::new(foxglove, viewing.foxglove, viewing.depth, fan_out.ask_for_keyframe());
+            outlets.push(("foxglove".to_owned(), Box::new(topics)));
         }
         let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();
         fan_out.serve(feeds);

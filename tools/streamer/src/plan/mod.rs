@@ -2,6 +2,7 @@
 
 mod address;
 mod encoding;
+mod foxglove;
 mod http;
 mod input;
 mod rtmp;
@@ -18,6 +19,7 @@ use tools_cli::{failure::Failure, nats};
 use self::wrong::usage;
 pub use self::{
     encoding::{Encoding, check_kbit},
+    foxglove::{Foxglove, FoxgloveServer, server as foxglove_server},
     http::{Access, Http, server as http_server},
     input::Input,
     rtmp::{Rtmp, check_packaging},
@@ -72,6 +74,8 @@ pub struct Stream {
     pub recordings: Recordings,
     /// Where browsers watch.
     pub http: Option<Http>,
+    /// Where Foxglove does.
+    pub foxglove: Option<Foxglove>,
 }
 
 impl fmt::Display for Plan {
@@ -90,6 +94,7 @@ impl fmt::Display for Plan {
             let recordings = [&stream.recordings.mcap, &stream.recordings.mp4];
             parts.extend(recordings.into_iter().flatten().map(|path| format!("recorded to {}", path.display())));
             parts.extend(stream.http.as_ref().map(|http| format!("shown at {}", http.listen)));
+            parts.extend(stream.foxglove.as_ref().map(|foxglove| format!("Foxglove at {}", foxglove.server.listen)));
         }
         f.write_str(&parts.join(", "))
     }
@@ -104,6 +109,7 @@ impl Stream {
             || self.rtsp.is_some()
             || !self.recordings.is_empty()
             || self.http.is_some()
+            || self.foxglove.is_some()
     }
 
     /// Whether an output wants the producer's depth.
@@ -149,7 +155,9 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
         (InputMode::Dummy, _) if options.dummy_encoded.is_none() => VideoSource::Raw,
         (_, video_source) => video_source,
     };
+    let recordings = Recordings::new(&options.recording, encoding.b_frames)?;
     Ok(Stream {
+        foxglove: foxglove::shown(&options.output, &recordings.settings, encoding.b_frames)?,
         rtsp: rtsp::server(&options.output, &input)?,
         input,
         nats,
@@ -163,7 +171,7 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
         rtp: rtp::outputs(options)?,
         rtmp: rtmp::outputs(options)?,
         srt: srt::outputs(&options.output)?,
-        recordings: Recordings::new(&options.recording, encoding.b_frames)?,
+        recordings,
         http: http::server(options)?,
     })
 }

@@ -10,19 +10,19 @@ use std::{
 };
 
 use mcap::McapError;
-use tools_mcap::{
-    schema::{foxglove::CompressedVideo, timestamp},
-    writer::{Camera, Writer},
-};
-use tools_media::{annex_b, running_time::decoding_time};
+use tools_mcap::writer::{Camera, Writer};
+use tools_media::running_time::decoding_time;
 
 use super::McapSettings;
-use crate::recorder::{
-    RecordError,
-    account::Account,
-    moment::Moment,
-    place::{NewFile, Place},
-    recording::{FLUSH_INTERVAL, Sink},
+use crate::{
+    messages,
+    recorder::{
+        RecordError,
+        account::Account,
+        moment::Moment,
+        place::{NewFile, Place},
+        recording::{FLUSH_INTERVAL, Sink},
+    },
 };
 
 /// The only one of a live recording.
@@ -185,7 +185,7 @@ impl Sink for McapSink {
             return Ok(());
         };
         let path = open.new.path();
-        let unit = video(moment, &self.settings.frame_id)
+        let unit = messages::video(&moment.sample, moment.timestamp_ns, &self.settings.frame_id)
             .map_err(|why| RecordError::Failed { path: path.clone(), why: why.to_owned() })?;
         let (time, settings) = (moment.timestamp_ns, &self.settings);
         let depth = moment.depth.as_ref().and_then(|plane| plane.message(settings.depth, time, &settings.frame_id));
@@ -207,11 +207,10 @@ impl Sink for McapSink {
         let Some(open) = &mut self.file else {
             return Ok(());
         };
-        let Ok(parsed) = cvmmap::body::Packet::parse(packet) else {
+        let Some(time) = messages::body_time(packet) else {
             self.account.note(|status| status.invalid_bodies += 1);
             return Ok(());
         };
-        let time = if parsed.timestamp_ns == 0 { parsed.sdk_timestamp_ns } else { parsed.timestamp_ns };
         open.writer.body(CAMERA, time, packet).map_err(|error| failed(open.new.path(), error))?;
         self.account.note(|status| status.body += 1);
         open.flush_if_due(&self.account)
@@ -238,21 +237,6 @@ impl Sink for McapSink {
         }
         self.left.clone()
     }
-}
-
-/// The access unit as a message.
-fn video(moment: &Moment, frame_id: &str) -> Result<CompressedVideo, &'static str> {
-    let (format, is_stream) = moment.caps().and_then(annex_b::codec).ok_or("the stream is neither H.264 nor H.265")?;
-    let buffer = moment.sample.buffer().ok_or("an access unit is missing")?;
-    let unit = buffer.map_readable().map_err(|_| "an access unit cannot be read")?;
-    let data =
-        if is_stream { unit.to_vec() } else { annex_b::from_lengths(&unit).ok_or("an access unit is damaged")? };
-    Ok(CompressedVideo {
-        timestamp: Some(timestamp(moment.timestamp_ns)),
-        frame_id: frame_id.to_owned(),
-        data,
-        format: format.to_owned(),
-    })
 }
 
 /// On the clock that all encoders share: that of a producer may go back.

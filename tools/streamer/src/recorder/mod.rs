@@ -13,7 +13,6 @@ mod moment;
 mod mp4;
 mod place;
 mod recording;
-mod soundness;
 
 use std::{
     path::PathBuf,
@@ -37,6 +36,7 @@ use self::{
     mp4::Mp4Sink,
     recording::{Recording, Sink},
 };
+use crate::soundness;
 pub use account::{Account, State, Status};
 pub use error::RecordError;
 pub use mcap_settings::McapSettings;

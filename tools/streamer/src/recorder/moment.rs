@@ -23,9 +23,4 @@ impl Moment {
     pub fn bytes(&self) -> usize {
         self.sample.buffer().map_or(0, gst::BufferRef::size)
     }
-
-    /// Caps of the access unit.
-    pub fn caps(&self) -> Option<&gst::CapsRef> {
-        self.sample.caps()
-    }
 }

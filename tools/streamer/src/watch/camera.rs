@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::depth::DepthFeed;
-use crate::{outlet::Signalling, summary};
+use crate::{
+    foxglove::{Live, channels::Channels},
+    outlet::{Signalling, Viewing},
+    summary,
+};
 
 /// JSON on its way to those who watch.
 pub type Text = Arc<str>;
@@ -84,6 +88,8 @@ pub struct Camera {
     pub signalling: Arc<Signalling>,
     /// Its depth.
     pub depth: Arc<DepthFeed>,
+    /// What Foxglove sees.
+    foxglove: Arc<Live>,
     bodies: watch::Sender<Option<Text>>,
     status: Mutex<Option<Text>>,
     counts: Mutex<Option<Arc<Counts>>>,
@@ -93,12 +99,13 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Nothing is there of it yet; what it counts becomes `news`.
-    pub fn new(name: &str, news: &News) -> Self {
+    /// Nothing is there of it yet; what it counts becomes `news`, and Foxglove finds it among `channels`.
+    pub fn new(name: &str, news: &News, channels: &Arc<Channels>) -> Self {
         Self {
             name: name.to_owned(),
             signalling: Arc::default(),
             depth: Arc::default(),
+            foxglove: Arc::new(Live::new(channels)),
             bodies: watch::Sender::new(None),
             status: Mutex::default(),
             counts: Mutex::default(),
@@ -111,6 +118,11 @@ impl Camera {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its stream is shown by.
+    pub fn viewing(&self) -> Viewing<'_> {
+        Viewing { signalling: &self.signalling, foxglove: &self.foxglove, depth: &self.depth }
     }
 
     /// Where it stands.
@@ -140,6 +152,7 @@ impl Camera {
 
     /// A body-tracking packet came.
     pub fn show_bodies(&self, packet: &[u8]) {
+        self.foxglove.body(packet);
         if self.bodies.receiver_count() > 0
             && let Ok(packet) = Packet::parse(packet)
         {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 use super::camera::{Camera, News, Text};
+use crate::foxglove::channels::Channels;
 
 /// News that wait for one who watches; the oldest make room.
 const NEWS_MAX: usize = 256;
@@ -14,11 +15,13 @@ const NEWS_MAX: usize = 256;
 pub struct Cameras {
     cameras: Mutex<Vec<Arc<Camera>>>,
     news: News,
+    /// What Foxglove sees of all of them.
+    pub channels: Arc<Channels>,
 }
 
 impl Default for Cameras {
     fn default() -> Self {
-        Self { cameras: Mutex::default(), news: broadcast::Sender::new(NEWS_MAX) }
+        Self { cameras: Mutex::default(), news: broadcast::Sender::new(NEWS_MAX), channels: Arc::default() }
     }
 }
 
@@ -29,7 +32,7 @@ impl Cameras {
         if let Some(camera) = cameras.iter().find(|camera| camera.name() == name) {
             return Arc::clone(camera);
         }
-        let camera = Arc::new(Camera::new(name, &self.news));
+        let camera = Arc::new(Camera::new(name, &self.news, &self.channels));
         cameras.push(Arc::clone(&camera));
         camera
     }

@@ -21,6 +21,8 @@ pub struct DepthFeed {
     planes: watch::Sender<Option<(u64, DepthPlane)>>,
     frames: watch::Sender<Option<Frame>>,
     viewers: AtomicUsize,
+    /// Those who take planes as they are.
+    others: AtomicUsize,
     is_packing: AtomicBool,
     switch: Mutex<Option<Switch>>,
 }
@@ -37,6 +39,7 @@ impl Default for DepthFeed {
             planes: watch::Sender::new(None),
             frames: watch::Sender::new(None),
             viewers: AtomicUsize::new(0),
+            others: AtomicUsize::new(0),
             is_packing: AtomicBool::new(false),
             switch: Mutex::new(None),
         }
@@ -47,7 +50,7 @@ impl DepthFeed {
     /// A stream has depth from now on; `switch` has it copied or not.
     pub fn connect(&self, switch: Switch) {
         let mut known = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
-        switch(self.viewers.load(Ordering::SeqCst) > 0);
+        switch(self.is_wanted());
         *known = Some(switch);
     }
 
@@ -71,11 +74,24 @@ impl DepthFeed {
         Some(watching)
     }
 
+    /// Planes from now on, as they come.
+    pub fn watch_planes(self: &Arc<Self>) -> WatchingPlanes {
+        self.others.fetch_add(1, Ordering::SeqCst);
+        let mut planes = self.planes.subscribe();
+        planes.mark_unchanged();
+        self.settle();
+        WatchingPlanes { feed: Arc::clone(self), planes }
+    }
+
     fn settle(&self) {
         let switch = self.switch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(switch) = switch.as_ref() {
-            switch(self.viewers.load(Ordering::SeqCst) > 0);
+            switch(self.is_wanted());
         }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.viewers.load(Ordering::SeqCst) + self.others.load(Ordering::SeqCst) > 0
     }
 }
 
@@ -90,6 +106,23 @@ pub struct Watching {
 impl Drop for Watching {
     fn drop(&mut self) {
         self.feed.viewers.fetch_sub(1, Ordering::SeqCst);
+        self.feed.settle();
+    }
+}
+
+/// One who takes planes.
+#[derive(Debug)]
+pub struct WatchingPlanes {
+    feed: Arc<DepthFeed>,
+    /// The newest plane, with its time.
+    pub planes: watch::Receiver<Option<(u64, DepthPlane)>>,
+}
+
+impl Drop for WatchingPlanes {
+    fn drop(&mut self) {
+        if self.feed.others.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.feed.planes.send_replace(None);
+        }
         self.feed.settle();
     }
 }

@@ -16,6 +16,7 @@ use axum::Router;
 
 pub use camera::{Camera, Condition, Counts};
 pub use cameras::Cameras;
+pub use depth::DepthFeed;
 pub use status::illness;
 
 /// All of it, to be hung on a server.
