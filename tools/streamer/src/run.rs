@@ -15,11 +15,13 @@ use super::{
     camera_run,
     config::{self, Config},
     fleet::{self, Fleet, Member, Phase, Told, Wanted},
-    http::Server,
+    http,
     log::{self, tell},
     options::Options,
-    plan::{Http, Plan},
+    plan::{Http, Plan, Rtsp, rtsp_server},
     reload_service::ReloadService,
+    rtsp,
+    served::Served,
     service_manager::ServiceManager,
     status_lines::StatusLines,
     summary::Summary,
@@ -51,7 +53,8 @@ fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     let json = plan.json;
     let http = plan.stream.as_ref().and_then(|stream| stream.http.clone());
     let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
-    let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
+    let mut site = Site::new(&cameras);
+    site.serve(http, rtsp_server(&options.output)?)?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     let mut manager = ServiceManager::of_this_process();
     let mut status = StatusLines::every(options.status_interval, false);
@@ -70,10 +73,11 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
     check_flags()?;
     let config = Config::read(path).map_err(|mistakes| unusable(&mistakes))?;
     if options.check_config {
-        let plans =
-            config.cameras.iter().map(|camera| (&camera.name, camera.plan.to_string())).collect::<BTreeMap<_, _>>();
-        return report::print(&plans, options.json, || {
-            config.cameras.iter().map(|camera| format!("{}: {}\n", camera.name, camera.plan)).collect()
+        let plans = config.cameras.iter().map(|camera| (&camera.name, told(camera, config.rtsp.as_ref())));
+        let plans = plans.collect::<Vec<_>>();
+        let by_name = plans.iter().cloned().collect::<BTreeMap<_, _>>();
+        return report::print(&by_name, options.json, || {
+            plans.iter().map(|(name, plan)| format!("{name}: {plan}\n")).collect()
         })
         .map(drop);
     }
@@ -81,17 +85,16 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
     let cameras = Arc::<Cameras>::default();
     let mut fleet = Fleet::new(&cameras, camera_run::run, true);
     fleet::hear_signals(&fleet.teller(), true);
-    let mut site = Site { http: None, cameras: Arc::clone(&cameras) };
-    site.serve(config.http)?;
+    let mut site = Site::new(&cameras);
+    site.serve(config.http, config.rtsp)?;
     let _reloads = reloads(config.nats.as_ref(), path, fleet.teller())?;
     fleet.set(config.cameras);
     let manager = RefCell::new(ServiceManager::of_this_process());
     let mut reread = || {
         manager.borrow_mut().reloading();
         let config = Config::read(path).map_err(|mistakes| mistakes.join("; "))?;
-        let http = if site.is(config.http.as_ref()) { "" } else { ", and HTTP" };
-        site.serve(config.http).map_err(|failure| failure.to_string())?;
-        Ok((config.cameras, http))
+        let servers = site.serve(config.http, config.rtsp).map_err(|failure| failure.to_string())?;
+        Ok((config.cameras, servers))
     };
     let mut status = StatusLines::every(options.status_interval, true);
     fleet.run(&mut reread, |members, phase| {
@@ -99,6 +102,13 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
         status.look(members.iter().map(|member| &*member.camera));
     });
     print(&fleet.into_members(), options.json)
+}
+
+/// What a camera is to do, with the servers of all cameras.
+fn told(camera: &Wanted, rtsp: Option<&Rtsp>) -> String {
+    let played = rtsp.filter(|_| camera.plan.stream.as_ref().is_some_and(|stream| stream.rtsp));
+    let played = played.map(|rtsp| format!(", RTSP at rtsp://{}{}", rtsp.listen, rtsp::path(&camera.name)));
+    format!("{}{}", camera.plan, played.unwrap_or_default())
 }
 
 /// Tells the service manager how the cameras are. One that hangs ends the watchdog's patience.
@@ -172,47 +182,38 @@ fn reloads(
     server.map(|server| ReloadService::start(server, path, tell)).transpose()
 }
 
-/// The HTTP server of the moment.
+/// The servers of the moment.
 struct Site {
-    http: Option<(Http, Server)>,
+    http: Served<Http, http::Server>,
+    rtsp: Served<Rtsp, rtsp::Server>,
     cameras: Arc<Cameras>,
 }
 
 impl Site {
-    fn is(&self, wanted: Option<&Http>) -> bool {
-        self.http.as_ref().map(|(http, _)| http) == wanted
+    fn new(cameras: &Arc<Cameras>) -> Self {
+        Self { http: Served::default(), rtsp: Served::default(), cameras: Arc::clone(cameras) }
     }
 
-    /// Serves what is wanted from now on. What was served goes on when that cannot be.
-    fn serve(&mut self, wanted: Option<Http>) -> Result<(), Failure> {
-        if self.is(wanted.as_ref()) {
-            return Ok(());
-        }
-        let Some(wanted) = wanted else {
-            self.http = None;
-            return Ok(());
+    /// Serves both from now on; what changes, in words. What was served goes on when one of them cannot be.
+    fn serve(&mut self, http: Option<Http>, rtsp: Option<Rtsp>) -> Result<&'static str, Failure> {
+        let changes = match (self.http.plan() == http.as_ref(), self.rtsp.plan() == rtsp.as_ref()) {
+            (true, true) => "",
+            (false, true) => ", and HTTP",
+            (true, false) => ", and RTSP",
+            (false, false) => ", HTTP and RTSP",
         };
-        let start = |http: &Http| Server::start(http, watch::routes(&self.cameras));
-        let before = match self.http.take() {
-            // The address is free when the one before has left.
-            Some((before, server)) if before.listen == wanted.listen => {
-                drop(server);
-                Some((before, None))
-            }
-            before => before.map(|(before, server)| (before, Some(server))),
-        };
-        match (start(&wanted), before) {
-            (Ok(server), _) => {
-                self.http = Some((wanted, server));
-                Ok(())
-            }
-            (Err(failure), None) => Err(failure),
-            (Err(failure), Some((before, server))) => {
-                let server = server.map_or_else(|| start(&before), Ok)?;
-                self.http = Some((before, server));
-                Err(failure)
-            }
-        }
+        let before = self.rtsp.plan().cloned();
+        self.serve_rtsp(rtsp)?;
+        let cameras = &self.cameras;
+        let started =
+            self.http.serve(http, |http| http.listen, |http| http::Server::start(http, watch::routes(cameras)));
+        started.or_else(|failure| self.serve_rtsp(before).and(Err(failure)))?;
+        Ok(changes)
+    }
+
+    fn serve_rtsp(&mut self, rtsp: Option<Rtsp>) -> Result<(), Failure> {
+        let mounts = &self.cameras.mounts;
+        self.rtsp.serve(rtsp, |rtsp| rtsp.listen, |rtsp| rtsp::Server::start(rtsp, mounts))
     }
 }
 

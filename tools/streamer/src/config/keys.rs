@@ -7,8 +7,9 @@ use crate::options::Options;
 /// Flags of the whole program, which belong on the command line,
 pub const FLAGS_OF_PROGRAM: [&str; 8] =
     ["config", "check-config", "example-config", "json", "log-format", "log-level", "run-mode", "status-interval"];
-/// and the beginning of those that are keys of `[http]`, without it.
+/// and the beginning of those that are keys of `[http]` and `[rtsp]`, without it.
 const HTTP: &str = "http-";
+const RTSP: &str = "rtsp-";
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,10 @@ fn text_of(name: &clap::builder::Str) -> String {
 
 /// Keys of a camera and of `[defaults]`.
 pub fn camera() -> Vec<Key> {
-    keys(|long| (long != "http" && long != "max-viewers" && !long.starts_with(HTTP)).then_some(long))
+    let is_of_server = |long: &str| {
+        ["http", "max-viewers", "rtsp"].contains(&long) || long.starts_with(HTTP) || long.starts_with(RTSP)
+    };
+    keys(|long| (!is_of_server(long)).then_some(long))
 }
 
 /// Keys of `[http]`.
@@ -84,6 +88,11 @@ pub fn http() -> Vec<Key> {
         "max-viewers" => Some(long),
         _ => long.strip_prefix(HTTP),
     })
+}
+
+/// Keys of `[rtsp]`.
+pub fn rtsp() -> Vec<Key> {
+    keys(|long| if long == "rtsp" { Some("listen") } else { long.strip_prefix(RTSP) })
 }
 
 fn keys(name: impl for<'a> Fn(&'a str) -> Option<&'a str>) -> Vec<Key> {

@@ -14,7 +14,10 @@ use tools_cli::nats;
 
 use self::mistake::Mistake;
 pub use self::{example::example, keys::FLAGS_OF_PROGRAM};
-use crate::{fleet::Wanted, plan::Http};
+use crate::{
+    fleet::Wanted,
+    plan::{Http, Rtsp},
+};
 
 /// Largest configuration.
 const FILE_MAX: u64 = 4 << 20;
@@ -24,6 +27,8 @@ const FILE_MAX: u64 = 4 << 20;
 pub struct Config {
     /// The HTTP server.
     pub http: Option<Http>,
+    /// The RTSP server.
+    pub rtsp: Option<Rtsp>,
     /// Cameras in their order.
     pub cameras: Vec<Wanted>,
     /// The NATS server of `[defaults]`.

@@ -18,15 +18,15 @@ use super::{
 use crate::{
     fleet::Wanted,
     options::Options,
-    plan::{Http, Plan, http_server},
+    plan::{Http, Plan, Rtsp, http_server, rtsp_server},
 };
 
 /// Sections of a file.
-const SECTIONS: [&str; 3] = ["defaults", "http", "camera"];
+const SECTIONS: [&str; 4] = ["defaults", "http", "rtsp", "camera"];
 /// Longest name of a camera.
 const NAME_MAX: usize = 64;
 /// Keys of two cameras that may not have the same value.
-const SOLE: [&str; 7] = ["rtp_endpoint", "rtp_sdp", "rtmp_url", "srt_url", "rtsp", "mcap", "mp4"];
+const SOLE: [&str; 6] = ["rtp_endpoint", "rtp_sdp", "rtmp_url", "srt_url", "mcap", "mp4"];
 /// Keys that say where frames come from; without one, a camera's name does.
 const INPUT: [&str; 3] = ["input_uri", "shm_name", "zmq_endpoint"];
 
@@ -38,6 +38,12 @@ pub(super) fn read(table: &DeTable) -> Result<Config, Vec<Mistake>> {
     let mut reader = Reader { mistakes: Vec::new(), keys: keys::camera(), taken: BTreeMap::new() };
     let config = reader.read(&by_key(table));
     if reader.mistakes.is_empty() { Ok(config) } else { Err(reader.mistakes) }
+}
+
+/// The servers of all cameras.
+struct Servers {
+    http: Option<Http>,
+    rtsp: Option<Rtsp>,
 }
 
 struct Reader {
@@ -52,29 +58,36 @@ impl Reader {
     fn read(&mut self, top: &Table) -> Config {
         for (name, (at, _)) in top.iter().filter(|(name, _)| !SECTIONS.contains(name)) {
             let meant = meant(name, SECTIONS.into_iter());
-            self.wrong(at, format!("'{name}' is none of [defaults], [http] and [[camera]]{meant}"));
+            self.wrong(at, format!("'{name}' is none of [defaults], [http], [rtsp] and [[camera]]{meant}"));
         }
         let defaults = top.get("defaults").map(|given| self.table(given)).unwrap_or_default();
         self.check_keys(&defaults, &[]);
         let nats = self.nats(&defaults);
-        let http = top.get("http").and_then(|given| self.http(given));
+        let servers = Servers {
+            http: top.get("http").and_then(|given| {
+                self.server("http", given, &keys::http(), "HOST:PORT", |options| http_server(options))
+            }),
+            rtsp: top.get("rtsp").and_then(|given| {
+                self.server("rtsp", given, &keys::rtsp(), "[HOST]:PORT", |options| rtsp_server(&options.output))
+            }),
+        };
         let mut cameras = Vec::new();
         match top.get("camera").map(|(at, value)| (at, value.get_ref())) {
             Some((_, DeValue::Array(tables))) => {
                 for table in tables {
                     let given = (table.span(), table);
                     let table = self.table(&given);
-                    cameras.extend(self.camera(&given.0, &table, &defaults, http.as_ref()));
+                    cameras.extend(self.camera(&given.0, &table, &defaults, &servers));
                 }
             }
             Some((at, _)) => self.wrong(at, "each camera begins with [[camera]]"),
             None => self.wrong(&(0..0), "there is no [[camera]]"),
         }
-        Config { http, cameras, nats }
+        Config { http: servers.http, rtsp: servers.rtsp, cameras, nats }
     }
 
-    fn camera(&mut self, at: &Range<usize>, own: &Table, defaults: &Table, http: Option<&Http>) -> Option<Wanted> {
-        self.check_keys(own, &["name", "http"]);
+    fn camera(&mut self, at: &Range<usize>, own: &Table, defaults: &Table, servers: &Servers) -> Option<Wanted> {
+        self.check_keys(own, &["name", "http", "rtsp"]);
         let (at, name) = match own.get("name") {
             Some((_, value)) => match value.get_ref() {
                 DeValue::String(name) if is_name(name) => (value.span(), name.to_string()),
@@ -90,14 +103,9 @@ impl Reader {
             }
         };
         self.take("name", &name, &name, &at);
-        let is_shown = match own.get("http").map(|(_, value)| (value.span(), value.get_ref().as_bool())) {
-            Some((at, None)) => {
-                self.wrong(&at, "http is true or false: where cameras are shown is said in [http]");
-                return None;
-            }
-            Some((_, Some(is_shown))) => is_shown,
-            None => true,
-        };
+        let [is_shown, is_played] = ["http", "rtsp"].map(|section| self.takes_part(own, section));
+        let http = servers.http.as_ref().filter(|_| is_shown != Some(false));
+        let is_played = servers.rtsp.is_some() && is_played != Some(false);
         let mut source = Vec::new();
         let mut origins = Vec::new();
         for key in self.keys.clone() {
@@ -120,7 +128,7 @@ impl Reader {
         if !INPUT.iter().any(|key| own.contains_key(key) || defaults.contains_key(key)) {
             source.push(format!("--input-uri={name}"));
         }
-        if let Some(http) = http.filter(|_| is_shown) {
+        if let Some(http) = http {
             // Who may watch was checked where it is said.
             source.extend([
                 format!("--http={}", http.listen),
@@ -128,7 +136,10 @@ impl Reader {
                 "--http-insecure".to_owned(),
             ]);
         }
-        match plan(&source) {
+        let plan = plan(&source, is_played);
+        // No flag, and a camera that is another one by it all the same.
+        source.extend(is_played.then(|| "[rtsp]".to_owned()));
+        match plan {
             Ok(plan) => Some(Wanted { name, plan, source }),
             Err(failure) => {
                 let what = failure.to_string();
@@ -139,9 +150,27 @@ impl Reader {
         }
     }
 
-    fn http(&mut self, given: &(Range<usize>, &Spanned<DeValue>)) -> Option<Http> {
+    /// What a camera says of a server of all cameras: whether it is there, too.
+    fn takes_part(&mut self, own: &Table, section: &str) -> Option<bool> {
+        let (_, value) = own.get(section)?;
+        let takes_part = value.get_ref().as_bool();
+        if takes_part.is_none() {
+            let what = format!("{section} is true or false: where cameras are shown is said in [{section}]");
+            self.wrong(&value.span(), what);
+        }
+        takes_part
+    }
+
+    /// A server of all cameras: what `make` makes of its section.
+    fn server<T>(
+        &mut self,
+        section: &str,
+        given: &(Range<usize>, &Spanned<DeValue>),
+        keys: &[Key],
+        listen: &str,
+        make: impl FnOnce(&Options) -> Result<Option<T>, Failure>,
+    ) -> Option<T> {
         let table = self.table(given);
-        let keys = keys::http();
         let mut flags = Vec::new();
         let mut origins = Vec::new();
         for (name, (at, value)) in &table {
@@ -155,18 +184,18 @@ impl Reader {
                 },
                 None => {
                     let meant = meant(name, keys.iter().map(|key| key.name.as_str()));
-                    self.wrong(at, format!("'{name}' is no key of [http]{meant}"));
+                    self.wrong(at, format!("'{name}' is no key of [{section}]{meant}"));
                 }
             }
         }
         if !table.contains_key("listen") {
-            self.wrong(&given.0, "[http] needs listen = \"HOST:PORT\"");
+            self.wrong(&given.0, format!("[{section}] needs listen = \"{listen}\""));
             return None;
         }
-        options(&flags).and_then(|options| http_server(&options)).unwrap_or_else(|failure| {
+        options(&flags).and_then(|options| make(&options)).unwrap_or_else(|failure| {
             let what = failure.to_string();
             let at = origins.iter().find(|(flag, _)| names(&what, flag)).map_or(&given.0, |(_, at)| at);
-            self.wrong(at, format!("[http]: {what}"));
+            self.wrong(at, format!("[{section}]: {what}"));
             None
         })
     }
@@ -251,8 +280,10 @@ fn names(sentence: &str, flag: &str) -> bool {
     })
 }
 
-fn plan(flags: &[String]) -> Result<Plan, Failure> {
-    Plan::new(&options(flags)?)
+fn plan(flags: &[String], is_played: bool) -> Result<Plan, Failure> {
+    let mut options = options(flags)?;
+    options.output.rtsp_of_all = is_played;
+    Plan::new(&options)
 }
 
 fn options(flags: &[String]) -> Result<Options, Failure> {
@@ -276,15 +307,17 @@ mod tests {
     #[test]
     fn cameras_are_what_their_command_lines_would_be() {
         let text = "[defaults]\nnats_url = ''\ncodec = 'h264'\nrtp = true\nrtp_sdp = ['/tmp/${camera}.sdp']\n\
-                    [http]\nlisten = '127.0.0.1:1'\n\
+                    [http]\nlisten = '127.0.0.1:1'\n[rtsp]\nlisten = ':3'\n\
                     [[camera]]\nname = 'a'\nrtp_endpoint = ['127.0.0.1:2']\ngop = 10\n\
-                    [[camera]]\nname = 'b'\nhttp = false\ninput_uri = 'cvmmap://x'\nrtp = false\nrtp_sdp = []\n";
+                    [[camera]]\nname = 'b'\nhttp = false\nrtsp = false\ninput_uri = 'cvmmap://x'\nrtp = false\nrtp_sdp = []\n";
         let table = DeTable::parse(text).unwrap();
         let config = read(table.get_ref()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let streams = config.cameras.iter().map(|camera| camera.plan.stream.as_ref().unwrap()).collect::<Vec<_>>();
         assert_eq!(streams.iter().map(|stream| stream.input.name()).collect::<Vec<_>>(), ["a", "x"]);
         assert_eq!(streams[0].rtp[0].sdp.as_deref(), Some("/tmp/a.sdp".as_ref()));
         assert_eq!((streams[0].encoding.gop, streams[1].encoding.gop), (10, 30));
+        assert_eq!((streams[0].rtsp, streams[1].rtsp), (true, false));
+        assert_eq!(config.rtsp.map(|rtsp| rtsp.listen.to_string()).as_deref(), Some("127.0.0.1:3"));
         assert_eq!((streams[0].http.is_some(), streams[1].http.is_some(), streams[1].rtp.len()), (true, false, 0));
     }
 
@@ -312,7 +345,15 @@ mod tests {
                 "[http]\nlisten = '127.0.0.1'",
                 "f:7:1: [http]: --http '127.0.0.1' must be HOST:PORT, an IPv6 address in brackets",
             ),
-            ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http] and [[camera]]; did you mean http?"),
+            ("rtsp = ':1'", "f:6:8: rtsp is true or false: where cameras are shown is said in [rtsp]"),
+            ("rtsp_user = 'anna'", "f:6:1: 'rtsp_user' is no key of a camera"),
+            ("[rtsp]\nuser = 'anna'", "f:6:2: [rtsp] needs listen = \"[HOST]:PORT\""),
+            (
+                "[rtsp]\nlisten = '192.0.2.7:8554'",
+                "f:7:1: [rtsp]: --rtsp: 192.0.2.7 is not an address of this machine alone, and whoever reaches it could \
+                 watch; add --rtsp-user and --rtsp-password-file, or take 127.0.0.1:8554",
+            ),
+            ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http], [rtsp] and [[camera]]; did you mean http?"),
         ] {
             assert_eq!(mistakes(&format!("{start}{more}\n")), [told], "{more}");
         }

@@ -29,6 +29,7 @@ pub use fan_out::FanOut;
 use feed::Feed;
 pub use line::{Line, Retired, Said};
 pub use meter::Meter;
+pub use rtsp::Place as RtspPlace;
 pub use webrtc::{Refusal, Signalling};
 
 /// One output.
@@ -59,6 +60,15 @@ trait Outlet: std::fmt::Debug {
     fn stop(&mut self);
 }
 
+/// Where those who watch ask for the picture.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Browsers,
+    pub signalling: Arc<Signalling>,
+    /// and players.
+    pub rtsp: RtspPlace,
+}
+
 /// The outputs of a run.
 #[derive(Debug)]
 pub struct Outlets {
@@ -68,7 +78,7 @@ pub struct Outlets {
 
 impl Outlets {
     /// Makes the outputs for a stream of this codec; nothing is sent yet. They are fed by `fan_out`, and by `depth` where they
-    /// want it.
+    /// want it; those who watch come by `doors`.
     ///
     /// # Errors
     /// [`Failure::Configuration`] for a session description that cannot be written or authorities that cannot be used,
@@ -78,7 +88,7 @@ impl Outlets {
         plan: &Stream,
         fan_out: &FanOut,
         depth: Option<&FanOut>,
-        signalling: &Arc<Signalling>,
+        doors: &Doors,
     ) -> Result<Self, Failure> {
         let mut depth_feeds = Vec::new();
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
@@ -96,9 +106,9 @@ impl Outlets {
             let feed = Feed::new(fan_out.ask_for_keyframe());
             outlets.push((numbered("srt", index), Box::new(srt::publisher(codec, srt, feed)?)));
         }
-        if let Some(rtsp) = &plan.rtsp {
+        if plan.rtsp {
             let feed = Feed::on_demand(fan_out.ask_for_keyframe());
-            outlets.push(("rtsp".to_owned(), Box::new(rtsp::Service::new(codec, rtsp, feed))));
+            outlets.push(("rtsp".to_owned(), Box::new(rtsp::Service::new(codec, &doors.rtsp, feed))));
         }
         if let Some(http) = &plan.http {
             let settings = webrtc::Settings {
@@ -106,7 +116,8 @@ impl Outlets {
                 viewers_max: http.viewers_max,
                 reordered: plan.encoding.b_frames > 0 && plan.video_source != VideoSource::Encoded,
             };
-            let viewers = webrtc::Viewers::new(codec, settings, Arc::clone(signalling), fan_out.ask_for_keyframe());
+            let viewers =
+                webrtc::Viewers::new(codec, settings, Arc::clone(&doors.signalling), fan_out.ask_for_keyframe());
             outlets.push(("webrtc".to_owned(), Box::new(viewers)));
         }
         let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();

@@ -22,7 +22,7 @@ pub use self::{
     input::Input,
     rtmp::{Rtmp, check_packaging},
     rtp::Rtp,
-    rtsp::{Login, Rtsp},
+    rtsp::{Login, Rtsp, server as rtsp_server},
     srt::Srt,
 };
 use super::options::{Codec, InputMode, Options, VideoSource};
@@ -66,8 +66,8 @@ pub struct Stream {
     pub rtmp: Vec<Rtmp>,
     /// SRT outputs.
     pub srt: Vec<Srt>,
-    /// Where players watch.
-    pub rtsp: Option<Rtsp>,
+    /// Whether players may watch it, at the RTSP server of the program.
+    pub rtsp: bool,
     /// What is recorded, and how.
     pub recordings: Recordings,
     /// Where browsers watch.
@@ -86,7 +86,6 @@ impl fmt::Display for Plan {
             parts.extend(stream.rtp.iter().map(|rtp| format!("RTP to {}", rtp.destination)));
             parts.extend(stream.rtmp.iter().map(|rtmp| format!("RTMP to {}", rtmp.url)));
             parts.extend(stream.srt.iter().map(|srt| format!("SRT to {}", srt.url)));
-            parts.extend(stream.rtsp.as_ref().map(|rtsp| format!("RTSP at {}", rtsp.listen)));
             let recordings = [&stream.recordings.mcap, &stream.recordings.mp4];
             parts.extend(recordings.into_iter().flatten().map(|path| format!("recorded to {}", path.display())));
             parts.extend(stream.http.as_ref().map(|http| format!("shown at {}", http.listen)));
@@ -101,7 +100,7 @@ impl Stream {
         !self.rtp.is_empty()
             || !self.rtmp.is_empty()
             || !self.srt.is_empty()
-            || self.rtsp.is_some()
+            || self.rtsp
             || !self.recordings.is_empty()
             || self.http.is_some()
     }
@@ -150,7 +149,7 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
         (_, video_source) => video_source,
     };
     Ok(Stream {
-        rtsp: rtsp::server(&options.output, &input)?,
+        rtsp: rtsp::server(&options.output)?.is_some() || options.output.rtsp_of_all,
         input,
         nats,
         queue_size: options.queue_size,

@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::depth::DepthFeed;
-use crate::{outlet::Signalling, summary};
+use crate::{
+    outlet::{Doors, RtspPlace},
+    rtsp::Mounts,
+    summary,
+};
 
 /// JSON on its way to those who watch.
 pub type Text = Arc<str>;
@@ -81,7 +85,7 @@ impl Counts {
 pub struct Camera {
     name: String,
     /// Where viewers ask for its picture.
-    pub signalling: Arc<Signalling>,
+    pub doors: Doors,
     /// Its depth.
     pub depth: Arc<DepthFeed>,
     bodies: watch::Sender<Option<Text>>,
@@ -93,11 +97,12 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Nothing is there of it yet; what it counts becomes `news`.
-    pub fn new(name: &str, news: &News) -> Self {
+    /// Nothing is there of it yet; what it counts becomes `news`, and players find it among `mounts`.
+    pub fn new(name: &str, news: &News, mounts: &Arc<Mounts>) -> Self {
+        let rtsp = RtspPlace { mounts: Arc::clone(mounts), name: name.to_owned() };
         Self {
+            doors: Doors { signalling: Arc::default(), rtsp },
             name: name.to_owned(),
-            signalling: Arc::default(),
             depth: Arc::default(),
             bodies: watch::Sender::new(None),
             status: Mutex::default(),

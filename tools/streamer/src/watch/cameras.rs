@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 use super::camera::{Camera, News, Text};
+use crate::rtsp::Mounts;
 
 /// News that wait for one who watches; the oldest make room.
 const NEWS_MAX: usize = 256;
@@ -14,11 +15,13 @@ const NEWS_MAX: usize = 256;
 pub struct Cameras {
     cameras: Mutex<Vec<Arc<Camera>>>,
     news: News,
+    /// Where players find them.
+    pub mounts: Arc<Mounts>,
 }
 
 impl Default for Cameras {
     fn default() -> Self {
-        Self { cameras: Mutex::default(), news: broadcast::Sender::new(NEWS_MAX) }
+        Self { cameras: Mutex::default(), news: broadcast::Sender::new(NEWS_MAX), mounts: Arc::default() }
     }
 }
 
@@ -29,7 +32,7 @@ impl Cameras {
         if let Some(camera) = cameras.iter().find(|camera| camera.name() == name) {
             return Arc::clone(camera);
         }
-        let camera = Arc::new(Camera::new(name, &self.news));
+        let camera = Arc::new(Camera::new(name, &self.news, &self.mounts));
         cameras.push(Arc::clone(&camera));
         camera
     }
