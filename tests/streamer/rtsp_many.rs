@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufReader, Read as _},
+    io::{BufReader, ErrorKind, Read as _, Write as _},
+    net::TcpStream,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -108,7 +109,7 @@ fn cameras_come_change_and_go_and_players_of_the_others_lose_nothing() {
     scene.write(&moved, &[("a", none()), ("b", "gop = 5".to_owned()), ("d", none()), ("hidden", none())]);
     reload(&scene, &streamer, &mut stderr, "4 as before, 0 changed, 0 new, 0 gone, and RTSP");
     wait_for("the password to be asked for", || status(elsewhere, "a") == "401");
-    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     // One that cannot be had changes nothing.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = format!("{SMALL}[rtsp]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
@@ -144,15 +145,19 @@ fn a_camera_that_stands_still_holds_up_nobody_at_the_others() {
     std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     Player::watching(port, "still").end();
     let watching = Player::watching(port, "well");
+    let mut waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
     producer.signal("-STOP");
-    let mut waiting = Player::start(port, "still", &["--once"]);
-    let began = std::time::Instant::now();
+    write!(waiting, "DESCRIBE rtsp://127.0.0.1:{port}/still RTSP/1.0\r\nCSeq: 1\r\n\r\n").unwrap();
     // It has to come while the other one waits.
     Player::watching(port, "well").end();
-    let took = began.elapsed();
-    assert_eq!(waiting.process.try_wait().unwrap(), None, "nobody waited for the still camera");
-    println!("another camera played {took:?} after a still one was asked for");
+    waiting.set_nonblocking(true).unwrap();
+    let answer = waiting.read(&mut [0; 64]).map_err(|error| error.kind());
+    assert_eq!(answer, Err(ErrorKind::WouldBlock), "nobody waited for the still camera");
     producer.signal("-CONT");
+    waiting.set_nonblocking(false).unwrap();
+    let mut answer = [0; 12];
+    waiting.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"RTSP/1.0 200");
     let seen = watching.end();
     assert!(seen["gaps"] == 0 && seen["ended"] == false, "{seen}");
     streamer.signal("-INT");

@@ -174,7 +174,12 @@ fn a_receiver_that_comes_late_and_again_is_called_until_it_is_there() {
     let mut streamer = Running::start(names.simulator().args(ENDLESS).args(rtmp_like));
     let mut stderr = streamer.stderr();
     let line = read_until(&mut stderr, "trying again");
-    assert!(line.contains("same passphrase?") && !line.contains(PASSPHRASE), "{line}");
+    assert!(line.contains("nobody seems to listen there") && !line.contains(PASSPHRASE), "{line}");
+    {
+        let _other = Receiver::start(&format!("srt://127.0.0.1:{port}?mode=listener&passphrase=wrong-sesame"), "h264");
+        let line = read_until(&mut stderr, "somebody listens there");
+        assert!(line.contains("same passphrase?") && !line.contains(PASSPHRASE), "{line}");
+    }
     for _ in 0..2 {
         let uri = format!("srt://127.0.0.1:{port}?mode=listener&passphrase={PASSPHRASE}");
         Receiver::start(&uri, "h264").wait_pictures(20);
