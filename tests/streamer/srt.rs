@@ -251,5 +251,5 @@ fn handshakes_that_never_end_leave_nothing_behind_and_disturb_nobody() {
     let summary = json(&stdout);
     assert_eq!(summary["outputs"]["rtp"]["sent"], summary["encoded"], "{summary}");
     let (packets, gaps) = beside.end();
-    assert!(packets > 100 && gaps == 0, "{gaps} gaps in {packets} packets");
+    assert!(packets > 50 && gaps == 0, "{gaps} gaps in {packets} packets");
 }

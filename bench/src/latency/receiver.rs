@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::UdpSocket,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     thread,
     time::Instant,
 };

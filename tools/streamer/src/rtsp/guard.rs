@@ -16,9 +16,9 @@ use gst_rtsp_server::{
 };
 
 use super::{
+    camera::ROLE,
     clients::Clients,
     guesses::{ASKED_MAX, Guesses, PERIOD, WRONG_MAX},
-    mounts::ROLE,
 };
 use crate::{log::tell, plan::Login};
 

@@ -1,5 +1,6 @@
 //! The RTSP server of all cameras: GStreamer's, whose players each have a thread of their own.
 
+mod camera;
 mod clients;
 mod guard;
 mod guesses;
@@ -13,11 +14,14 @@ use std::{
 
 use gst::glib;
 use gst_rtsp_server::{
-    RTSPFilterResult, RTSPServer, RTSPSessionPool, RTSPThreadPool, gst_rtsp::RTSPStatusCode, prelude::*,
+    RTSPContext, RTSPFilterResult, RTSPServer, RTSPSessionPool, RTSPThreadPool, gst_rtsp::RTSPStatusCode, prelude::*,
 };
 use tools_cli::failure::Failure;
 
-pub use self::mounts::{Mount, Mounts, Picture, path};
+pub use self::{
+    camera::Picture,
+    mounts::{Mount, Mounts, path},
+};
 use self::{
     clients::{CLIENTS_MAX, Clients},
     guard::Guard,
@@ -74,14 +78,14 @@ impl Server {
         let tidy = glib::timeout_source_new(TICK, None, glib::Priority::DEFAULT, {
             let (sessions, clients, mounts) = (sessions.clone(), Arc::clone(&clients), Arc::clone(mounts));
             move || {
-                clients.tidy(|media| mounts.has(media));
+                mounts.tidy(&clients.tidy(|media| mounts.has(media)));
                 sessions.cleanup();
                 glib::ControlFlow::Continue
             }
         });
         tidy.attach(Some(&context));
         let (alive, gone) = mpsc::channel::<()>();
-        let running = main_loop.clone();
+        let (running, mounts) = (main_loop.clone(), Arc::clone(mounts));
         thread::spawn(move || {
             let served = context.with_thread_default(|| running.run());
             drop(served);
@@ -91,6 +95,7 @@ impl Server {
             }
             clients.dismiss_all(LEAVE_MAX);
             sessions.filter(Some(&mut |_, _| RTSPFilterResult::Remove));
+            mounts.release();
             drop(alive);
         });
         Ok(Self { main_loop, gone })
@@ -113,11 +118,15 @@ fn receive(server: &RTSPServer, clients: &Arc<Clients>, mounts: &Arc<Mounts>) {
         let known = Arc::clone(&clients);
         client.connect_closed(move |client| known.forget(client));
         client.connect_new_session(|_, session| session.set_timeout(SESSION_MAX));
-        let asked = Arc::clone(&mounts);
-        client.connect_pre_describe_request(move |_, request| {
-            if asked.is_alive(request) { RTSPStatusCode::Ok } else { RTSPStatusCode::ServiceUnavailable }
-        });
+        // Both may be what makes the pipeline.
+        let [described, set_up] = [Arc::clone(&mounts), Arc::clone(&mounts)];
+        client.connect_pre_describe_request(move |_, request| answer(&described, request));
+        client.connect_pre_setup_request(move |_, request| answer(&set_up, request));
         let asked = Arc::clone(&mounts);
         client.connect_play_request(move |_, request| asked.greet(request));
     });
+}
+
+fn answer(mounts: &Mounts, request: &RTSPContext) -> RTSPStatusCode {
+    if mounts.ask(request) { RTSPStatusCode::Ok } else { RTSPStatusCode::ServiceUnavailable }
 }

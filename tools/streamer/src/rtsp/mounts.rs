@@ -1,29 +1,14 @@
 //! The cameras that players find, by path. They come and go while the server runs, and stay when it starts again.
 
 use std::{
-    fmt::{self, Write as _},
+    fmt::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use gst::glib;
-use gst_rtsp_server::{
-    RTSP_PERM_MEDIA_FACTORY_ACCESS, RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, RTSPContext, RTSPMedia, RTSPMediaFactory,
-    RTSPMountPoints, prelude::*,
-};
+use gst_rtsp_server::{RTSPContext, RTSPMedia, RTSPMountPoints, prelude::*};
 
-/// What whoever may watch is.
-pub const ROLE: &str = "viewer";
-
-/// What is served of a camera.
-pub struct Picture {
-    /// Makes the pipeline when the first player comes.
-    pub factory: RTSPMediaFactory,
-    /// Whether there is something to watch at the moment.
-    pub is_alive: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Somebody begins to watch.
-    pub greet: Box<dyn Fn() + Send + Sync>,
-}
+use super::camera::{Camera, Picture};
 
 /// The cameras.
 #[derive(Debug, Default)]
@@ -32,18 +17,6 @@ pub struct Mounts {
     points: OnceLock<RTSPMountPoints>,
     cameras: Mutex<Vec<Arc<Camera>>>,
     listen: Mutex<Option<SocketAddr>>,
-}
-
-struct Camera {
-    name: String,
-    picture: Picture,
-    medias: Mutex<Vec<glib::WeakRef<RTSPMedia>>>,
-}
-
-impl fmt::Debug for Camera {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Camera").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 impl Mounts {
@@ -65,43 +38,39 @@ impl Mounts {
 
     /// Serves the picture of the camera of this name, until what is returned is dropped.
     pub fn mount(self: &Arc<Self>, name: &str, picture: Picture) -> Mount {
-        let may = gst::Structure::builder(ROLE)
-            .field(RTSP_PERM_MEDIA_FACTORY_ACCESS, true)
-            .field(RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, true)
-            .build();
-        picture.factory.add_role_from_structure(&may);
-        let camera = Arc::new(Camera { name: name.to_owned(), picture, medias: Mutex::default() });
-        let weak = Arc::downgrade(&camera);
-        camera.picture.factory.connect_media_constructed(move |_, media| {
-            if let Some(camera) = weak.upgrade() {
-                let mut medias = camera.medias();
-                medias.retain(|media| media.upgrade().is_some());
-                medias.push(media.downgrade());
-            }
-        });
+        let camera = Camera::new(name, picture);
         let mut cameras = self.cameras();
         cameras.retain(|other| other.name != name);
         cameras.push(Arc::clone(&camera));
-        self.points().add_factory(&path(name), camera.picture.factory.clone());
+        self.points().add_factory(&path(name), camera.factory().clone());
         Mount { mounts: Arc::clone(self), camera }
     }
 
-    /// Whether there is something to watch where a request goes. What is not there is another answer's affair.
-    pub fn is_alive(&self, context: &RTSPContext) -> bool {
-        self.find(context).is_none_or(|camera| (camera.picture.is_alive)())
+    /// Somebody asks. Whether there is something to watch where the request goes; what is not there is another answer's affair.
+    pub fn ask(&self, context: &RTSPContext) -> bool {
+        self.find(context).is_none_or(|camera| camera.ask())
     }
 
     /// Somebody begins to watch what a request is about.
     pub fn greet(&self, context: &RTSPContext) {
-        if let Some(camera) = self.find(context) {
-            (camera.picture.greet)();
-        }
+        self.find(context).iter().for_each(|camera| camera.greet());
     }
 
-    /// Whether its camera is still the same.
+    /// Whether a pipeline is of a camera that is still the same.
     pub fn has(&self, media: &RTSPMedia) -> bool {
-        let is_it = |known: &glib::WeakRef<RTSPMedia>| known.upgrade().is_some_and(|known| known == *media);
-        self.cameras().iter().any(|camera| camera.medias().iter().any(is_it))
+        self.cameras().iter().any(|camera| camera.has(media))
+    }
+
+    /// Lets go of pipelines that nobody needs; these are watched.
+    pub fn tidy(&self, watched: &[RTSPMedia]) {
+        let cameras = self.cameras().clone();
+        cameras.iter().for_each(|camera| camera.tidy(watched));
+    }
+
+    /// Lets go of all pipelines.
+    pub fn release(&self) {
+        let cameras = self.cameras().clone();
+        cameras.iter().for_each(|camera| camera.release());
     }
 
     fn find(&self, context: &RTSPContext) -> Option<Arc<Camera>> {
@@ -113,12 +82,6 @@ impl Mounts {
 
     fn cameras(&self) -> MutexGuard<'_, Vec<Arc<Camera>>> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Camera {
-    fn medias(&self) -> MutexGuard<'_, Vec<glib::WeakRef<RTSPMedia>>> {
-        self.medias.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,6 +101,8 @@ impl Drop for Mount {
         if cameras.len() < before {
             self.mounts.points().remove_factory(&path(&self.camera.name));
         }
+        drop(cameras);
+        self.camera.release();
     }
 }
 
