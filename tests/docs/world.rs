@@ -70,6 +70,7 @@ pub struct World {
     pub rtmp_port: u16,
     http_port: u16,
     foxglove_port: u16,
+    rtsp_port: u16,
     pub nats: NatsServer,
     /// What the lines so far have exported.
     exported: HashMap<String, String>,
@@ -96,6 +97,7 @@ impl World {
             rtmp_port: free_port(),
             http_port: free_port(),
             foxglove_port: free_port(),
+            rtsp_port: free_port(),
             nats: NatsServer::start(),
             exported: HashMap::new(),
             background: Vec::new(),
@@ -111,7 +113,7 @@ impl World {
     /// A page's text with names and ports that nobody else has.
     pub fn own(&self, text: &str) -> String {
         let folder = self.folder.path().display();
-        let (rtp, rtmp, http) = (self.rtp_port, self.rtmp_port, self.http_port);
+        let (rtp, rtmp, http, rtsp) = (self.rtp_port, self.rtmp_port, self.http_port, self.rtsp_port);
         let text = text
             .replace(CAMERA, &self.camera)
             .replace("127.0.0.1:5004", &format!("127.0.0.1:{rtp}"))
@@ -121,6 +123,7 @@ impl World {
             .replace("--listen-port 1935", &format!("--listen-port {rtmp}"))
             .replace("127.0.0.1:8080", &format!("127.0.0.1:{http}"))
             .replace("127.0.0.1:8765", &format!("127.0.0.1:{}", self.foxglove_port))
+            .replace("127.0.0.1:8554", &format!("127.0.0.1:{rtsp}"))
             .replace("nats://127.0.0.1:4222", &self.nats.url())
             // An element takes its server from its property alone.
             .replace("-m cvmmapsrc ", &format!("-m cvmmapsrc nats-url={} ", self.nats.url()))

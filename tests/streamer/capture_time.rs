@@ -6,8 +6,10 @@ use std::{
     net::{Ipv4Addr, UdpSocket},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    time::UNIX_EPOCH,
 };
 
+use crate::browser_support::Player;
 use crate::recorder_support::{Camera, decoded_frames, read_mcap};
 use crate::streamer_support::{
     Names, RtmpServer, RtpReceiver, Running, ffmpeg, finish, free_port, json, read_until, wait_for,
@@ -79,6 +81,17 @@ fn units_in(stream: &Path) -> Vec<u64> {
     times(&String::from_utf8(output.stdout).unwrap())
 }
 
+/// What `abs-capture-time` says of pictures that a viewer gets by WebRTC.
+fn times_shown(port: u16, camera: &str, count: usize) -> Vec<u64> {
+    let mut times = Vec::new();
+    Player::start(port, camera).play(|picture| {
+        let time = picture.ext_vals.abs_capture_time.map(|told| told.capture_time.duration_since(UNIX_EPOCH).unwrap());
+        times.extend(time.map(|time| u64::try_from(time.as_nanos()).unwrap()));
+        times.len() >= count
+    });
+    times
+}
+
 fn all_ways(codec: &str) {
     let names = Names::new();
     let camera = Camera::start(&names.shm, &names.endpoint());
@@ -92,7 +105,7 @@ fn all_ways(codec: &str) {
             .args(["-c", "copy", "-flush_packets", "1", "-y"])
             .arg(&srt_file),
     );
-    let rtsp_port = free_port();
+    let [rtsp_port, http_port] = [free_port(), free_port()];
     let [mp4, mcap, rtsp_file] = ["a.mp4", "a.mcap", "rtsp.mkv"].map(|name| names.path(name));
     let mut streamer = Running::start(
         names
@@ -102,7 +115,7 @@ fn all_ways(codec: &str) {
             .args(["--rtmp", "--rtmp-url", &rtmp.url()])
             .args(if codec == "h265" { &["--rtmp-mode", "enhanced"][..] } else { &[] })
             .args(["--srt-url", &format!("srt://127.0.0.1:{srt_port}"), "--rtsp", &format!("127.0.0.1:{rtsp_port}")])
-            .arg("--mp4")
+            .args(["--http", &format!("127.0.0.1:{http_port}"), "--mp4"])
             .arg(&mp4)
             .arg("--mcap")
             .arg(&mcap),
@@ -130,6 +143,7 @@ fn all_ways(codec: &str) {
     });
     wait_for("SRT", || srt_file.metadata().is_ok_and(|file| file.len() > 8192));
     rtmp.wait_frames();
+    let shown = times_shown(http_port, &names.shm, 30);
     streamer.signal("-INT");
     let (status, stdout, _) = streamer.wait();
     assert_eq!(status, Some(0), "{stdout}");
@@ -149,6 +163,7 @@ fn all_ways(codec: &str) {
         ("SRT", times_in(&srt_file, codec)),
         ("RTSP", times_in(&rtsp_file, codec)),
         ("RTP", rtp.times()),
+        ("WebRTC", shown),
     ] {
         assert!(found.len() >= 20, "{codec}, {way}: {} times", found.len());
         for time in found {

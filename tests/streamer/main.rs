@@ -6,6 +6,8 @@ mod browser_support;
 mod clip_camera;
 #[path = "../support/encoding_camera/mod.rs"]
 mod encoding_camera;
+#[path = "../support/gap_counter.rs"]
+mod gap_counter;
 #[path = "../support/many.rs"]
 mod many_support;
 #[path = "../../cvmmap/tests/common/nats_server.rs"]
@@ -46,6 +48,7 @@ mod rejections;
 mod resets;
 mod rtmps;
 mod rtsp;
+mod rtsp_many;
 mod silence;
 mod srt;
 mod status;

@@ -18,6 +18,21 @@ def connect():
     return end
 
 
+def served():
+    """A connection that is answered: where there is no room, there is some when others have been let go."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        end = connect()
+        try:
+            if ask(end, "OPTIONS", "*", "CSeq: 0"):
+                return end
+        except OSError:
+            pass
+        end.close()
+        time.sleep(0.1)
+    raise TimeoutError("nobody was answered")
+
+
 def ask(end, method, target, *headers):
     end.sendall("\r\n".join([f"{method} {target} RTSP/1.0", *headers, "", ""]).encode())
     answer = b""
@@ -39,14 +54,33 @@ def send(end, data):
 
 # Requests out of order.
 for method in ["PLAY", "PAUSE", "TEARDOWN", "RECORD", "ANNOUNCE", "SET_PARAMETER", "NONSENSE"]:
-    with connect() as end:
+    with served() as end:
         answer = ask(end, method, url, "CSeq: 1", "Session: 1234567890")
         assert not answer.startswith("RTSP/1.0 200"), (method, answer)
-with connect() as end:
+with served() as end:
     assert "404" in ask(end, "DESCRIBE", url + "-of-nobody", "CSeq: 1").split("\r\n")[0]
-with connect() as end:
+with served() as end:
     answer = ask(end, "SETUP", url + "/stream=0", "CSeq: 1", "Transport: RTP/AVP;unicast;destination=192.0.2.1;client_port=9-10")
     assert "192.0.2.1" not in answer, answer
+
+# Steps that were not taken, or twice.
+for _ in range(20):
+    with served() as end:
+        ask(end, "DESCRIBE", url, "CSeq: 1", "Accept: application/sdp")
+        assert not ask(end, "PLAY", url, "CSeq: 2").startswith("RTSP/1.0 200")
+        answer = ask(end, "SETUP", url + "/stream=0", "CSeq: 3", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+        session = "Session: " + answer.split("Session: ")[1].split(";")[0].split("\r\n")[0]
+        assert not ask(end, "SETUP", url + "/stream=99", "CSeq: 4", session).startswith("RTSP/1.0 200")
+        ask(end, "SETUP", url + "/stream=0", "CSeq: 5", session, "Transport: RTP/AVP;unicast;client_port=9-10")
+        assert ask(end, "TEARDOWN", url, "CSeq: 6", session).startswith("RTSP/1.0 200")
+        assert not ask(end, "TEARDOWN", url, "CSeq: 7", session).startswith("RTSP/1.0 200")
+
+# A thousand that come and go.
+for number in range(1000):
+    end = connect()
+    if number % 3 == 0:
+        end.sendall(b"OPTIONS")
+    end.close()
 
 # What is no RTSP.
 for garbage in [b"\0" * 4096, os.urandom(65536), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"$" + b"\xff" * 70000,
@@ -60,7 +94,7 @@ for garbage in [b"\0" * 4096, os.urandom(65536), b"GET / HTTP/1.1\r\nHost: x\r\n
 
 # Interleaved garbage within a session that plays, and no goodbye.
 for _ in range(50):
-    with connect() as end:
+    with served() as end:
         described = ask(end, "DESCRIBE", url, "CSeq: 1", "Accept: application/sdp")
         assert described.startswith("RTSP/1.0 200"), described
         answer = ask(end, "SETUP", url + "/stream=0", "CSeq: 2", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")

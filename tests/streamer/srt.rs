@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use crate::gap_counter::{GapCounter, open_files, resident_kib, threads};
 use crate::streamer_support::{ENDLESS, Names, Running, ffmpeg, finish, free_port, json, read_until, wait_for};
 use gst::prelude::*;
 
@@ -173,7 +174,12 @@ fn a_receiver_that_comes_late_and_again_is_called_until_it_is_there() {
     let mut streamer = Running::start(names.simulator().args(ENDLESS).args(rtmp_like));
     let mut stderr = streamer.stderr();
     let line = read_until(&mut stderr, "trying again");
-    assert!(line.contains("same passphrase?") && !line.contains(PASSPHRASE), "{line}");
+    assert!(line.contains("nobody seems to listen there") && !line.contains(PASSPHRASE), "{line}");
+    {
+        let _other = Receiver::start(&format!("srt://127.0.0.1:{port}?mode=listener&passphrase=wrong-sesame"), "h264");
+        let line = read_until(&mut stderr, "somebody listens there");
+        assert!(line.contains("same passphrase?") && !line.contains(PASSPHRASE), "{line}");
+    }
     for _ in 0..2 {
         let uri = format!("srt://127.0.0.1:{port}?mode=listener&passphrase={PASSPHRASE}");
         Receiver::start(&uri, "h264").wait_pictures(20);
@@ -206,4 +212,44 @@ fn urls_that_are_none_are_refused_without_their_secrets() {
         assert_eq!((status, stdout.as_str()), (Some(1), ""), "{stderr}");
         assert!(stderr.contains(word) && !stderr.contains("sesame"), "{stderr}");
     }
+}
+
+#[test]
+fn handshakes_that_never_end_leave_nothing_behind_and_disturb_nobody() {
+    let names = Names::new();
+    let (port, beside) = (free_port(), GapCounter::start());
+    let url = format!("srt://:{port}?mode=listener");
+    let mut streamer = Running::start(
+        names.simulator().args(ENDLESS).args(["--codec", "h264", "--gop", "30", "--json", "--srt-url", &url]).args([
+            "--rtp",
+            "--rtp-endpoint",
+            &beside.endpoint(),
+        ]),
+    );
+    let mut stderr = streamer.stderr();
+    read_until(&mut stderr, ": publishing");
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    let call = format!("srt://127.0.0.1:{port}");
+    Receiver::start(&call, "h264").wait_pictures(10);
+    let (open, busy) = (open_files(&streamer), threads(&streamer));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streamer/rude_callers.py");
+    let mut memory = Vec::new();
+    for _ in 0..2 {
+        let mut rude = Command::new("python3");
+        rude.args([script, &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (status, stdout, complaints) = finish(&mut rude);
+        assert_eq!((status, stdout.as_str()), (Some(0), "survived\n"), "{complaints}");
+        Receiver::start(&call, "h264").wait_pictures(10);
+        wait_for("everything closed", || open_files(&streamer) <= open + 1 && threads(&streamer) <= busy + 1);
+        memory.push(resident_kib(&streamer));
+    }
+    println!("memory after each round, in KiB: {memory:?}");
+    assert!(memory[1] < memory[0] + 8 * 1024, "{memory:?}");
+    streamer.signal("-INT");
+    let (status, stdout, _) = streamer.wait();
+    assert_eq!(status, Some(0));
+    let summary = json(&stdout);
+    assert_eq!(summary["outputs"]["rtp"]["sent"], summary["encoded"], "{summary}");
+    let (packets, gaps) = beside.end();
+    assert!(packets > 50 && gaps == 0, "{gaps} gaps in {packets} packets");
 }

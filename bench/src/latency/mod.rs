@@ -3,6 +3,7 @@
 
 mod clip;
 mod number;
+mod player;
 mod publisher;
 mod receiver;
 mod row;
@@ -15,9 +16,8 @@ use serde_json::{Map, Value, json};
 
 use self::{
     clip::{Clip, Size},
-    publisher::Kind,
     row::Seen,
-    way::ROWS,
+    way::{Kind, ROWS},
 };
 use crate::{
     machine::{Busy, Machine},
@@ -55,16 +55,16 @@ pub fn run(quick: bool, json: &Path, only: &str) -> Result<()> {
                 }
             }
             about.insert(what.clone(), json!({ "cores_used_by_others": busy.others()? }));
-            rows.extend(judge(&what, &ours, row.can_ffmpeg().then_some(&theirs)));
+            rows.extend(judge(&what, row.held_back(), &ours, row.can_ffmpeg().then_some(&theirs)));
         }
     }
     report::publish(&machine, &Value::Object(about), &rows, json)
 }
 
-fn judge(what: &str, ours: &Seen, theirs: Option<&Seen>) -> Vec<Row> {
+fn judge(what: &str, held_back: Duration, ours: &Seen, theirs: Option<&Seen>) -> Vec<Row> {
     let interval = Duration::from_secs(1).as_secs_f64() * 1e3 / f64::from(FPS);
     let (p50, encoder) = (median(&ours.delays_ms), median(&ours.encoder_ms));
-    let limit = encoder + interval;
+    let limit = encoder + interval + held_back.as_secs_f64() * 1e3;
     let details = json!({
         "p99_ms": quantile(&ours.delays_ms, 0.99), "pictures": ours.delays_ms.len(), "offered": ours.offered,
         "encoder_p50_ms": encoder, "summaries": ours.summaries,
@@ -72,7 +72,13 @@ fn judge(what: &str, ours: &Seen, theirs: Option<&Seen>) -> Vec<Row> {
     let mut rows = vec![
         Row::new("latency", format!("capture to decoded picture, {what}"), p50, "ms")
             .against("encoder alone", encoder)
-            .at_most(limit, format!("<= encoder + a frame = {limit:.1}"))
+            .at_most(
+                limit,
+                format!(
+                    "<= encoder + a frame{} = {limit:.1}",
+                    if held_back.is_zero() { "" } else { " + SRT's latency" }
+                ),
+            )
             .details(details),
     ];
     if let Some(theirs) = theirs {

@@ -1,6 +1,14 @@
 //! A number in a picture that survives encoding: a strip of black and white cells in its top left corner, 16 bits and, for
 //! a check, the same bits inverted.
 
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+/// Numbers of the pictures that came, and when.
+pub type Arrivals = Arc<Mutex<Vec<(u16, Instant)>>>;
+
 /// Side of a cell: one block of H.264 or more.
 const CELL: usize = 16;
 const BITS: usize = 16;

@@ -13,14 +13,12 @@ use cvmmap::{Abi, Address, Depth, DepthUnit, Frame, PixelFormat, PlaneImage, Pla
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{FFMPEG, FPS, clip::Size, receiver::Destination, way::Way};
+use super::{
+    FFMPEG, FPS,
+    clip::Size,
+    way::{Destination, Kind, SRT_LATENCY, Way, camera},
+};
 use crate::pace::unix_now;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Streamer,
-    Ffmpeg,
-}
 
 /// A running publisher.
 pub struct Publisher {
@@ -106,13 +104,17 @@ impl Drop for Publisher {
 
 fn streamer(way: &Way, to: &Destination, folder: &Path) -> Result<(Command, Option<cvmmap::Publisher>)> {
     let prefix = folder.to_str().context("a plain path")?;
-    let target = Target::new(&format!("latency{}", std::process::id()), None, Some(prefix))?;
+    let target = Target::new(&camera(), None, Some(prefix))?;
     let segment = cvmmap::Publisher::create(&Address::from(&target), Abi::V2 { minor: 0 })?;
     let mut command = Command::new(env::current_exe()?.with_file_name("cvmmap_streamer"));
     command.args(["--input-uri", &target.to_string(), "--codec", way.codec, "--encoder-device", "software", "--json"]);
     match to {
         Destination::Rtmp(url) => command.args(["--rtmp", "--rtmp-url", url]),
         Destination::Rtp(port) => command.args(["--rtp", "--rtp-endpoint", &format!("127.0.0.1:{port}")]),
+        Destination::Rtsp(port) => command.args(["--rtsp", &format!("127.0.0.1:{port}")]),
+        Destination::Srt(port) => {
+            command.args(["--srt-url", &format!("srt://127.0.0.1:{port}?latency={}", SRT_LATENCY.as_millis())])
+        }
     };
     if let Some(mode) = way.rtmp_mode {
         command.args(["--rtmp-mode", mode]);
@@ -154,6 +156,12 @@ fn ffmpeg(way: &Way, size: Size, to: &Destination) -> Command {
         Destination::Rtmp(url) => command.args(["-f", "flv", url]),
         Destination::Rtp(port) => {
             command.args(["-f", "rtp", "-payload_type", "96", &format!("rtp://127.0.0.1:{port}")])
+        }
+        Destination::Rtsp(port) => {
+            command.args(["-f", "rtsp", "-rtsp_transport", "tcp", &format!("rtsp://127.0.0.1:{port}/live")])
+        }
+        Destination::Srt(port) => {
+            command.args(["-f", "mpegts", &format!("srt://127.0.0.1:{port}?latency={}", SRT_LATENCY.as_micros())])
         }
     };
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());

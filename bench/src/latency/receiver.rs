@@ -1,12 +1,12 @@
 //! Where the measured way ends: whatever comes is decoded at once, with nothing in between that waits for more. RTP comes to
-//! GStreamer's depayloader; RTMP to `rtmp_stub_tester`, which hands every tag on through a pipe.
+//! GStreamer's depayloader; RTMP to `rtmp_stub_tester`, which hands every tag on through a pipe; RTSP and SRT to an FFmpeg.
 
 use std::{
     env,
     io::{BufRead, BufReader, Read},
     net::UdpSocket,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     thread,
     time::Instant,
 };
@@ -15,31 +15,38 @@ use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use super::{
-    number,
-    way::{Protocol, Way},
+    clip::Size,
+    number::{self, Arrivals},
+    player::Player,
+    way::{Destination, Kind, Protocol, Way},
 };
 
-/// Numbers of the pictures that came, and when.
-pub type Arrivals = Arc<Mutex<Vec<(u16, Instant)>>>;
-
 pub struct Receiver {
-    pipeline: gst::Element,
-    server: Option<Child>,
-    /// Where to publish: an RTMP URL, or the port of RTP on loopback.
+    _decoder: Decoder,
+    /// Where to publish.
     pub destination: Destination,
 }
 
-#[derive(Clone, Debug)]
-pub enum Destination {
-    Rtmp(String),
-    Rtp(u16),
+/// What decodes.
+enum Decoder {
+    Pipeline { _pipeline: Pipeline },
+    Player { _player: Player },
+}
+
+struct Pipeline {
+    pipeline: gst::Element,
+    server: Option<Child>,
 }
 
 impl Receiver {
-    pub fn start(way: &Way, arrivals: &Arrivals) -> Result<Self> {
+    pub fn start(way: &Way, kind: Kind, size: Size, arrivals: &Arrivals) -> Result<Self> {
         match way.protocol {
             Protocol::Rtp => Self::rtp(way, arrivals),
             Protocol::Rtmp => Self::rtmp(way, arrivals),
+            Protocol::Rtsp | Protocol::Srt => {
+                let (player, destination) = Player::start(way, kind, size, arrivals)?;
+                Ok(Self { _decoder: Decoder::Player { _player: player }, destination })
+            }
         }
     }
 
@@ -56,7 +63,8 @@ impl Receiver {
         pipeline.set_state(gst::State::Playing)?;
         // The socket is there when the state change is over.
         pipeline.state(gst::ClockTime::from_seconds(10)).0?;
-        Ok(Self { pipeline, server: None, destination: Destination::Rtp(port) })
+        let decoder = Decoder::Pipeline { _pipeline: Pipeline { pipeline, server: None } };
+        Ok(Self { _decoder: decoder, destination: Destination::Rtp(port) })
     }
 
     fn rtmp(way: &Way, arrivals: &Arrivals) -> Result<Self> {
@@ -81,11 +89,12 @@ impl Receiver {
             bail!("rtmp_stub_tester does not listen: {}", server.wait()?);
         };
         thread::spawn(move || words.for_each(drop));
-        Ok(Self { pipeline, server: Some(server), destination: Destination::Rtmp(format!("{url}live/latency")) })
+        let decoder = Decoder::Pipeline { _pipeline: Pipeline { pipeline, server: Some(server) } };
+        Ok(Self { _decoder: decoder, destination: Destination::Rtmp(format!("{url}live/latency")) })
     }
 }
 
-impl Drop for Receiver {
+impl Drop for Pipeline {
     fn drop(&mut self) {
         if let Some(server) = &mut self.server {
             let _ = server.kill();

@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::{
     FPS,
     clip::Clip,
-    number,
-    publisher::{Kind, Publisher},
-    receiver::{Arrivals, Receiver},
-    way::Way,
+    number::{self, Arrivals},
+    publisher::Publisher,
+    receiver::Receiver,
+    way::{Kind, Way},
 };
 use crate::pace::Pace;
 
@@ -64,7 +64,7 @@ impl Way {
 
     pub fn measure(&self, kind: Kind, clip: &Clip, folder: &Path) -> Result<Seen> {
         let arrivals = Arrivals::default();
-        let receiver = Receiver::start(self, &arrivals)?;
+        let receiver = Receiver::start(self, kind, clip.size, &arrivals)?;
         let mut publisher = Publisher::start(kind, self, clip.size, &receiver.destination, folder)?;
 
         let mut pace = Pace::new(FPS);

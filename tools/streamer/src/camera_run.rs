@@ -83,14 +83,15 @@ fn run_stream(
             let (recorders, camera) = (Arc::downgrade(&recorders), Arc::downgrade(camera));
             move |is_wanted: bool| {
                 let camera = camera.clone();
-                let show =
-                    move |time, plane: &_| camera.upgrade().iter().for_each(|camera| camera.depth.offer(time, plane));
+                let show = move |time, plane: &_| {
+                    camera.upgrade().iter().for_each(|camera| camera.doors.depth.offer(time, plane))
+                };
                 if let Some(recorders) = recorders.upgrade() {
                     recorders.show_depth(is_wanted.then(|| Arc::new(show) as _));
                 }
             }
         };
-        camera.depth.connect(Box::new(switch));
+        camera.doors.depth.connect(Box::new(switch));
         stream(events, simulator, plan, &recorders, camera, &control)
     });
     let recordings = finish_recordings(events, &recorders);

@@ -33,6 +33,7 @@ pub mod recorder;
 mod recorder_service;
 mod reload_service;
 mod rtmp_url;
+mod rtsp;
 pub mod run;
 mod scaling;
 mod sdp;

@@ -17,10 +17,11 @@ use super::{
     fleet::{self, Fleet, Member, Phase, Told, Wanted},
     log::{self, tell},
     options::Options,
-    plan::Plan,
+    plan::{Plan, Rtsp, Servers, rtsp_server},
     reload_service::ReloadService,
+    rtsp,
     service_manager::ServiceManager,
-    site::{Site, Wanted as _},
+    site::Sites,
     status_lines::StatusLines,
     summary::Summary,
     watch::{self, Cameras},
@@ -52,8 +53,8 @@ fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     let http = plan.stream.as_ref().and_then(|stream| stream.http.clone());
     let foxglove = plan.stream.as_ref().and_then(|stream| stream.foxglove.as_ref()).map(|shown| shown.server.clone());
     let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
-    let _page = http.map(|http| http.start(&cameras)).transpose()?;
-    let _foxglove = foxglove.map(|foxglove| foxglove.start(&cameras)).transpose()?;
+    let mut sites = Sites::new(&cameras);
+    sites.serve(Servers { http, foxglove, rtsp: rtsp_server(&options.output)? })?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     let mut manager = ServiceManager::of_this_process();
     let mut status = status_lines(options, false);
@@ -73,10 +74,11 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
     check_flags()?;
     let config = Config::read(path).map_err(|mistakes| unusable(&mistakes))?;
     if options.check_config {
-        let plans =
-            config.cameras.iter().map(|camera| (&camera.name, camera.plan.to_string())).collect::<BTreeMap<_, _>>();
-        return report::print(&plans, options.json, || {
-            config.cameras.iter().map(|camera| format!("{}: {}\n", camera.name, camera.plan)).collect()
+        let plans = config.cameras.iter().map(|camera| (&camera.name, told(camera, config.servers.rtsp.as_ref())));
+        let plans = plans.collect::<Vec<_>>();
+        let by_name = plans.iter().cloned().collect::<BTreeMap<_, _>>();
+        return report::print(&by_name, options.json, || {
+            plans.iter().map(|(name, plan)| format!("{name}: {plan}\n")).collect()
         })
         .map(drop);
     }
@@ -84,28 +86,15 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
     let cameras = Arc::<Cameras>::default();
     let mut fleet = Fleet::new(&cameras, camera_run::run, true);
     fleet::hear_signals(&fleet.teller(), true);
-    let (mut page, mut foxglove) = (Site::new(&cameras), Site::new(&cameras));
-    page.serve(config.http)?;
-    foxglove.serve(config.foxglove)?;
+    let mut sites = Sites::new(&cameras);
+    sites.serve(config.servers)?;
     let _reloads = reloads(config.nats.as_ref(), path, fleet.teller())?;
     fleet.set(config.cameras);
     let manager = RefCell::new(ServiceManager::of_this_process());
     let mut reread = || {
         manager.borrow_mut().reloading();
         let config = Config::read(path).map_err(|mistakes| mistakes.join("; "))?;
-        let before = page.wanted();
-        let is_page_new = page.serve(config.http).map_err(|failure| failure.to_string())?;
-        let is_foxglove_new = foxglove.serve(config.foxglove).map_err(|failure| {
-            // It was served a moment ago.
-            let _ = page.serve(before);
-            failure.to_string()
-        })?;
-        let servers = match (is_page_new, is_foxglove_new) {
-            (false, false) => "",
-            (true, false) => ", and HTTP",
-            (false, true) => ", and Foxglove",
-            (true, true) => ", and HTTP, and Foxglove",
-        };
+        let servers = sites.serve(config.servers).map_err(|failure| failure.to_string())?;
         Ok((config.cameras, servers))
     };
     let mut status = status_lines(options, true);
@@ -120,6 +109,13 @@ fn run_config(path: &Path, options: &Options) -> Result<(), Failure> {
 fn status_lines(options: &Options, are_named: bool) -> StatusLines {
     let are_live = options.log_format == log::Format::Plain && log::is_terminal();
     StatusLines::every(options.status_interval, are_live, are_named)
+}
+
+/// What a camera is to do, with the servers of all cameras.
+fn told(camera: &Wanted, rtsp: Option<&Rtsp>) -> String {
+    let played = rtsp.filter(|_| camera.plan.stream.as_ref().is_some_and(|stream| stream.rtsp));
+    let played = played.map(|rtsp| format!(", RTSP at rtsp://{}{}", rtsp.listen, rtsp::path(&camera.name)));
+    format!("{}{}", camera.plan, played.unwrap_or_default())
 }
 
 /// Tells the service manager how the cameras are. One that hangs ends the watchdog's patience.

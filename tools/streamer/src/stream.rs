@@ -94,8 +94,7 @@ impl<'a> Streamer<'a> {
         let depth = plan.wants_depth().then(|| DepthTrack::new(plan, &place.timebase)).transpose()?;
         // What cannot be made is told now, not when the codec is known.
         let depth_fan_out = depth.as_ref().map(DepthTrack::fan_out);
-        let made =
-            Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out, depth_fan_out, camera.viewing())?;
+        let made = Outlets::new(plan.codec.unwrap_or(Codec::H264), plan, &place.fan_out, depth_fan_out, &camera.doors)?;
         let outlets = plan.codec.map(|codec| (codec, made));
         Ok(Self {
             plan,
@@ -288,7 +287,7 @@ impl<'a> Streamer<'a> {
                 .map_err(|why| Failure::Usage(format!("the producer's access units are {codec}: {why}")))?;
         }
         let depth = self.depth.as_ref().map(DepthTrack::fan_out);
-        let mut outlets = Outlets::new(codec, self.plan, &self.place.fan_out, depth, self.camera.viewing())?;
+        let mut outlets = Outlets::new(codec, self.plan, &self.place.fan_out, depth, &self.camera.doors)?;
         outlets.start()?;
         self.depth.iter_mut().for_each(|depth| depth.start(codec));
         self.outlets = Some((codec, outlets));

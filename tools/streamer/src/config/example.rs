@@ -26,6 +26,12 @@ pub fn example() -> String {
     for key in keys::foxglove().iter().filter(|key| key.name != "listen") {
         write(&mut text, key);
     }
+    text.push_str(
+        "\n# The RTSP server of all cameras: rtsp://127.0.0.1:8554/front.\n[rtsp]\nlisten = \"127.0.0.1:8554\"\n",
+    );
+    for key in keys::rtsp().iter().filter(|key| key.name != "listen") {
+        write(&mut text, key);
+    }
     text.push_str("\n[defaults]\ncodec = \"h264\"\n");
     let mut heading = String::new();
     for key in keys::camera() {
@@ -37,7 +43,8 @@ pub fn example() -> String {
     }
     text.push_str(
         "\n# Without input_uri, the producer of the camera's name is read.\n[[camera]]\nname = \"front\"\n\
-         # Whether browsers see it, and Foxglove.\n# http = true\n# foxglove = true\nrtp = true\nrtp_endpoint = [\"127.0.0.1:5004\"]\n\n\
+         # Whether browsers see it, Foxglove, and players by RTSP.\n# http = true\n# foxglove = true\n# rtsp = true\nrtp = true\n\
+         rtp_endpoint = [\"127.0.0.1:5004\"]\n\n\
          [[camera]]\nname = \"back\"\ninput_uri = \"cvmmap://cam1\"\ngop = 60\n",
     );
     text

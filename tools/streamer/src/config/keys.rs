@@ -7,9 +7,10 @@ use crate::options::Options;
 /// Flags of the whole program, which belong on the command line,
 pub const FLAGS_OF_PROGRAM: [&str; 8] =
     ["config", "check-config", "example-config", "json", "log-format", "log-level", "run-mode", "status-interval"];
-/// and the beginnings of those that are keys of `[http]` and of `[foxglove]`, without them.
+/// and the beginnings of those that are keys of `[http]`, `[foxglove]` and `[rtsp]`, without them.
 const HTTP: &str = "http-";
 const FOXGLOVE: &str = "foxglove-";
+const RTSP: &str = "rtsp-";
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +76,11 @@ fn text_of(name: &clap::builder::Str) -> String {
 
 /// Keys of a camera and of `[defaults]`.
 pub fn camera() -> Vec<Key> {
-    let is_of_server = |long: &str| ["http", "max-viewers", "foxglove"].contains(&long);
-    keys(|long| (!is_of_server(long) && !long.starts_with(HTTP) && !long.starts_with(FOXGLOVE)).then_some(long))
+    let is_of_server = |long: &str| {
+        ["http", "max-viewers", "foxglove", "rtsp"].contains(&long)
+            || [HTTP, FOXGLOVE, RTSP].iter().any(|beginning| long.starts_with(beginning))
+    };
+    keys(|long| (!is_of_server(long)).then_some(long))
 }
 
 /// Keys of `[http]`.
@@ -95,6 +99,11 @@ pub fn foxglove() -> Vec<Key> {
         "foxglove-label" => None,
         _ => long.strip_prefix(FOXGLOVE),
     })
+}
+
+/// Keys of `[rtsp]`.
+pub fn rtsp() -> Vec<Key> {
+    keys(|long| if long == "rtsp" { Some("listen") } else { long.strip_prefix(RTSP) })
 }
 
 fn keys(name: impl for<'a> Fn(&'a str) -> Option<&'a str>) -> Vec<Key> {

@@ -14,10 +14,7 @@ use tools_cli::nats;
 
 use self::mistake::Mistake;
 pub use self::{example::example, keys::FLAGS_OF_PROGRAM};
-use crate::{
-    fleet::Wanted,
-    plan::{FoxgloveServer, Http},
-};
+use crate::{fleet::Wanted, plan::Servers};
 
 /// Largest configuration.
 const FILE_MAX: u64 = 4 << 20;
@@ -25,10 +22,8 @@ const FILE_MAX: u64 = 4 << 20;
 /// What a file asks for, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The HTTP server.
-    pub http: Option<Http>,
-    /// The server for Foxglove.
-    pub foxglove: Option<FoxgloveServer>,
+    /// The servers of all cameras.
+    pub servers: Servers,
     /// Cameras in their order.
     pub cameras: Vec<Wanted>,
     /// The NATS server of `[defaults]`.

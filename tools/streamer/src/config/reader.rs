@@ -18,15 +18,15 @@ use super::{
 use crate::{
     fleet::Wanted,
     options::Options,
-    plan::{FoxgloveServer, Http, Plan, foxglove_server, http_server},
+    plan::{Plan, Servers, foxglove_server, http_server, rtsp_server},
 };
 
 /// Sections of a file.
-const SECTIONS: [&str; 4] = ["defaults", "http", "foxglove", "camera"];
+const SECTIONS: [&str; 5] = ["defaults", "http", "foxglove", "rtsp", "camera"];
 /// Longest name of a camera.
 const NAME_MAX: usize = 64;
 /// Keys of two cameras that may not have the same value.
-const SOLE: [&str; 7] = ["rtp_endpoint", "rtp_sdp", "rtmp_url", "srt_url", "rtsp", "mcap", "mp4"];
+const SOLE: [&str; 6] = ["rtp_endpoint", "rtp_sdp", "rtmp_url", "srt_url", "mcap", "mp4"];
 /// Keys that say where frames come from; without one, a camera's name does.
 const INPUT: [&str; 3] = ["input_uri", "shm_name", "zmq_endpoint"];
 
@@ -38,12 +38,6 @@ pub(super) fn read(table: &DeTable) -> Result<Config, Vec<Mistake>> {
     let mut reader = Reader { mistakes: Vec::new(), keys: keys::camera(), taken: BTreeMap::new() };
     let config = reader.read(&by_key(table));
     if reader.mistakes.is_empty() { Ok(config) } else { Err(reader.mistakes) }
-}
-
-/// Servers of the whole program.
-struct Servers {
-    http: Option<Http>,
-    foxglove: Option<FoxgloveServer>,
 }
 
 struct Reader {
@@ -58,7 +52,8 @@ impl Reader {
     fn read(&mut self, top: &Table) -> Config {
         for (name, (at, _)) in top.iter().filter(|(name, _)| !SECTIONS.contains(name)) {
             let meant = meant(name, SECTIONS.into_iter());
-            self.wrong(at, format!("'{name}' is none of [defaults], [http], [foxglove] and [[camera]]{meant}"));
+            let what = format!("'{name}' is none of [defaults], [http], [foxglove], [rtsp] and [[camera]]{meant}");
+            self.wrong(at, what);
         }
         let defaults = top.get("defaults").map(|given| self.table(given)).unwrap_or_default();
         self.check_keys(&defaults, &[]);
@@ -66,6 +61,7 @@ impl Reader {
         let servers = Servers {
             http: self.server(top, "http", &keys::http(), http_server),
             foxglove: self.server(top, "foxglove", &keys::foxglove(), |options| foxglove_server(&options.output)),
+            rtsp: self.server(top, "rtsp", &keys::rtsp(), |options| rtsp_server(&options.output)),
         };
         let mut cameras = Vec::new();
         match top.get("camera").map(|(at, value)| (at, value.get_ref())) {
@@ -79,12 +75,11 @@ impl Reader {
             Some((at, _)) => self.wrong(at, "each camera begins with [[camera]]"),
             None => self.wrong(&(0..0), "there is no [[camera]]"),
         }
-        let Servers { http, foxglove } = servers;
-        Config { http, foxglove, cameras, nats }
+        Config { servers, cameras, nats }
     }
 
     fn camera(&mut self, at: &Range<usize>, own: &Table, defaults: &Table, servers: &Servers) -> Option<Wanted> {
-        self.check_keys(own, &["name", "http", "foxglove"]);
+        self.check_keys(own, &["name", "http", "foxglove", "rtsp"]);
         let (at, name) = match own.get("name") {
             Some((_, value)) => match value.get_ref() {
                 DeValue::String(name) if is_name(name) => (value.span(), name.to_string()),
@@ -100,8 +95,10 @@ impl Reader {
             }
         };
         self.take("name", &name, &name, &at);
-        let [is_on_page, is_in_foxglove] = ["http", "foxglove"].map(|section| self.is_shown(own, section));
-        let (is_on_page, is_in_foxglove) = (is_on_page?, is_in_foxglove?);
+        let [is_on_page, is_in_foxglove, is_played] =
+            ["http", "foxglove", "rtsp"].map(|section| self.is_shown(own, section));
+        let (is_on_page, is_in_foxglove, is_played) =
+            (is_on_page?, is_in_foxglove?, is_played? && servers.rtsp.is_some());
         let mut source = Vec::new();
         let mut origins = Vec::new();
         for key in self.keys.clone() {
@@ -136,7 +133,10 @@ impl Reader {
             source.extend([format!("--foxglove={}", foxglove.listen), format!("--foxglove-label={name}")]);
             source.extend(foxglove.is_open.then(|| "--foxglove-insecure".to_owned()));
         }
-        match plan(&source) {
+        let plan = plan(&source, is_played);
+        // No flag, and a camera that is another one by it all the same.
+        source.extend(is_played.then(|| "[rtsp]".to_owned()));
+        match plan {
             Ok(plan) => Some(Wanted { name, plan, source }),
             Err(failure) => {
                 let what = failure.to_string();
@@ -279,8 +279,10 @@ fn names(sentence: &str, flag: &str) -> bool {
     })
 }
 
-fn plan(flags: &[String]) -> Result<Plan, Failure> {
-    Plan::new(&options(flags)?)
+fn plan(flags: &[String], is_played: bool) -> Result<Plan, Failure> {
+    let mut options = options(flags)?;
+    options.output.rtsp_of_all = is_played;
+    Plan::new(&options)
 }
 
 fn options(flags: &[String]) -> Result<Options, Failure> {
@@ -304,15 +306,17 @@ mod tests {
     #[test]
     fn cameras_are_what_their_command_lines_would_be() {
         let text = "[defaults]\nnats_url = ''\ncodec = 'h264'\nrtp = true\nrtp_sdp = ['/tmp/${camera}.sdp']\n\
-                    [http]\nlisten = '127.0.0.1:1'\n[foxglove]\nlisten = ':3'\n\
+                    [http]\nlisten = '127.0.0.1:1'\n[foxglove]\nlisten = ':3'\n[rtsp]\nlisten = ':4'\n\
                     [[camera]]\nname = 'a'\nrtp_endpoint = ['127.0.0.1:2']\ngop = 10\n\
-                    [[camera]]\nname = 'b'\nhttp = false\ninput_uri = 'cvmmap://x'\nrtp = false\nrtp_sdp = []\n";
+                    [[camera]]\nname = 'b'\nhttp = false\nrtsp = false\ninput_uri = 'cvmmap://x'\nrtp = false\nrtp_sdp = []\n";
         let table = DeTable::parse(text).unwrap();
         let config = read(table.get_ref()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let streams = config.cameras.iter().map(|camera| camera.plan.stream.as_ref().unwrap()).collect::<Vec<_>>();
         assert_eq!(streams.iter().map(|stream| stream.input.name()).collect::<Vec<_>>(), ["a", "x"]);
         assert_eq!(streams[0].rtp[0].sdp.as_deref(), Some("/tmp/a.sdp".as_ref()));
         assert_eq!((streams[0].encoding.gop, streams[1].encoding.gop), (10, 30));
+        assert_eq!((streams[0].rtsp, streams[1].rtsp), (true, false));
+        assert_eq!(config.servers.rtsp.map(|rtsp| rtsp.listen.to_string()).as_deref(), Some("127.0.0.1:4"));
         assert_eq!((streams[0].http.is_some(), streams[1].http.is_some(), streams[1].rtp.len()), (true, false, 0));
         let shown = streams.iter().map(|stream| stream.foxglove.as_ref().unwrap());
         let shown =
@@ -352,6 +356,18 @@ mod tests {
             ),
             ("foxglove = 1", "f:6:12: foxglove is true or false: where cameras are shown is said in [foxglove]"),
             ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http], [foxglove] and [[camera]]; did you mean http?"),
+            ("rtsp = ':1'", "f:6:8: rtsp is true or false: where cameras are shown is said in [rtsp]"),
+            ("rtsp_user = 'anna'", "f:6:1: 'rtsp_user' is no key of a camera"),
+            ("[rtsp]\nuser = 'anna'", "f:6:2: [rtsp] needs listen = \"HOST:PORT\""),
+            (
+                "[rtsp]\nlisten = '192.0.2.7:8554'",
+                "f:7:1: [rtsp]: --rtsp: 192.0.2.7 is not an address of this machine alone, and whoever reaches it could \
+                 watch; add --rtsp-user and --rtsp-password-file, or take 127.0.0.1:8554",
+            ),
+            (
+                "[htttp]",
+                "f:6:2: 'htttp' is none of [defaults], [http], [foxglove], [rtsp] and [[camera]]; did you mean http?",
+            ),
         ] {
             assert_eq!(mistakes(&format!("{start}{more}\n")), [told], "{more}");
         }

@@ -33,7 +33,7 @@ const END_MAX: Duration = Duration::from_secs(10).saturating_add(FINISH_MAX);
 const HASTY_END_MAX: Duration = Duration::from_secs(5);
 
 /// Reads the configuration again: the cameras that are to run, and what of the rest changed.
-pub type Reread<'a> = dyn FnMut() -> Result<(Vec<Wanted>, &'static str), String> + 'a;
+pub type Reread<'a> = dyn FnMut() -> Result<(Vec<Wanted>, String), String> + 'a;
 
 /// How the program is.
 #[derive(Clone, Copy, Debug)]
@@ -314,7 +314,7 @@ mod tests {
         fleet.set(vec![wanted("a", ""), wanted("b", ""), wanted("c", "")]);
         let (reply, answer) = mpsc::channel();
         tell.send(Told::Reload(Some(reply))).unwrap();
-        let mut reread = || Ok((vec![wanted("a", ""), wanted("b", "other"), wanted("d", "")], ""));
+        let mut reread = || Ok((vec![wanted("a", ""), wanted("b", "other"), wanted("d", "")], String::new()));
         fleet.run(&mut reread, |members, phase| {
             let starts = |name| cameras.find(name).map_or(0, |camera| camera.starts());
             if (starts("a"), starts("b"), starts("c"), starts("d")) == (1, 2, 0, 1)

@@ -11,14 +11,14 @@ pub struct OutputArgs {
     /// reached from this machine alone. Several times for several ways
     #[arg(long, value_name = "URL", help_heading = "Output")]
     pub srt_url: Vec<String>,
-    /// Serve the camera at rtsp://HOST:PORT/CAMERA. Without a host, and without a password, for this machine alone
-    #[arg(long, value_name = "[HOST]:PORT", help_heading = "Output")]
+    /// Serve the camera to players at rtsp://HOST:PORT/CAMERA. Without a host, and without a password, for this machine alone
+    #[arg(long, value_name = "[HOST]:PORT", help_heading = "Players")]
     pub rtsp: Option<String>,
     /// Who may watch by RTSP, by digest authentication
-    #[arg(long, value_name = "NAME", requires = "rtsp_password_file", help_heading = "Output")]
+    #[arg(long, value_name = "NAME", requires = "rtsp_password_file", help_heading = "Players")]
     pub rtsp_user: Option<String>,
     /// The file whose first line is the password of --rtsp-user
-    #[arg(long, value_name = "FILE", requires = "rtsp_user", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", requires = "rtsp_user", help_heading = "Players")]
     pub rtsp_password_file: Option<PathBuf>,
     /// Serve picture, depth and skeletons to Foxglove at ws://HOST:PORT, as --mcap records them. Without a host for this
     /// machine alone
@@ -30,6 +30,9 @@ pub struct OutputArgs {
     /// Serve any address and pages of any host: whoever reaches it may watch
     #[arg(long, help_heading = "Foxglove")]
     pub foxglove_insecure: bool,
+    /// Served by the RTSP server of all cameras, which no flag says
+    #[arg(skip)]
+    pub rtsp_of_all: bool,
     /// Put each frame's time of capture into a header extension of its RTP packets (urn:ietf:params:rtp-hdrext:ntp-64)
     #[arg(long, help_heading = "Output")]
     pub rtp_capture_time: bool,

@@ -32,6 +32,7 @@ pub use fan_out::FanOut;
 use feed::Feed;
 pub use line::{Line, Retired, Said};
 pub use meter::Meter;
+pub use rtsp::Place as RtspPlace;
 pub use webrtc::{Refusal, Signalling};
 
 /// One output.
@@ -62,15 +63,17 @@ trait Outlet: std::fmt::Debug {
     fn stop(&mut self);
 }
 
-/// What clients of the program's servers see of a camera.
-#[derive(Clone, Copy, Debug)]
-pub struct Viewing<'a> {
-    /// Where browsers ask.
-    pub signalling: &'a Arc<Signalling>,
-    /// What Foxglove sees.
-    pub foxglove: &'a Arc<Live>,
-    /// Its depth.
-    pub depth: &'a Arc<DepthFeed>,
+/// Where those who watch ask for the picture, and what they see of a camera beside it.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Browsers,
+    pub signalling: Arc<Signalling>,
+    /// players,
+    pub rtsp: RtspPlace,
+    /// and Foxglove,
+    pub foxglove: Arc<Live>,
+    /// which has its depth, too.
+    pub depth: Arc<DepthFeed>,
 }
 
 /// The outputs of a run.
@@ -82,7 +85,7 @@ pub struct Outlets {
 
 impl Outlets {
     /// Makes the outputs for a stream of this codec; nothing is sent yet. They are fed by `fan_out`, and by `depth` where they
-    /// want it.
+    /// want it; those who watch come by `doors`.
     ///
     /// # Errors
     /// [`Failure::Configuration`] for a session description that cannot be written or authorities that cannot be used,
@@ -92,7 +95,7 @@ impl Outlets {
         plan: &Stream,
         fan_out: &FanOut,
         depth: Option<&FanOut>,
-        viewing: Viewing,
+        doors: &Doors,
     ) -> Result<Self, Failure> {
         let mut depth_feeds = Vec::new();
         let mut outlets = Vec::<(String, Box<dyn Outlet>)>::new();
@@ -110,9 +113,9 @@ impl Outlets {
             let feed = Feed::new(fan_out.ask_for_keyframe());
             outlets.push((numbered("srt", index), Box::new(srt::publisher(codec, srt, feed)?)));
         }
-        if let Some(rtsp) = &plan.rtsp {
+        if plan.rtsp {
             let feed = Feed::on_demand(fan_out.ask_for_keyframe());
-            outlets.push(("rtsp".to_owned(), Box::new(rtsp::Service::new(codec, rtsp, feed))));
+            outlets.push(("rtsp".to_owned(), Box::new(rtsp::Service::new(codec, &doors.rtsp, feed))));
         }
         if let Some(http) = &plan.http {
             let settings = webrtc::Settings {
@@ -121,11 +124,11 @@ impl Outlets {
                 reordered: plan.encoding.b_frames > 0 && plan.video_source != VideoSource::Encoded,
             };
             let viewers =
-                webrtc::Viewers::new(codec, settings, Arc::clone(viewing.signalling), fan_out.ask_for_keyframe());
+                webrtc::Viewers::new(codec, settings, Arc::clone(&doors.signalling), fan_out.ask_for_keyframe());
             outlets.push(("webrtc".to_owned(), Box::new(viewers)));
         }
         if let Some(foxglove) = &plan.foxglove {
-            let topics = foxglove::Topics::new(foxglove, viewing.foxglove, viewing.depth, fan_out.ask_for_keyframe());
+            let topics = foxglove::Topics::new(foxglove, &doors.foxglove, &doors.depth, fan_out.ask_for_keyframe());
             outlets.push(("foxglove".to_owned(), Box::new(topics)));
         }
         let feeds = outlets.iter().map(|(_, outlet)| Arc::clone(outlet.feed())).collect();

@@ -1,8 +1,14 @@
 //! MPEG-TS over SRT: to a receiver that is called, again and again, or to all that call.
 
-use std::{sync::Arc, time::Duration};
+mod probe;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use gst::prelude::*;
+use probe::Probe;
 use tools_cli::failure::Failure;
 use tools_media::elements;
 
@@ -31,6 +37,8 @@ const TAIL_MAX: Duration = Duration::from_millis(500);
 pub struct Peer {
     codec: Codec,
     url: SrtUrl,
+    /// Whether somebody listens where it is called.
+    probe: Mutex<Option<Probe>>,
 }
 
 /// Makes the output; nobody is called yet.
@@ -38,7 +46,7 @@ pub struct Peer {
 /// # Errors
 /// [`Failure::Pipeline`] when an element is missing.
 pub fn publisher(codec: Codec, plan: &Srt, feed: Arc<Feed>) -> Result<Publisher<Peer>, Failure> {
-    let peer = Peer { codec, url: plan.url.clone() };
+    let peer = Peer { codec, url: plan.url.clone(), probe: Mutex::default() };
     // What cannot be made is told now, not when the run is under way.
     Connection::new(&peer, &feed)?;
     Ok(Publisher::new(peer, feed))
@@ -63,6 +71,9 @@ impl publisher::Server for Peer {
 
     fn connect(&self, feed: &Arc<Feed>) -> Result<Box<dyn publisher::Connection>, Failure> {
         let connection = Connection::new(self, feed)?;
+        if self.url.mode == Mode::Caller {
+            *self.probe() = Probe::ask(self.url.address);
+        }
         connection.line.start()?;
         Ok(Box::new(connection))
     }
@@ -75,10 +86,22 @@ impl publisher::Server for Peer {
         let why = self.shown(why);
         match self.url.mode {
             Mode::Caller if why.starts_with("no answer") => {
-                format!("{why}; does somebody listen there, with the same passphrase?")
+                let is_there = self.probe().take().is_some_and(|probe| probe.is_answered());
+                let cause = match (is_there, self.url.reveal_passphrase()) {
+                    (true, Some(_)) => "somebody listens there and does not take the call: is it the same passphrase?",
+                    (true, None) => "somebody listens there and does not take the call: does it want a passphrase?",
+                    (false, _) => "nobody seems to listen there",
+                };
+                format!("{why}; {cause}")
             }
             _ => why,
         }
+    }
+}
+
+impl Peer {
+    fn probe(&self) -> MutexGuard<'_, Option<Probe>> {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,7 +115,7 @@ struct Connection {
 
 impl Connection {
     fn new(peer: &Peer, feed: &Arc<Feed>) -> Result<Self, Failure> {
-        let Peer { codec, url } = peer;
+        let Peer { codec, url, .. } = peer;
         let source = feed.source()?;
         // To a byte stream, as MPEG-TS has it.
         let parser = elements::make(match codec {

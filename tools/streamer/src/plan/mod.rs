@@ -24,11 +24,22 @@ pub use self::{
     input::Input,
     rtmp::{Rtmp, check_packaging},
     rtp::Rtp,
-    rtsp::{Login, Rtsp},
+    rtsp::{Login, Rtsp, server as rtsp_server},
     srt::Srt,
 };
 use super::options::{Codec, InputMode, Options, VideoSource};
 use crate::{recorder::args::Recordings, simulator};
+
+/// The servers of all cameras.
+#[derive(Clone, Debug, Default)]
+pub struct Servers {
+    /// For browsers.
+    pub http: Option<Http>,
+    /// For Foxglove.
+    pub foxglove: Option<FoxgloveServer>,
+    /// For players.
+    pub rtsp: Option<Rtsp>,
+}
 
 /// A run of the program.
 #[derive(Clone, Debug)]
@@ -68,8 +79,8 @@ pub struct Stream {
     pub rtmp: Vec<Rtmp>,
     /// SRT outputs.
     pub srt: Vec<Srt>,
-    /// Where players watch.
-    pub rtsp: Option<Rtsp>,
+    /// Whether players may watch it, at the RTSP server of the program.
+    pub rtsp: bool,
     /// What is recorded, and how.
     pub recordings: Recordings,
     /// Where browsers watch.
@@ -90,7 +101,6 @@ impl fmt::Display for Plan {
             parts.extend(stream.rtp.iter().map(|rtp| format!("RTP to {}", rtp.destination)));
             parts.extend(stream.rtmp.iter().map(|rtmp| format!("RTMP to {}", rtmp.url)));
             parts.extend(stream.srt.iter().map(|srt| format!("SRT to {}", srt.url)));
-            parts.extend(stream.rtsp.as_ref().map(|rtsp| format!("RTSP at {}", rtsp.listen)));
             let recordings = [&stream.recordings.mcap, &stream.recordings.mp4];
             parts.extend(recordings.into_iter().flatten().map(|path| format!("recorded to {}", path.display())));
             parts.extend(stream.http.as_ref().map(|http| format!("shown at {}", http.listen)));
@@ -106,7 +116,7 @@ impl Stream {
         !self.rtp.is_empty()
             || !self.rtmp.is_empty()
             || !self.srt.is_empty()
-            || self.rtsp.is_some()
+            || self.rtsp
             || !self.recordings.is_empty()
             || self.http.is_some()
             || self.foxglove.is_some()
@@ -158,7 +168,7 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
     let recordings = Recordings::new(&options.recording, encoding.b_frames)?;
     Ok(Stream {
         foxglove: foxglove::shown(&options.output, &recordings.settings, encoding.b_frames)?,
-        rtsp: rtsp::server(&options.output, &input)?,
+        rtsp: rtsp::server(&options.output)?.is_some() || options.output.rtsp_of_all,
         input,
         nats,
         queue_size: options.queue_size,

@@ -1,29 +1,23 @@
 //! `--rtsp` and what belongs to it.
 
-use std::{
-    fmt::{self, Write as _},
-    net::SocketAddr,
-    path::Path,
-};
+use std::{fmt, net::SocketAddr, path::Path};
 
 use tools_cli::failure::Failure;
 
-use super::{address, input::Input, wrong::usage};
+use super::{address, wrong::usage};
 use crate::{options::OutputArgs, secrets};
 
-/// RTSP server.
-#[derive(Clone, Debug)]
+/// The RTSP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rtsp {
     /// Its address.
     pub listen: SocketAddr,
-    /// Path of the camera, as it stands in URLs.
-    pub path: String,
     /// Who may watch; without it, whoever reaches the address.
     pub login: Option<Login>,
 }
 
 /// A name and its password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// The name.
     pub user: String,
@@ -37,7 +31,12 @@ impl fmt::Debug for Login {
     }
 }
 
-pub(super) fn server(args: &OutputArgs, input: &Input) -> Result<Option<Rtsp>, Failure> {
+/// What the flags ask for.
+///
+/// # Errors
+/// [`Failure::Usage`] for what contradicts itself or would show the cameras to strangers, [`Failure::Configuration`] for what
+/// cannot be read or resolved.
+pub fn server(args: &OutputArgs) -> Result<Option<Rtsp>, Failure> {
     let Some(text) = &args.rtsp else {
         return match &args.rtsp_user {
             Some(_) => Err(usage("--rtsp-user needs --rtsp")),
@@ -57,7 +56,7 @@ pub(super) fn server(args: &OutputArgs, input: &Input) -> Result<Option<Rtsp>, F
             listen.port()
         )));
     }
-    Ok(Some(Rtsp { listen, path: path(&input.name()), login }))
+    Ok(Some(Rtsp { listen, login }))
 }
 
 fn login(user: &str, file: &Path) -> Result<Login, Failure> {
@@ -73,29 +72,5 @@ fn login(user: &str, file: &Path) -> Result<Login, Failure> {
     match text.lines().next() {
         Some(password) if !password.is_empty() => Ok(Login { user: user.to_owned(), password: password.to_owned() }),
         _ => Err(refuse(&"its first line is empty")),
-    }
-}
-
-/// `name` as a path. Source: RFC 3986, 2.3.
-fn path(name: &str) -> String {
-    let mut path = "/".to_owned();
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(char::from(byte)),
-            // Writing to a string cannot fail.
-            _ => drop(write!(path, "%{byte:02X}")),
-        }
-    }
-    path
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_paths() {
-        assert_eq!(path("cam0"), "/cam0");
-        assert_eq!(path("front left/1"), "/front%20left%2F1");
     }
 }

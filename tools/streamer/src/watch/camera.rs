@@ -13,10 +13,10 @@ use cvmmap::body::{Body, Packet};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
-use super::depth::DepthFeed;
 use crate::{
     foxglove::{Live, channels::Channels},
-    outlet::{Signalling, Viewing},
+    outlet::{Doors, RtspPlace},
+    rtsp::Mounts,
     summary,
 };
 
@@ -84,12 +84,8 @@ impl Counts {
 #[derive(Debug)]
 pub struct Camera {
     name: String,
-    /// Where viewers ask for its picture.
-    pub signalling: Arc<Signalling>,
-    /// Its depth.
-    pub depth: Arc<DepthFeed>,
-    /// What Foxglove sees.
-    foxglove: Arc<Live>,
+    /// Where those who watch ask for it.
+    pub doors: Doors,
     bodies: watch::Sender<Option<Text>>,
     status: Mutex<Option<Text>>,
     counts: Mutex<Option<Arc<Counts>>>,
@@ -99,13 +95,13 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Nothing is there of it yet; what it counts becomes `news`, and Foxglove finds it among `channels`.
-    pub fn new(name: &str, news: &News, channels: &Arc<Channels>) -> Self {
+    /// Nothing is there of it yet; what it counts becomes `news`, Foxglove finds it among `channels`, and players among `mounts`.
+    pub fn new(name: &str, news: &News, channels: &Arc<Channels>, mounts: &Arc<Mounts>) -> Self {
+        let rtsp = RtspPlace { mounts: Arc::clone(mounts), name: name.to_owned() };
+        let foxglove = Arc::new(Live::new(channels));
         Self {
+            doors: Doors { signalling: Arc::default(), rtsp, foxglove, depth: Arc::default() },
             name: name.to_owned(),
-            signalling: Arc::default(),
-            depth: Arc::default(),
-            foxglove: Arc::new(Live::new(channels)),
             bodies: watch::Sender::new(None),
             status: Mutex::default(),
             counts: Mutex::default(),
@@ -118,11 +114,6 @@ impl Camera {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// What its stream is shown by.
-    pub fn viewing(&self) -> Viewing<'_> {
-        Viewing { signalling: &self.signalling, foxglove: &self.foxglove, depth: &self.depth }
     }
 
     /// Where it stands.
@@ -152,7 +143,7 @@ impl Camera {
 
     /// A body-tracking packet came.
     pub fn show_bodies(&self, packet: &[u8]) {
-        self.foxglove.body(packet);
+        self.doors.foxglove.body(packet);
         if self.bodies.receiver_count() > 0
             && let Ok(packet) = Packet::parse(packet)
         {

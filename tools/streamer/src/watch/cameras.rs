@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 use super::camera::{Camera, News, Text};
-use crate::foxglove::channels::Channels;
+use crate::{foxglove::channels::Channels, rtsp::Mounts};
 
 /// News that wait for one who watches; the oldest make room.
 const NEWS_MAX: usize = 256;
@@ -17,11 +17,18 @@ pub struct Cameras {
     news: News,
     /// What Foxglove sees of all of them.
     pub channels: Arc<Channels>,
+    /// Where players find them.
+    pub mounts: Arc<Mounts>,
 }
 
 impl Default for Cameras {
     fn default() -> Self {
-        Self { cameras: Mutex::default(), news: broadcast::Sender::new(NEWS_MAX), channels: Arc::default() }
+        Self {
+            cameras: Mutex::default(),
+            news: broadcast::Sender::new(NEWS_MAX),
+            channels: Arc::default(),
+            mounts: Arc::default(),
+        }
     }
 }
 
@@ -32,7 +39,7 @@ impl Cameras {
         if let Some(camera) = cameras.iter().find(|camera| camera.name() == name) {
             return Arc::clone(camera);
         }
-        let camera = Arc::new(Camera::new(name, &self.news, &self.channels));
+        let camera = Arc::new(Camera::new(name, &self.news, &self.channels, &self.mounts));
         cameras.push(Arc::clone(&camera));
         camera
     }

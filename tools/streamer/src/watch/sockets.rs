@@ -49,7 +49,7 @@ async fn depth(
     let Some(spacing) = spacing(query.as_deref().unwrap_or_default()) else {
         return Err(refuse(StatusCode::BAD_REQUEST, format!("?fps=N has to be more than 0, and {FPS_MAX} at most")));
     };
-    let Some(mut watching) = camera.depth.watch() else {
+    let Some(mut watching) = camera.doors.depth.watch() else {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "enough watch this depth already"));
     };
     Ok(limited(upgrade).on_upgrade(move |mut socket| async move {

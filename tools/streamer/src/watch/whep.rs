@@ -39,7 +39,7 @@ async fn offer(
 ) -> Result<Response, Refused> {
     let camera = known(&cameras, &name)?;
     let sdp = text(&headers, body, "application/sdp").await?;
-    let answer = camera.signalling.offer(sdp).await.map_err(refused)?;
+    let answer = camera.doors.signalling.offer(sdp).await.map_err(refused)?;
     let place = format!("/whep/{name}/{}", answer.session);
     let headers = [
         (header::CONTENT_TYPE, "application/sdp".to_owned()),
@@ -62,7 +62,7 @@ async fn add_candidates(
     let candidates = fragment.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
     let candidates = candidates.filter(|line| line.starts_with("candidate:")).map(str::to_owned);
     let candidates = candidates.take(CANDIDATES_MAX).collect();
-    match camera.signalling.add_candidates(session, candidates).await.map_err(refused)? {
+    match camera.doors.signalling.add_candidates(session, candidates).await.map_err(refused)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(no_session()),
     }
@@ -73,7 +73,7 @@ async fn leave(
     Path((name, session)): Path<(String, String)>,
 ) -> Result<StatusCode, Refused> {
     let camera = known(&cameras, &name)?;
-    match camera.signalling.leave(session).await.map_err(refused)? {
+    match camera.doors.signalling.leave(session).await.map_err(refused)? {
         true => Ok(StatusCode::OK),
         false => Err(no_session()),
     }

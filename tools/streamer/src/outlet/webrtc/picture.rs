@@ -1,8 +1,11 @@
 //! Access units of the encoder as viewers take them.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
 
-use tools_media::{annex_b, running_time::running_time};
+use tools_media::{annex_b, capture_time, running_time::running_time};
 
 use super::viewer::Picture;
 use crate::outlet::feed::Unit;
@@ -49,6 +52,8 @@ impl Pictures {
             (_, true) => Arc::from(map.as_slice()),
             (_, false) => Arc::from(annex_b::from_lengths(map.as_slice())?),
         };
-        Some(Picture { data, is_keyframe, time, captured: unit.captured.unwrap_or_else(Instant::now) })
+        let captured = unit.captured.unwrap_or_else(Instant::now);
+        let captured_at = capture_time::of(buffer).map(|time| UNIX_EPOCH + Duration::from_nanos(time));
+        Some(Picture { data, is_keyframe, time, captured, captured_at })
     }
 }

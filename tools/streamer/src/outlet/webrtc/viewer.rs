@@ -63,8 +63,10 @@ pub struct Picture {
     pub is_keyframe: bool,
     /// When it is shown, in nanoseconds from the start of the stream.
     pub time: u64,
-    /// When its frame was captured.
+    /// When its frame was captured,
     pub captured: Instant,
+    /// and when by the producer's clock.
+    pub captured_at: Option<SystemTime>,
 }
 
 /// What a viewer wants after something happened to it.
@@ -237,7 +239,8 @@ impl Viewer {
             return (false, Wish::None);
         }
         self.awaits_keyframe = false;
-        let captured = SystemTime::now() - now.saturating_duration_since(picture.captured);
+        let by_our_clock = || SystemTime::now() - now.saturating_duration_since(picture.captured);
+        let captured = picture.captured_at.unwrap_or_else(by_our_clock);
         let wish = self.guard(now, send, |rtc| {
             let Some(writer) = rtc.writer(mid) else {
                 return Ok(());

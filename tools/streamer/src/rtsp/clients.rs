@@ -1,0 +1,141 @@
+//! Who is connected, and for how long without a reason. Each is served by a thread of GStreamer's, so that one who waits for a
+//! camera holds nobody up; a connection is ended by shutting its socket, which that thread notices, for from another thread
+//! it cannot be closed safely.
+
+use std::{
+    net::{IpAddr, Shutdown, TcpStream},
+    os::fd::{BorrowedFd, RawFd},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use gst::glib::{self, translate::ToGlibPtr as _};
+use gst_rtsp_server::{RTSPClient, RTSPMedia, ffi, gio, gst_rtsp, prelude::*};
+
+/// Connections at the same time.
+pub const CLIENTS_MAX: usize = 64;
+/// A client that has set up nothing by then is let go.
+const SETUP_MAX: Duration = Duration::from_secs(10);
+
+/// The connections.
+#[derive(Debug, Default)]
+pub struct Clients {
+    clients: Mutex<Vec<Client>>,
+    fewer: Condvar,
+}
+
+#[derive(Debug)]
+struct Client {
+    client: glib::WeakRef<RTSPClient>,
+    /// Its socket, under a number of our own.
+    socket: TcpStream,
+    address: IpAddr,
+    welcome_until: Instant,
+    /// It knows the password.
+    is_trusted: bool,
+}
+
+impl Clients {
+    /// Whether one more may come.
+    pub fn has_room(&self) -> bool {
+        self.lock().len() < CLIENTS_MAX
+    }
+
+    /// One more has connected, and is not served yet.
+    pub fn meet(&self, client: &RTSPClient) {
+        if let Some(socket) = socket(client)
+            && let Ok(peer) = socket.peer_addr()
+        {
+            let (client, address, welcome_until) = (client.downgrade(), peer.ip(), Instant::now() + SETUP_MAX);
+            self.lock().push(Client { client, socket, address, welcome_until, is_trusted: false });
+        }
+    }
+
+    /// It has gone.
+    pub fn forget(&self, client: &RTSPClient) {
+        self.lock().retain(|known| known.client.upgrade().is_some_and(|known| known != *client));
+        self.fewer.notify_all();
+    }
+
+    /// Where it is, and whether it knows the password.
+    pub fn find(&self, client: &RTSPClient) -> Option<(IpAddr, bool)> {
+        let clients = self.lock();
+        let known = clients.iter().find(|known| known.is(client))?;
+        Some((known.address, known.is_trusted))
+    }
+
+    /// It knows the password.
+    pub fn trust(&self, client: &RTSPClient) {
+        self.lock().iter_mut().filter(|known| known.is(client)).for_each(|known| known.is_trusted = true);
+    }
+
+    /// Lets it go.
+    pub fn dismiss(&self, client: &RTSPClient) {
+        self.lock().iter().filter(|known| known.is(client)).for_each(Client::hang_up);
+    }
+
+    /// Lets those go that do nothing, or watch what `is_there` no more. What is watched.
+    pub fn tidy(&self, is_there: impl Fn(&RTSPMedia) -> bool) -> Vec<RTSPMedia> {
+        let (now, mut all) = (Instant::now(), Vec::new());
+        self.lock().retain(|known| {
+            let Some(client) = known.client.upgrade() else {
+                return false;
+            };
+            let sessions = client.session_filter(None);
+            let watched = sessions.iter().flat_map(|session| session.filter(None)).filter_map(|it| it.media());
+            let watched = watched.collect::<Vec<_>>();
+            if watched.iter().any(|media| !is_there(media)) || (sessions.is_empty() && now >= known.welcome_until) {
+                known.hang_up();
+            }
+            all.extend(watched);
+            true
+        });
+        all
+    }
+
+    /// Lets all go, and waits for so long until they have.
+    pub fn dismiss_all(&self, patience: Duration) {
+        let clients = self.lock();
+        clients.iter().for_each(Client::hang_up);
+        let waited = self.fewer.wait_timeout_while(clients, patience, |clients| !clients.is_empty());
+        // What hangs goes with the process.
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Client {
+    fn is(&self, client: &RTSPClient) -> bool {
+        self.client.upgrade().is_some_and(|known| known == *client)
+    }
+
+    fn hang_up(&self) {
+        // It may have left by itself.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// The socket of a client that no thread serves yet.
+fn socket(client: &RTSPClient) -> Option<TcpStream> {
+    // SAFETY: the client owns its connection, and the connection its socket; nobody else knows either of them yet.
+    let number: RawFd = unsafe {
+        let connection = ffi::gst_rtsp_client_get_connection(client.to_glib_none().0);
+        if connection.is_null() {
+            return None;
+        }
+        let socket = gst_rtsp::ffi::gst_rtsp_connection_get_read_socket(connection);
+        if socket.is_null() {
+            return None;
+        }
+        gio::ffi::g_socket_get_fd(socket)
+    };
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: as above: it stays open for as long as the client is held.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Some(TcpStream::from(borrowed.try_clone_to_owned().ok()?))
+}
