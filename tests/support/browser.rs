@@ -12,6 +12,7 @@ use str0m::{
     change::SdpAnswer,
     media::{Direction, KeyframeRequestKind, MediaData, MediaKind, Mid},
     net::{Protocol, Receive},
+    rtp::Extension,
 };
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,8 +102,10 @@ impl Player {
         let until = Instant::now() + PATIENCE;
         loop {
             let started = Instant::now();
-            let (mut rtc, socket, sdp, pending, mid) =
-                offer(|config| config.clear_codecs().enable_h264(true).enable_h265(true));
+            let (mut rtc, socket, sdp, pending, mid) = offer(|config| {
+                let config = config.set_extension(12, Extension::AbsoluteCaptureTime);
+                config.clear_codecs().enable_h264(true).enable_h265(true)
+            });
             let answer = ask(port, "POST", &format!("/whep/{camera}"), &[SDP], sdp.as_bytes());
             if answer.status != 201 {
                 assert!(answer.status == 503 && Instant::now() < until, "{}: {}", answer.status, answer.text());

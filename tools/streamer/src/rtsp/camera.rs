@@ -1,13 +1,13 @@
-//! A camera that players find, and the pipeline that they share. GStreamer would take it down when the last one leaves, in that
-//! one's thread, and whoever comes meanwhile would find it half down. So it is held a little longer, and let go when nobody can
-//! be about to take it.
+//! A camera that players find, and the pipeline that they share. GStreamer takes it down when the last one leaves, in that one's
+//! thread; whoever comes meanwhile waits until it is down, and gets another one.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use gst::glib;
 use gst_rtsp_server::{
     RTSP_PERM_MEDIA_FACTORY_ACCESS, RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, RTSPMedia, RTSPMediaFactory, RTSPMediaStatus,
     prelude::*,
@@ -15,8 +15,10 @@ use gst_rtsp_server::{
 
 /// What whoever may watch is.
 pub const ROLE: &str = "viewer";
-/// A pipeline that nobody watches and nobody asked for is held so long.
-const HELD_MAX: Duration = Duration::from_secs(3);
+/// A pipeline is down by then.
+const DOWN_MAX: Duration = Duration::from_secs(1);
+/// One that is made at the moment looks like one that is down; this often it is looked at again.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What is served of a camera.
 pub struct Picture {
@@ -32,15 +34,9 @@ pub struct Picture {
 pub struct Camera {
     pub name: String,
     picture: Picture,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    /// The pipelines that are held: one, or one more that follows it.
-    held: Vec<RTSPMedia>,
-    /// When somebody last watched or asked for it.
-    needed: Instant,
+    /// Pipelines that are not down yet.
+    medias: Mutex<Vec<glib::WeakRef<RTSPMedia>>>,
+    is_down: Condvar,
 }
 
 impl fmt::Debug for Camera {
@@ -50,23 +46,31 @@ impl fmt::Debug for Camera {
 }
 
 impl Camera {
-    /// Nobody has asked for it yet.
+    /// Nobody watches yet.
     pub fn new(name: &str, picture: Picture) -> Arc<Self> {
         let may = gst::Structure::builder(ROLE)
             .field(RTSP_PERM_MEDIA_FACTORY_ACCESS, true)
             .field(RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, true)
             .build();
         picture.factory.add_role_from_structure(&may);
-        let state = Mutex::new(State { held: Vec::new(), needed: Instant::now() });
-        let camera = Arc::new(Self { name: name.to_owned(), picture, state });
+        let (medias, is_down) = (Mutex::default(), Condvar::new());
+        let camera = Arc::new(Self { name: name.to_owned(), picture, medias, is_down });
         let weak = Arc::downgrade(&camera);
         camera.factory().connect_media_constructed(move |_, media| {
-            let camera = weak.clone();
-            media.connect_prepared(move |media| {
-                if let Some(camera) = camera.upgrade() {
-                    camera.hold(media);
+            let Some(camera) = weak.upgrade() else {
+                return;
+            };
+            camera.medias().push(media.downgrade());
+            let weak = weak.clone();
+            // Behind the factory, which forgets it then.
+            let forget = glib::RustClosure::new(move |values| {
+                let media = values.first().and_then(|value| value.get::<RTSPMedia>().ok());
+                if let (Some(camera), Some(media)) = (weak.upgrade(), media) {
+                    camera.forget(&media);
                 }
+                None
             });
+            media.connect_closure("unprepared", true, forget);
         });
         camera
     }
@@ -76,12 +80,24 @@ impl Camera {
         &self.picture.factory
     }
 
-    /// Somebody asks for it. Whether there is something to watch.
+    /// Somebody asks for it, in a thread that may wait. Whether there is something to watch.
     pub fn ask(&self) -> bool {
-        let mut state = self.state();
-        state.needed = Instant::now();
-        state.held.retain(|media| media.status() != RTSPMediaStatus::Error || !let_go(media));
-        drop(state);
+        let until = Instant::now() + DOWN_MAX;
+        let mut medias = self.medias();
+        while Instant::now() < until {
+            let known = medias.iter().filter_map(glib::WeakRef::upgrade).collect::<Vec<_>>();
+            drop(medias);
+            // One that is being made is waited for here.
+            let goes = |media: &RTSPMedia| {
+                matches!(media.status(), RTSPMediaStatus::Unpreparing | RTSPMediaStatus::Unprepared)
+            };
+            if !known.iter().any(goes) {
+                break;
+            }
+            drop(known);
+            medias = self.medias();
+            medias = self.is_down.wait_timeout(medias, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
         (self.picture.is_alive)()
     }
 
@@ -92,41 +108,15 @@ impl Camera {
 
     /// Whether it has this pipeline.
     pub fn has(&self, media: &RTSPMedia) -> bool {
-        self.state().held.contains(media)
+        self.medias().iter().any(|known| known.upgrade().as_ref() == Some(media))
     }
 
-    /// Lets go of what nobody needs; these are watched.
-    pub fn tidy(&self, watched: &[RTSPMedia]) {
-        let mut state = self.state();
-        if state.held.iter().any(|media| watched.contains(media)) {
-            state.needed = Instant::now();
-        }
-        // Whoever asks waits for this.
-        if state.needed.elapsed() > HELD_MAX {
-            state.held.retain(|media| !let_go(media));
-        }
+    fn forget(&self, media: &RTSPMedia) {
+        self.medias().retain(|known| known.upgrade().is_some_and(|known| known != *media));
+        self.is_down.notify_all();
     }
 
-    /// Lets go of all.
-    pub fn release(&self) {
-        self.state().held.retain(|media| !let_go(media));
+    fn medias(&self) -> MutexGuard<'_, Vec<glib::WeakRef<RTSPMedia>>> {
+        self.medias.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn hold(&self, media: &RTSPMedia) {
-        // It is prepared already: this counts one more who needs it.
-        if media.prepare(None).is_ok() {
-            self.state().held.push(media.clone());
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts one less who needs a pipeline; it stops when that was the last one.
-fn let_go(media: &RTSPMedia) -> bool {
-    // One that broke has stopped.
-    let _ = media.unprepare();
-    true
 }

@@ -74,23 +74,20 @@ impl Clients {
         self.lock().iter().filter(|known| known.is(client)).for_each(Client::hang_up);
     }
 
-    /// Lets those go that do nothing, or watch what `is_there` no more. What is watched.
-    pub fn tidy(&self, is_there: impl Fn(&RTSPMedia) -> bool) -> Vec<RTSPMedia> {
-        let (now, mut all) = (Instant::now(), Vec::new());
+    /// Lets those go that do nothing, or watch what `is_there` no more.
+    pub fn tidy(&self, is_there: impl Fn(&RTSPMedia) -> bool) {
+        let now = Instant::now();
         self.lock().retain(|known| {
             let Some(client) = known.client.upgrade() else {
                 return false;
             };
             let sessions = client.session_filter(None);
-            let watched = sessions.iter().flat_map(|session| session.filter(None)).filter_map(|it| it.media());
-            let watched = watched.collect::<Vec<_>>();
-            if watched.iter().any(|media| !is_there(media)) || (sessions.is_empty() && now >= known.welcome_until) {
+            let mut watched = sessions.iter().flat_map(|session| session.filter(None)).filter_map(|it| it.media());
+            if watched.any(|media| !is_there(&media)) || (sessions.is_empty() && now >= known.welcome_until) {
                 known.hang_up();
             }
-            all.extend(watched);
             true
         });
-        all
     }
 
     /// Lets all go, and waits for so long until they have.

@@ -78,14 +78,14 @@ impl Server {
         let tidy = glib::timeout_source_new(TICK, None, glib::Priority::DEFAULT, {
             let (sessions, clients, mounts) = (sessions.clone(), Arc::clone(&clients), Arc::clone(mounts));
             move || {
-                mounts.tidy(&clients.tidy(|media| mounts.has(media)));
+                clients.tidy(|media| mounts.has(media));
                 sessions.cleanup();
                 glib::ControlFlow::Continue
             }
         });
         tidy.attach(Some(&context));
         let (alive, gone) = mpsc::channel::<()>();
-        let (running, mounts) = (main_loop.clone(), Arc::clone(mounts));
+        let running = main_loop.clone();
         thread::spawn(move || {
             let served = context.with_thread_default(|| running.run());
             drop(served);
@@ -95,7 +95,6 @@ impl Server {
             }
             clients.dismiss_all(LEAVE_MAX);
             sessions.filter(Some(&mut |_, _| RTSPFilterResult::Remove));
-            mounts.release();
             drop(alive);
         });
         Ok(Self { main_loop, gone })

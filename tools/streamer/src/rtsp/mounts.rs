@@ -61,18 +61,6 @@ impl Mounts {
         self.cameras().iter().any(|camera| camera.has(media))
     }
 
-    /// Lets go of pipelines that nobody needs; these are watched.
-    pub fn tidy(&self, watched: &[RTSPMedia]) {
-        let cameras = self.cameras().clone();
-        cameras.iter().for_each(|camera| camera.tidy(watched));
-    }
-
-    /// Lets go of all pipelines.
-    pub fn release(&self) {
-        let cameras = self.cameras().clone();
-        cameras.iter().for_each(|camera| camera.release());
-    }
-
     fn find(&self, context: &RTSPContext) -> Option<Arc<Camera>> {
         // Behind the first slash.
         let components = context.uri()?.decode_path_components();
@@ -101,8 +89,6 @@ impl Drop for Mount {
         if cameras.len() < before {
             self.mounts.points().remove_factory(&path(&self.camera.name));
         }
-        drop(cameras);
-        self.camera.release();
     }
 }
 
