@@ -26,7 +26,10 @@ case "${1-}" in
     # A screen for the viewer's window.
     libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
   ) ;;
-  --with-browser) browser=true; packages+=(chromium fonts-dejavu-core nodejs npm) ;;
+  --with-browser) browser=true; packages+=(chromium firefox-esr fonts-dejavu-core)
+    # Others' packages of Node bring npm with them, and Debian's cannot stand beside them.
+    command -v node >/dev/null || packages+=(nodejs)
+    command -v npm >/dev/null || packages+=(npm) ;;
   --bench) packages+=(valgrind) ;;
   *) refuse "unknown argument '$1'" ;;
 esac
