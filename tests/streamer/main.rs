@@ -35,6 +35,7 @@ mod encoder;
 mod fallback;
 mod lifecycle;
 mod many;
+mod operate;
 mod outlets;
 mod outputs;
 mod page;

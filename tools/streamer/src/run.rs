@@ -51,7 +51,7 @@ fn run_one(plan: Plan, options: &Options) -> Result<(), Failure> {
     let json = plan.json;
     let http = plan.stream.as_ref().and_then(|stream| stream.http.clone());
     let name = plan.stream.as_ref().map(|stream| stream.input.name()).unwrap_or_default();
-    let _server = http.map(|http| Server::start(&http, watch::routes(&cameras))).transpose()?;
+    let _server = http.map(|http| serve(&http, &cameras)).transpose()?;
     fleet.set(vec![Wanted { name, plan, source: Vec::new() }]);
     let mut manager = ServiceManager::of_this_process();
     let mut status = StatusLines::every(options.status_interval, false);
@@ -172,6 +172,10 @@ fn reloads(
     server.map(|server| ReloadService::start(server, path, tell)).transpose()
 }
 
+fn serve(http: &Http, cameras: &Arc<Cameras>) -> Result<Server, Failure> {
+    Server::start(http, watch::routes(cameras, http.may_operate()))
+}
+
 /// The HTTP server of the moment.
 struct Site {
     http: Option<(Http, Server)>,
@@ -192,7 +196,7 @@ impl Site {
             self.http = None;
             return Ok(());
         };
-        let start = |http: &Http| Server::start(http, watch::routes(&self.cameras));
+        let start = |http: &Http| serve(http, &self.cameras);
         let before = match self.http.take() {
             // The address is free when the one before has left.
             Some((before, server)) if before.listen == wanted.listen => {

@@ -13,7 +13,7 @@ use cvmmap::body::{Body, Packet};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
-use super::depth::DepthFeed;
+use super::{depth::DepthFeed, desk::Desk};
 use crate::{outlet::Signalling, summary};
 
 /// JSON on its way to those who watch.
@@ -89,7 +89,18 @@ pub struct Camera {
     counts: Mutex<Option<Arc<Counts>>>,
     starts: AtomicU64,
     condition: Mutex<Condition>,
+    desk: Mutex<Option<Arc<Desk>>>,
     news: News,
+}
+
+/// A desk that is open; it closes when this is dropped.
+#[derive(Debug)]
+pub struct OpenDesk(Arc<Camera>);
+
+impl Drop for OpenDesk {
+    fn drop(&mut self) {
+        *self.0.desk.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Camera {
@@ -104,6 +115,7 @@ impl Camera {
             counts: Mutex::default(),
             starts: AtomicU64::new(0),
             condition: Mutex::new(Condition::Waiting { why: "it has not started yet".to_owned() }),
+            desk: Mutex::default(),
             news: news.clone(),
         }
     }
@@ -124,6 +136,17 @@ impl Camera {
             self.starts.fetch_add(1, Ordering::Relaxed);
         }
         *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
+    }
+
+    /// From now on, something can be asked of it.
+    pub fn open_desk(camera: &Arc<Self>, desk: Desk) -> OpenDesk {
+        *camera.desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(desk));
+        OpenDesk(Arc::clone(camera))
+    }
+
+    /// Where something can be asked of it, while it runs.
+    pub fn desk(&self) -> Option<Arc<Desk>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Skeletons from now on.
