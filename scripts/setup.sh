@@ -93,6 +93,12 @@ if $tests && ! target/peers/venv/bin/python -c 'import numpy, zmq' 2>/dev/null; 
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check numpy==2.4.6 pyzmq==27.3.0
 fi
 
+# A player of WebRTC, and a client of WebSockets as docs/watch.md has it.
+if $tests && ! target/peers/venv/bin/python -c 'import aiortc, websockets' 2>/dev/null; then
+  say "fetching Python's aiortc and websockets into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check aiortc==1.16.0 websockets==17.4
+fi
+
 # Drives the browser; it brings none of its own.
 if $browser && [ ! -d target/peers/browser/node_modules/playwright-core ]; then
   say "fetching playwright-core into target/peers/browser"

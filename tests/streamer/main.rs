@@ -49,3 +49,4 @@ mod rtsp;
 mod silence;
 mod srt;
 mod status;
+mod whep;

@@ -105,7 +105,7 @@ fn recordings_begin_and_end_over_http() {
 
 #[test]
 fn the_bit_rate_changes_over_http() {
-    let site = Site::start(&["--bitrate", "800"]);
+    let site = Site::start(&["--bitrate", "800", "--nats-url", ""]);
     site.wait_encoder();
     assert_eq!(site.get("encoder")["kbit"], 800);
     assert_eq!(site.change("encoder", &json!({ "kbit": 300 }))["kbit"], 300);
@@ -116,7 +116,7 @@ fn the_bit_rate_changes_over_http() {
         let refused = site.post("encoder", &wrong);
         assert_eq!(refused.status, 400, "{wrong}: {}", refused.text());
     }
-    // Without NATS there is nobody to ask.
+    // Without NATS there is nobody to ask for the camera's settings.
     assert_eq!(site.get("controls"), Value::Null);
     let refused = site.post("controls", &json!({ "setting": "gain", "value": 3 }));
     assert!(refused.status == 409 && refused.text().contains("--nats-url"), "{}", refused.text());

@@ -123,7 +123,14 @@ async fn controls(State(cameras): Site, Path(name): Path<String>) -> Answer {
     let Some(producer) = &desk.producer else {
         return Ok(answer(&Value::Null));
     };
-    producer.ask(|producer| settings(producer).map_err(not_controlled)).await.map(|settings| answer(&settings))
+    let told = producer.ask(|producer| match settings(producer) {
+        // Nobody is there to ask, which is nothing unusual.
+        Err(ControlError::Request(RequestError::NotConnected { .. } | RequestError::NoResponders(_))) => {
+            Ok(Value::Null)
+        }
+        told => told.map_err(not_controlled),
+    });
+    told.await.map(|settings| answer(&settings))
 }
 
 async fn set_control(State(cameras): Site, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Answer {
@@ -139,7 +146,10 @@ async fn set_control(State(cameras): Site, Path(name): Path<String>, headers: He
         (None, true, None) => CameraControlChange::Auto,
         (None, false, Some((min, max))) => CameraControlChange::Range { min, max },
         _ => {
-            return Err(refuse(StatusCode::BAD_REQUEST, "one of value, \"auto\": true, or min and max has to be given"));
+            return Err(refuse(
+                StatusCode::BAD_REQUEST,
+                "one of value, \"auto\": true, or min and max has to be given",
+            ));
         }
     };
     let act = move |producer: &Producer| producer.set_camera_control(setting, change, ASK_MAX).map_err(not_controlled);
