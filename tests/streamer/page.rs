@@ -1,44 +1,91 @@
 //! The page in Debian's Chromium, where one is installed (`scripts/setup.sh --with-browser`).
 
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use cvmmap::{Abi, Address, Depth, DepthUnit, Frame, PixelFormat, PlaneImage, PlaneKind, Publisher};
+use serde_json::Value;
+
+use crate::nats_server::NatsServer;
+use crate::recorder_support::decoded_frames;
 use crate::streamer_support::{ENDLESS, Names, Running, free_port, json};
 
 const CHROMIUM: &str = "/usr/bin/chromium";
+/// Pictures for docs/watch.md, which are written anew when this is set.
+const WRITE_PICTURES: &str = "CVMMAP_WRITE_PICTURES";
 
-#[test]
-fn a_person_can_watch_and_use_each_switch() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let playwright = root.join("target/peers/browser/node_modules/playwright-core");
+fn root(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Chromium and what drives it. `None` where they are not installed.
+fn browser(script: &str) -> Option<Command> {
+    let playwright = root("target/peers/browser/node_modules/playwright-core");
     if !Path::new(CHROMIUM).exists() || !playwright.exists() {
         eprintln!(
             "SKIPPED: no {CHROMIUM} or no {}; scripts/setup.sh --with-browser installs them",
             playwright.display()
         );
-        return;
+        return None;
     }
-    let names = Names::new();
-    let port = free_port();
-    let streamer = Running::start(names.simulator().args(ENDLESS).args([
-        "--codec",
-        "h264",
-        "--dummy-depth",
-        "--http",
-        &format!("127.0.0.1:{port}"),
-    ]));
-    let folder = names.path("browser");
-    std::fs::create_dir(&folder).unwrap();
     let mut browser = Command::new("node");
-    browser.arg(root.join("tests/streamer/page.mjs")).arg(playwright).arg(CHROMIUM);
-    browser.args([&format!("http://127.0.0.1:{port}"), &names.shm]).arg(&folder);
-    let (status, stdout, stderr) =
-        Running::start(browser.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())).wait();
+    browser.arg(root("tests/streamer").join(script)).arg(playwright).arg(CHROMIUM);
+    browser.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(browser)
+}
+
+/// What a script saw.
+fn seen(browser: &mut Command) -> Value {
+    let (status, stdout, stderr) = Running::start(browser).wait();
     assert_eq!(status, Some(0), "{stdout}{stderr}");
     let seen = json(&stdout);
     println!("{seen:#}");
+    seen
+}
+
+fn interrupt(streamer: Running) {
+    streamer.signal("-INT");
+    let (status, _, stderr) = streamer.wait();
+    assert_eq!(status, Some(0), "{stderr}");
+}
+
+#[test]
+fn a_person_can_watch_use_each_switch_and_change_what_can_be_changed() {
+    let Some(mut browser) = browser("page.mjs") else { return };
+    let server = NatsServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("page{}", std::process::id());
+    let uri = format!("cvmmap://{name}@{}", folder.path().display());
+    let (port, recordings) = (free_port(), folder.path().join("recordings"));
+    fs::create_dir(&recordings).unwrap();
+    let mut command = crate::streamer_support::program();
+    command.args(["--input-mode", "dummy", "--input-uri", &uri, "--dummy-depth", "--dummy-body", "18"]).args(ENDLESS);
+    command.args(["--dummy-width", "320", "--dummy-height", "180", "--codec", "h264", "--bitrate", "1000"]);
+    command
+        .args(["--nats-url", &server.url(), "--http", &format!("127.0.0.1:{port}"), "--record-root"])
+        .arg(&recordings);
+    let streamer = Running::start(&mut command);
+    // Whoever reaches this one may watch, and change nothing.
+    let names = Names::new();
+    let open_port = free_port();
+    let open = Running::start(names.simulator().args(ENDLESS).args([
+        "--codec",
+        "h264",
+        "--http",
+        &format!("0.0.0.0:{open_port}"),
+        "--http-insecure",
+    ]));
+    browser.args([&format!("http://127.0.0.1:{port}"), &name]).arg(folder.path());
+    let seen = seen(browser.args([&format!("http://127.0.0.1:{open_port}"), &names.shm]));
     assert!(seen["foreign"].as_array().unwrap().is_empty(), "{seen}");
     assert!(seen["state"].as_str().unwrap().contains("fps"), "{seen}");
     assert!(seen["statistics"].as_str().unwrap().contains("320x180"), "{seen}");
@@ -46,13 +93,134 @@ fn a_person_can_watch_and_use_each_switch() {
     assert_eq!(seen["depth"]["wrong"], 0, "{seen}");
     assert_eq!((&seen["depth"]["width"], &seen["depth"]["height"]), (&320.into(), &180.into()), "{seen}");
     assert!(seen["pointer"].as_str().unwrap().ends_with(" mm"), "{seen}");
-    for switch in
-        ["statistics_visible", "statistics_hidden", "palette_changes", "depth_ends", "bodies_visible", "phone_fits"]
-    {
+    for switch in [
+        "statistics_visible",
+        "statistics_hidden",
+        "palette_changes",
+        "depth_ends",
+        "bodies_visible",
+        "bodies_painted",
+        "phone_fits",
+        "nothing_to_change",
+    ] {
         assert_eq!(seen[switch], true, "{switch}: {seen}");
     }
     assert_eq!(seen["wall"], 2, "{seen}");
-    streamer.signal("-INT");
-    let (status, _, stderr) = streamer.wait();
-    assert_eq!(status, Some(0), "{stderr}");
+    let recorded = Path::new(seen["recorded"].as_str().unwrap());
+    assert!(decoded_frames(recorded).0 >= 10, "{}", decoded_frames(recorded).1);
+    for (what, value) in [("rate", "700"), ("exposure", "30"), ("range", "60")] {
+        assert_eq!((&seen[what]["status"], &seen[what]["value"]), (&200.into(), &value.into()), "{what}: {seen}");
+    }
+    assert_eq!((&seen["refused"]["status"], &seen["refused"]["value"]), (&400.into(), &"30".into()), "{seen}");
+    assert!(seen["refused"]["told"].as_str().unwrap().contains("OUT_OF_RANGE"), "{seen}");
+    interrupt(streamer);
+    interrupt(open);
+    if std::env::var_os(WRITE_PICTURES).is_some() {
+        let pictures = root("docs/pictures");
+        fs::create_dir_all(&pictures).unwrap();
+        for name in ["view.png", "depth.png", "wall.png"] {
+            fs::copy(folder.path().join(name), pictures.join(name)).unwrap();
+        }
+    }
+}
+
+/// Bits of the time that a camera writes into its picture.
+const BITS: u32 = 24;
+
+/// A camera whose picture tells when it was captured: 30 a second, until dropped.
+struct Clock {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Clock {
+    fn start(names: &Names, width: u32, height: u32) -> Self {
+        let address = Address::new(&names.shm, &names.endpoint(), Some("clock")).unwrap();
+        let mut publisher = Publisher::create(&address, Abi::V2 { minor: 1 }).unwrap();
+        let ended = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&ended);
+        let thread = thread::spawn(move || {
+            let begun = Instant::now();
+            let mut data = vec![100; (width * height * 3) as usize];
+            for index in 0_u32.. {
+                if until.load(Ordering::Relaxed) {
+                    return;
+                }
+                // Something moves, as before a camera.
+                let edge = index * 8 % width;
+                for row in data.chunks_exact_mut(width as usize * 3).skip(height as usize / 2) {
+                    row.fill(100);
+                    row[edge as usize * 3..].fill(160);
+                }
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+                let bands = height as usize / 16;
+                for (row, line) in data.chunks_exact_mut(width as usize * 3).take(2 * bands).enumerate() {
+                    for (column, pixel) in line.chunks_exact_mut(3).enumerate() {
+                        let bit = BITS - 1 - column as u32 * BITS / width;
+                        let is_white = (now.as_millis() >> bit & 1 == 1) == (row < bands);
+                        pixel.fill(if is_white { 235 } else { 16 });
+                    }
+                }
+                let plane = PlaneImage {
+                    kind: PlaneKind::Left,
+                    pixel_format: PixelFormat::Bgr,
+                    depth: Depth::U8,
+                    width,
+                    height,
+                    stride: width * 3,
+                    data: &data,
+                };
+                let frame = Frame {
+                    timestamp_ns: now.as_nanos() as u64,
+                    planes: &[plane],
+                    depth_unit: DepthUnit::Unknown,
+                    encoded: None,
+                };
+                publisher.publish(&frame).unwrap();
+                // The camera's cadence.
+                let due = Duration::from_secs(1) / 30 * (index + 1);
+                thread::sleep(due.saturating_sub(begun.elapsed()));
+            }
+        });
+        Self { ended, thread: Some(thread) }
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+fn median(numbers: &Value) -> f64 {
+    let mut numbers = numbers.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect::<Vec<_>>();
+    assert!(!numbers.is_empty());
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+#[test]
+fn the_delay_that_the_page_tells_is_that_of_a_number_in_the_picture() {
+    for (width, height) in [(640, 360), (1280, 720)] {
+        let Some(mut browser) = browser("delay.mjs") else { return };
+        let names = Names::new();
+        let _camera = Clock::start(&names, width, height);
+        let port = free_port();
+        let mut command = names.streamer();
+        command.args(["--codec", "h264", "--gop", "60", "--http", &format!("127.0.0.1:{port}")]);
+        let streamer = Running::start(&mut command);
+        browser.args([&format!("http://127.0.0.1:{port}"), &names.shm]).arg(names.path("browser")).arg("300");
+        std::fs::create_dir(names.path("browser")).unwrap();
+        let (status, stdout, stderr) = Running::start(&mut browser).wait();
+        assert_eq!(status, Some(0), "{stdout}{stderr}");
+        let seen = json(&stdout);
+        let (read, told) = (median(&seen["delays"]), median(&seen["told"]));
+        println!("{width}x{height}: read {read:.0} ms, told {told:.0} ms, {} unreadable", seen["unreadable"]);
+        assert_eq!((&seen["width"], &seen["height"]), (&width.into(), &height.into()), "{seen}");
+        assert!(seen["delays"].as_array().unwrap().len() >= 300, "{seen}");
+        // The page's is by RTP's time, whose unit is shorter than a millisecond.
+        assert!((0.0..5_000.0).contains(&read) && (read - told).abs() < 5.0, "read {read} ms, told {told} ms");
+        interrupt(streamer);
+    }
 }

@@ -20,13 +20,13 @@ def ask(method, where, body=None, kind="application/sdp"):
 
 async def main():
     connection = RTCPeerConnection()
-    track = connection.addTransceiver("video", direction="recvonly").receiver.track
+    receiver = connection.addTransceiver("video", direction="recvonly").receiver
     await connection.setLocalDescription(await connection.createOffer())
     place, answer = await asyncio.to_thread(ask, "POST", url, connection.localDescription.sdp.encode())
     await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
     kinds, times = set(), []
     while len(times) < wanted:
-        frame = await asyncio.wait_for(track.recv(), 30)
+        frame = await asyncio.wait_for(receiver.track.recv(), 30)
         kinds.add(hashlib.md5(frame.to_ndarray(format="gray").tobytes()).hexdigest())
         times.append(frame.pts)
     assert times == sorted(times), times

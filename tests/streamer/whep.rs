@@ -141,20 +141,26 @@ fn a_viewer_that_cannot_keep_up_goes_on_with_keyframes_and_is_let_go_and_the_oth
     // One that is bad for a while recovers.
     let mut passing = Player::start(port, &names.shm);
     let seconds = |seconds| Instant::now() + Duration::from_secs(seconds);
-    passing.loses = network(50, Some(seconds(4))).0;
+    passing.loses = network(85, Some(seconds(4))).0;
     let recovering = {
         let until = seconds(20);
         thread::spawn(move || passing.play(|_| Instant::now() > until))
     };
     let mut bad = Player::start(port, &names.shm);
-    bad.loses = network(50, None).0;
-    let (begun, mut last, mut pauses) = (Instant::now(), Instant::now(), 0);
-    let plays = bad.play(|_| {
-        pauses += u32::from(last.elapsed() > Duration::from_millis(800));
-        last = Instant::now();
-        false
+    let (mut loses, _) = network(85, None);
+    let (begun, pauses) = (Instant::now(), Arc::new(AtomicU32::new(0)));
+    let (mut last, counted) = (None::<Instant>, Arc::clone(&pauses));
+    bad.loses = Box::new(move |datagram| {
+        if is_rtp(datagram) {
+            let before = last.replace(Instant::now());
+            let is_pause = before.is_some_and(|before| before.elapsed() > Duration::from_millis(800));
+            counted.fetch_add(u32::from(is_pause), Ordering::Relaxed);
+        }
+        loses(datagram)
     });
-    let stayed = begun.elapsed();
+    let plays = bad.play(|_| false);
+    let (stayed, pauses) = (begun.elapsed(), pauses.load(Ordering::Relaxed));
+    println!("let go after {stayed:?} with {pauses} pauses");
     assert!(!plays && pauses >= 2, "{pauses} pauses");
     assert!((Duration::from_secs(10)..Duration::from_secs(20)).contains(&stayed), "it stayed {stayed:?}");
     assert!(recovering.join().unwrap(), "one that recovered was let go");
@@ -204,16 +210,18 @@ fn what_a_producer_encodes_reaches_players_as_it_is() {
     let mut command = names.streamer();
     let streamer = Running::start(command.args(["--json", "--http", &format!("127.0.0.1:{port}")]));
     let mut player = Player::start(port, &names.shm);
-    let mut last = None;
-    let mut count = 0;
+    let (mut last, mut count, mut jumps) = (None, 0, 0);
     player.play(|picture| {
         let index = published.iter().position(|unit| *unit == slices(&picture.data));
         let index = index.unwrap_or_else(|| panic!("picture {count} was not published"));
         // From a keyframe on, one after the other.
-        assert_eq!(index, last.map_or(index / 15 * 15, |last| (last + 1) % published.len()), "after {last:?}");
-        (last, count) = (Some(index), count + 1);
+        // A machine that is busy may leave some out, up to the next keyframe.
+        let follows = last.is_some_and(|last| index == (last + 1) % published.len());
+        assert!(follows || index % 15 == 0, "{index} after {last:?}");
+        (last, count, jumps) = (Some(index), count + 1, jumps + u32::from(!follows));
         count == 150
     });
+    assert!(jumps <= 4, "{jumps} jumps");
     interrupt(streamer);
 }
 
@@ -251,7 +259,7 @@ fn a_flood_of_offers_costs_rtp_beside_it_no_packet() {
     let rtp = Session::start();
     let endpoint = format!("127.0.0.1:{}", rtp.port);
     let (streamer, port) =
-        camera(&names, &["--codec", "h264", "--rtp", "--rtp-endpoint", &endpoint, "--max-viewers", "64"]);
+        camera(&names, &["--codec", "h264", "--rtp", "--rtp-endpoint", &endpoint, "--max-viewers", "1000"]);
     let mut player = Player::start(port, &names.shm);
     watch(&mut player, 10);
     let path = format!("/whep/{}", names.shm);

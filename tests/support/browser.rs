@@ -134,7 +134,7 @@ impl Player {
 
     /// Plays until `enough` says so of a picture, and sends whatever is due meanwhile. False when the session ends.
     pub fn play(&mut self, mut enough: impl FnMut(&MediaData) -> bool) -> bool {
-        let until = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + PATIENCE;
         let mut buffer = [0; 2048];
         while Instant::now() < until {
             let timeout = match self.rtc.poll_output().unwrap() {
@@ -144,6 +144,7 @@ impl Player {
                     continue;
                 }
                 Output::Event(Event::MediaData(data)) => {
+                    until = Instant::now() + PATIENCE;
                     if enough(&data) {
                         return true;
                     }
