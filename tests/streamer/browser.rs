@@ -111,7 +111,7 @@ fn what_cannot_be_answered_is_refused_with_words_that_help() {
         assert!(matches!(answer.status, 400 | 406), "{garbage:?}: {} {}", answer.status, answer.text());
     }
     let (.., other, _, _) = offer(|config| config.clear_codecs().enable_vp8(true));
-    refuses("POST", path, &[SDP], other.as_bytes(), 406, "--codec h264");
+    refuses("POST", path, &[SDP], other.as_bytes(), 406, "no H.264 video");
     refuses("GET", "/", &[("Host", "evil.example")], b"", 403, "localhost");
     refuses("POST", path, &[SDP, ("Origin", "http://evil.example")], sdp.as_bytes(), 403, "localhost");
     refuses("PATCH", &format!("{path}/0"), &[("Content-Type", "application/trickle-ice-sdpfrag")], b"", 404, "session");

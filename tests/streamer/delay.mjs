@@ -21,7 +21,7 @@ try {
     const tile = globalThis.tiles.get(name);
     const canvas = new OffscreenCanvas(BITS * BLOCK, 2 * BLOCK);
     const paint = canvas.getContext("2d", { willReadFrequently: true });
-    const seen = { delays: [], told: [], unreadable: 0, width: tile.video.videoWidth, height: tile.video.videoHeight };
+    const seen = { delays: [], differences: [], unreadable: 0, width: tile.video.videoWidth, height: tile.video.videoHeight };
     const next = () => new Promise((resolve) => tile.video.requestVideoFrameCallback((now, frame) => resolve(frame)));
     const begun = performance.now();
     while (seen.delays.length < wanted && performance.now() - begun < 60000) {
@@ -39,9 +39,10 @@ try {
         continue;
       }
       const shown = performance.timeOrigin + frame.expectedDisplayTime;
-      seen.delays.push((shown - time) % 2 ** BITS);
+      const delay = (shown - time) % 2 ** BITS;
+      seen.delays.push(delay);
       const told = tile.delayOf(frame);
-      if (told != null) seen.told.push(told);
+      if (told != null) seen.differences.push(Math.abs(delay - told));
     }
     return seen;
   }, [camera, Number(pictures)]);
