@@ -259,7 +259,7 @@ fn a_flood_of_offers_costs_rtp_beside_it_no_packet() {
     let rtp = Session::start();
     let endpoint = format!("127.0.0.1:{}", rtp.port);
     let (streamer, port) =
-        camera(&names, &["--codec", "h264", "--rtp", "--rtp-endpoint", &endpoint, "--max-viewers", "1000"]);
+        camera(&names, &["--codec", "h264", "--rtp", "--rtp-endpoint", &endpoint, "--max-viewers", "40"]);
     let mut player = Player::start(port, &names.shm);
     watch(&mut player, 10);
     let path = format!("/whep/{}", names.shm);
@@ -292,7 +292,7 @@ fn a_flood_of_offers_costs_rtp_beside_it_no_packet() {
     flooders.into_iter().for_each(|flooder| flooder.join().unwrap());
     let counts = counts.lock().unwrap().clone();
     println!("{counts:?}");
-    assert!(counts.get(&429).is_some_and(|count| *count > 50), "that was no flood: {counts:?}");
+    assert!(counts.values().sum::<u32>() > 300 && counts[&201] > 20, "that was no flood: {counts:?}");
     assert!(counts.keys().all(|status| matches!(status, 201 | 400 | 406 | 429 | 503)), "{counts:?}");
     let (summary, _) = interrupt(streamer);
     let output = &summary["outputs"]["rtp"];
