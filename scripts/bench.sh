@@ -5,6 +5,7 @@
 #   scripts/bench.sh muxer [--quick]                     what a tag costs, in instructions, whatever else the machine does
 #   scripts/bench.sh passthrough [--quick]               what a stream costs that is not encoded
 #   scripts/bench.sh latency [--quick] [--only ROW]      from capture to decoded picture, beside ffmpeg
+#   scripts/bench.sh viewers [--quick]                   what those who watch by WebRTC cost, and that the encoder does not notice
 #   scripts/bench.sh recordings [--quick] [--only ROW]   how fast recordings are converted, beside ffmpeg
 #
 # The figures also go to target/bench/, as JSON. The machine should have nothing else to do.
@@ -17,10 +18,10 @@ for argument in "${@:2}"; do
   case $argument in --quick | --only | [!-]*) ;; *) refuse "unknown argument '$argument'" ;; esac
 done
 case "${1-}" in
-  ingest | passthrough) scripts/setup.sh ;;
+  ingest | passthrough | viewers) scripts/setup.sh ;;
   muxer) scripts/setup.sh --bench ;;
   latency | recordings) scripts/setup.sh --tests ;;
-  *) refuse "say what to measure: ingest, muxer, passthrough, latency or recordings" ;;
+  *) refuse "say what to measure: ingest, muxer, passthrough, latency, viewers or recordings" ;;
 esac
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer --bin cvmmap_bench --bin cvmmap_streamer \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job in front of your eyes: a producer plays a real clip into shared memory, cvmmap_streamer publishes it as RTP
-# and RTMP, both are received and compared with what was sent. Installs and builds what is missing first.
+# and RTMP and to a browser, where one is installed, and what is received is compared with what was sent. Installs and
+# builds what is missing first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/arguments.sh
@@ -59,6 +60,28 @@ ended_well() {
 stream h264 enhanced h264
 stream h265 enhanced h265-enhanced
 
+# show_in_browser: the clip off the page that the streamer serves.
+show_in_browser() {
+  local dir=$out/browser port=$((20000 + RANDOM % 10000))
+  mkdir -p "$dir"
+  printf '\nclip -> shared memory -> cvmmap_streamer -> WebRTC -> Chromium\n'
+  start_streamer "$dir" "$target" h264 --http "127.0.0.1:$port"
+  check "streamer serves a page" wait_for "$dir/streamer.log" "watch at http://127.0.0.1:$port/"
+  node scripts/lib/save_shown.mjs "$PWD/target/peers/browser/node_modules/playwright-core" "$(command -v chromium)" \
+    "http://127.0.0.1:$port" "$target" "$dir" 40 25 > "$dir/browser.log" 2>&1 &
+  local browser_pid=$!
+  pids+=("$browser_pid")
+  check "producer played the clip at its own pace" play_clip "$dir" "$target" "$clip"
+  check "browser showed pictures" ended_well "$browser_pid" "$dir/browser.log"
+  check "streamer ended when the producer had left" ended_well "$streamer_pid" "$dir/streamer.log"
+  check "a browser shows what was sent" compare_pictures "$dir" "$clip" "$dir/shown.y4m" 30 40
+}
+if command -v chromium >/dev/null && command -v node >/dev/null && [ -d target/peers/browser/node_modules/playwright-core ]; then
+  show_in_browser
+else
+  printf '\nno Chromium is asked: scripts/setup.sh --with-browser installs it\n'
+fi
+
 sheet=$out/contact_sheet.png
 cp "$out/h265-enhanced/rtmp/pictures.png" "$sheet" 2>/dev/null || true
 echo
@@ -78,4 +101,6 @@ What to type next:
   $programs/cvmmap_streamer --input-uri cvmmap://cam0 --codec h264 --rtmp --rtmp-url rtmp://SERVER/live/cam0
   # every flag:
   $programs/cvmmap_streamer --help
+  # a camera in your browser, with depth: run this, and open http://127.0.0.1:8080/
+  $programs/cvmmap_streamer --input-mode dummy --dummy-frames 0 --dummy-depth --codec h264 --http 127.0.0.1:8080
 EOF

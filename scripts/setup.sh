@@ -26,7 +26,10 @@ case "${1-}" in
     # A screen for the viewer's window.
     libegl1 libgl1-mesa-dri libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 xdotool xvfb
   ) ;;
-  --with-browser) browser=true; packages+=(chromium fonts-dejavu-core nodejs npm) ;;
+  --with-browser) browser=true; packages+=(chromium firefox-esr fonts-dejavu-core)
+    # Others' packages of Node bring npm with them, and Debian's cannot stand beside them.
+    command -v node >/dev/null || packages+=(nodejs)
+    command -v npm >/dev/null || packages+=(npm) ;;
   --bench) packages+=(valgrind) ;;
   *) refuse "unknown argument '$1'" ;;
 esac
@@ -94,6 +97,12 @@ fi
 if $tests && ! target/peers/venv/bin/python -c 'import numpy, zmq' 2>/dev/null; then
   say "fetching Python's numpy and pyzmq into target/peers"
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check numpy==2.4.6 pyzmq==27.3.0
+fi
+
+# A player of WebRTC, and a client of WebSockets as docs/watch.md has it.
+if $tests && ! target/peers/venv/bin/python -c 'import aiortc, websockets' 2>/dev/null; then
+  say "fetching Python's aiortc and websockets into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check aiortc==1.16.0 websockets==17.4
 fi
 
 # Drives the browser; it brings none of its own.

@@ -15,6 +15,7 @@ mod recordings;
 mod report;
 mod roles;
 mod usage;
+mod viewers;
 
 use std::path::PathBuf;
 
@@ -86,6 +87,15 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// Measures what one, eight and thirty-two who watch by WebRTC cost
+    Viewers {
+        /// Shorter
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/viewers.json")]
+        json: PathBuf,
+    },
     /// Publishes frames until its input ends
     #[command(hide = true)]
     Produce(roles::produce::Args),
@@ -110,6 +120,7 @@ fn main() -> anyhow::Result<()> {
         Command::Passthrough { quick, json } => passthrough::run(quick, &json),
         Command::Latency { quick, json, only } => latency::run(quick, &json, &only),
         Command::Recordings { quick, json, only } => recordings::run(quick, &json, &only),
+        Command::Viewers { quick, json } => viewers::run(quick, &json),
         Command::Produce(args) => roles::produce::run(&args),
         Command::Send(args) => roles::send::run(&args),
         Command::Read(args) => roles::read::run(&args),

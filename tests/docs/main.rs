@@ -6,6 +6,8 @@
 #[path = "../../cvmmap/tests/common/nats_server.rs"]
 mod nats_server;
 mod page;
+#[path = "../support/recorder.rs"]
+mod recorder_support;
 #[path = "../support/recordings.rs"]
 mod recordings_support;
 #[path = "../support/rgbd.rs"]
@@ -285,6 +287,38 @@ fn readme_python() {
     fs::remove_file(format!("/dev/shm/cvmmap_{name}")).unwrap();
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert!(decoded(&world.path(&own("py0.mp4"))) >= 50, "{ran:#?}");
+}
+
+/// The page's client in Python reads depth as it lies in shared memory.
+#[test]
+fn watch_python() {
+    let [client] = &Page::read(&root("docs/watch.md")).python[..] else { panic!("one block of Python") };
+    let mut world = World::new();
+    fs::write(world.path("client.py"), client).unwrap();
+    let endpoint = format!("ipc://{}", world.path("sync").display());
+    let camera = recorder_support::Camera::start(&world.own("cam0"), &endpoint);
+    world.start(&format!(
+        "cvmmap_streamer --shm-name cam0 --zmq-endpoint {endpoint} --codec h264 --input-video-source raw --http 127.0.0.1:8080"
+    ));
+    world.wait_http();
+    world.start("python3 client.py ws://127.0.0.1:8080/depth/cam0");
+    let mut saved = Vec::new();
+    wait_for("twenty pictures", || {
+        saved = found(&world.path(""), ".pgm");
+        saved.len() > 20
+    });
+    world.stop();
+    let published = camera.published();
+    saved.sort();
+    // The last one may not be whole.
+    for path in &saved[..saved.len() - 1] {
+        let time = path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+        let file = fs::read(path).unwrap();
+        let pixels = file.strip_prefix(b"P5 96 54 65535\n").expect("the size of the depth");
+        let pixels = pixels.chunks_exact(2).flat_map(|pixel| [pixel[1], pixel[0]]).collect::<Vec<_>>();
+        let frame = published.iter().find(|frame| frame.timestamp_ns == time).expect("it was published");
+        assert_eq!(recorder_support::checksum(&pixels), frame.depth, "{time}");
+    }
 }
 
 #[test]

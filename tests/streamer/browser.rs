@@ -1,7 +1,14 @@
 //! A camera in a browser: WHEP and WebRTC as players see them, and depth over a WebSocket.
 
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
 use crate::browser_support::{Player, SDP, WebSocket, ask, offer};
-use crate::streamer_support::{ENDLESS, Names, Running, free_port, json, wait_for};
+use crate::nats_server::NatsServer;
+use crate::streamer_support::{ENDLESS, Names, Running, finish, free_port, json, program, wait_for};
+use str0m::media::KeyframeRequestKind;
 use tools_mcap::rvl::Picture;
 
 /// A simulated camera that browsers can watch.
@@ -70,7 +77,7 @@ fn keyframes_are_made_twice_a_second_at_most_however_often_viewers_ask() {
             }
             true
         });
-        player.ask_for_keyframe();
+        player.ask_for_keyframe(if pictures % 2 == 0 { KeyframeRequestKind::Pli } else { KeyframeRequestKind::Fir });
     }
     let seconds = keyframes.last().unwrap() - keyframes[0];
     assert!(keyframes.len() > 2, "asking had no effect: {keyframes:?}");
@@ -104,7 +111,7 @@ fn what_cannot_be_answered_is_refused_with_words_that_help() {
         assert!(matches!(answer.status, 400 | 406), "{garbage:?}: {} {}", answer.status, answer.text());
     }
     let (.., other, _, _) = offer(|config| config.clear_codecs().enable_vp8(true));
-    refuses("POST", path, &[SDP], other.as_bytes(), 406, "--codec h264");
+    refuses("POST", path, &[SDP], other.as_bytes(), 406, "no H.264 video");
     refuses("GET", "/", &[("Host", "evil.example")], b"", 403, "localhost");
     refuses("POST", path, &[SDP, ("Origin", "http://evil.example")], sdp.as_bytes(), 403, "localhost");
     refuses("PATCH", &format!("{path}/0"), &[("Content-Type", "application/trickle-ice-sdpfrag")], b"", 404, "session");
@@ -140,6 +147,48 @@ fn whoever_offers_and_does_not_come_holds_no_place() {
     // Waits for the place.
     Player::start(port, &names.shm).play(|_| true);
     interrupt(streamer);
+}
+
+#[test]
+fn skeletons_are_what_the_producer_sent() {
+    let server = NatsServer::start();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    for (format, name) in [("18", "few"), ("38", "many")] {
+        let uri = format!("cvmmap://{name}{}@{}", std::process::id(), folder.path().display());
+        let target: cvmmap::Target = uri.parse().unwrap();
+        let port = free_port();
+        let mut command = program();
+        command.args([
+            "--input-mode",
+            "dummy",
+            "--input-uri",
+            &uri,
+            "--nats-url",
+            &server.url(),
+            "--dummy-body",
+            format,
+        ]);
+        command.args(ENDLESS).args(["--codec", "h264", "--json", "--http", &format!("127.0.0.1:{port}")]);
+        let streamer = Running::start(&mut command);
+        let camera = json(&ask_until_there(port))[0].as_str().unwrap().to_owned();
+        let mut peer = Command::new(root.join("target/peers/venv/bin/python"));
+        peer.arg(root.join("tests/streamer/bodies.py")).args([&server.url(), &target.nats_target_key()]);
+        peer.args([&format!("ws://127.0.0.1:{port}/bodies/{camera}"), "50"]);
+        let (status, stdout, stderr) = finish(peer.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        assert_eq!((status, stdout.trim()), (Some(0), "50"), "{stderr}");
+        interrupt(streamer);
+    }
+}
+
+/// The names of the cameras, once there are some.
+fn ask_until_there(port: u16) -> String {
+    let mut names = String::new();
+    wait_for("a camera", || {
+        names = ask(port, "GET", "/page/cameras.json", &[], b"").text();
+        names.len() > 2
+    });
+    names
 }
 
 #[test]

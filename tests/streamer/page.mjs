@@ -1,10 +1,11 @@
 // Uses the page as a person would, in Chromium: each switch, by mouse and by key. Prints what it saw as JSON.
-// Usage: page.mjs PLAYWRIGHT_CORE CHROMIUM ADDRESS CAMERA FOLDER
+// Usage: page.mjs PLAYWRIGHT_CORE CHROMIUM ADDRESS CAMERA FOLDER OPEN_ADDRESS OPEN_CAMERA
+// At the open address nothing may be changed.
 
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-const [playwright, chromium, address, camera, folder] = process.argv.slice(2);
+const [playwright, chromium, address, camera, folder, openAddress, openCamera] = process.argv.slice(2);
 const { chromium: browserType } = createRequire(import.meta.url)(playwright);
 const arguments_ = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -18,15 +19,15 @@ const complaints = [];
 const seen = { foreign: [], complaints };
 const patience = { timeout: 30000 };
 
-async function open(path) {
+async function open(path, site = address) {
   const page = await browser.newPage();
   page.on("request", (request) => {
     const url = new URL(request.url());
-    if (!["data:", "blob:"].includes(url.protocol) && url.origin !== new URL(address).origin) foreign.add(url.origin);
+    if (!["data:", "blob:"].includes(url.protocol) && url.origin !== new URL(site).origin) foreign.add(url.origin);
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  await page.goto(address + path);
+  await page.goto(site + path);
   return page;
 }
 
@@ -84,8 +85,40 @@ try {
   seen.depth_ends = await view.evaluate(`${tile(camera)}.depth === null`) && !(await view.isVisible("canvas.depth"));
 
   await view.keyboard.press("b");
-  await view.waitForTimeout(0);
+  await view.waitForFunction(`(${tile(camera)}.bodies?.packets ?? 0) >= 5`, null, patience);
   seen.bodies_visible = await view.isVisible("canvas.bodies");
+  seen.bodies_painted = await view.evaluate(`(() => {
+    const canvas = document.querySelector("canvas.bodies");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value) => value > 0);
+  })()`);
+
+  // What can be changed: each once, and something that is refused.
+  const answered = (what) => view.waitForResponse((response) =>
+    response.request().method() === "POST" && response.url().endsWith(`/api/cameras/${camera}/${what}`), patience);
+  const type = async (selector, what, text) => {
+    await view.fill(selector, text);
+    const [response] = await Promise.all([answered(what), view.press(selector, "Enter")]);
+    await view.waitForFunction(([at, typed, isRefused]) =>
+      (document.querySelector(at).value === typed) !== isRefused, [selector, text, response.status() !== 200], patience);
+    return { status: response.status(), value: await view.inputValue(selector), told: await view.textContent("#told") };
+  };
+  const record = view.locator('#recorders button[data-format="mp4"]');
+  await record.click(patience);
+  await view.waitForFunction("/stop MP4 \\(\\d\\d+\\)/.test(document.querySelector('#recorders').textContent)", null, patience);
+  await view.screenshot({ path: join(folder, "record.png") });
+  await record.click();
+  await view.waitForFunction("/^recorded /.test(document.querySelector('#told').textContent)", null, patience);
+  seen.recorded = (await view.textContent("#told")).slice("recorded ".length);
+  seen.rate = await type("#kbit", "encoder", "700");
+  await view.waitForSelector('[data-setting="exposure"]', patience);
+  const exposure = '[data-setting="exposure"] input';
+  seen.exposure = await type(exposure, "controls", "30");
+  seen.refused = await type(exposure, "controls", "1000");
+  await Promise.all([answered("controls"), view.click('[data-setting="gain"] button')]);
+  seen.range = await type('[data-setting="auto-analog-gain-range"] input[name="max"]', "controls", "60");
+  await Promise.all([answered("controls"), view.click('[data-setting="exposure"] button')]);
+  await view.waitForFunction((at) => document.querySelector(at).value === "50", exposure, patience);
   await view.keyboard.press("Escape");
   await view.waitForURL(`${address}/`, patience);
 
@@ -96,6 +129,10 @@ try {
   await wall.setViewportSize({ width: 390, height: 800 });
   seen.phone_fits = await wall.evaluate("document.documentElement.scrollWidth <= innerWidth");
   await wall.screenshot({ path: join(folder, "wall.png") });
+
+  const closed = await open(`/view/${openCamera}`, openAddress);
+  await closed.waitForFunction(`(${tile(openCamera)}?.shown ?? 0) >= 5`, null, patience);
+  seen.nothing_to_change = !(await closed.isVisible("#operate"));
 } finally {
   seen.foreign = [...foreign];
   await browser.close();

@@ -18,14 +18,14 @@ const FPS: u32 = 60;
 const GOP: u32 = 15;
 
 /// A camera that publishes the same second over and over, as long as it lives.
-struct Loop {
+pub struct Loop {
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Loop {
     /// With access units, or with pictures alone.
-    fn start(names: &Names, units: Option<(Codec, Vec<Unit>)>) -> Self {
+    pub fn start(names: &Names, units: Option<(Codec, Vec<Unit>)>) -> Self {
         let mut camera = Camera::start(names);
         let ended = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ended);

@@ -72,7 +72,10 @@ pub fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: 
     Response { status, headers, body: answer[end + 4..].to_vec() }
 }
 
-/// A player of its own. It answers checks and asks for nothing that it is not told to ask for.
+/// Whether a network loses this datagram on its way to the player.
+pub type Loses = Box<dyn FnMut(&[u8]) -> bool + Send>;
+
+/// A player of its own. It answers checks, asks for packets that are missing, and for nothing else that it is not told to ask for.
 pub struct Player {
     rtc: Rtc,
     socket: UdpSocket,
@@ -80,6 +83,12 @@ pub struct Player {
     pub mid: Mid,
     pub session: String,
     pub started: Instant,
+    pub loses: Loses,
+}
+
+/// Whether a datagram is RTP. Source: RFC 7983, RFC 5761.
+pub fn is_rtp(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, kind, ..] if !(64..96).contains(&(kind & 0x7f)))
 }
 
 /// An offer for one picture, and what is needed to take the answer.
@@ -99,6 +108,11 @@ pub fn offer(
 impl Player {
     /// Asks for the picture until it is there.
     pub fn start(port: u16, camera: &str) -> Self {
+        Self::start_with(port, camera, |sdp| sdp)
+    }
+
+    /// The same with another offer.
+    pub fn start_with(port: u16, camera: &str, change: impl Fn(String) -> String) -> Self {
         let until = Instant::now() + PATIENCE;
         loop {
             let started = Instant::now();
@@ -106,6 +120,7 @@ impl Player {
                 let config = config.set_extension(12, Extension::AbsoluteCaptureTime);
                 config.clear_codecs().enable_h264(true).enable_h265(true)
             });
+            let sdp = change(sdp);
             let answer = ask(port, "POST", &format!("/whep/{camera}"), &[SDP], sdp.as_bytes());
             if answer.status != 201 {
                 assert!(answer.status == 503 && Instant::now() < until, "{}: {}", answer.status, answer.text());
@@ -116,13 +131,13 @@ impl Player {
             let sdp = SdpAnswer::from_sdp_string(&answer.text()).unwrap();
             rtc.sdp_api().accept_answer(pending, sdp).unwrap();
             let local = socket.local_addr().unwrap();
-            return Self { rtc, socket, local, mid, session, started };
+            return Self { rtc, socket, local, mid, session, started, loses: Box::new(|_| false) };
         }
     }
 
     /// Plays until `enough` says so of a picture, and sends whatever is due meanwhile. False when the session ends.
     pub fn play(&mut self, mut enough: impl FnMut(&MediaData) -> bool) -> bool {
-        let until = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + PATIENCE;
         let mut buffer = [0; 2048];
         while Instant::now() < until {
             let timeout = match self.rtc.poll_output().unwrap() {
@@ -132,6 +147,7 @@ impl Player {
                     continue;
                 }
                 Output::Event(Event::MediaData(data)) => {
+                    until = Instant::now() + PATIENCE;
                     if enough(&data) {
                         return true;
                     }
@@ -147,6 +163,7 @@ impl Player {
             let received = self.socket.recv_from(&mut buffer);
             let now = Instant::now();
             let input = match &received {
+                Ok((size, _)) if (self.loses)(&buffer[..*size]) => continue,
                 Ok((size, source)) => {
                     let Ok(contents) = buffer[..*size].try_into() else {
                         continue;
@@ -163,9 +180,14 @@ impl Player {
         panic!("nothing came for {PATIENCE:?}");
     }
 
-    pub fn ask_for_keyframe(&mut self) {
+    pub fn ask_for_keyframe(&mut self, how: KeyframeRequestKind) {
         let mut writer = self.rtc.writer(self.mid).expect("the picture is negotiated");
-        writer.request_keyframe(None, KeyframeRequestKind::Pli).unwrap();
+        writer.request_keyframe(None, how).unwrap();
+    }
+
+    /// Where it is reached, in SDP's words.
+    pub fn candidate(&self) -> String {
+        Candidate::host(self.local, Protocol::Udp).unwrap().to_sdp_string()
     }
 }
 

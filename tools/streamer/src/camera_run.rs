@@ -15,10 +15,11 @@ use super::{
     micro_service::MicroService,
     options::{EncoderDevice, VideoSource},
     plan::{Plan, Stream},
+    recorder_control::RecorderControl,
     stream::Streamer,
     summary::{self, Summary},
     supervisor::Supervisor,
-    watch,
+    watch::{self, Desk},
 };
 use crate::{
     recorder::{Recorders, State, Status},
@@ -78,7 +79,10 @@ fn run_stream(
     let recorders = Recorders::new(Arc::new(teller()));
     let streamed = begin_recordings(events, plan, &recorders).and_then(|()| {
         let control = Arc::new(Control::default());
-        let _service = MicroService::start(plan, &recorders, &control)?;
+        let recorder = RecorderControl::all(plan, &recorders);
+        let service = MicroService::start(plan, &recorder, &control)?;
+        let producer = service.as_ref().map(MicroService::producer);
+        let _desk = watch::Camera::open_desk(camera, Desk::new(recorder, &control, producer));
         let switch = {
             let (recorders, camera) = (Arc::downgrade(&recorders), Arc::downgrade(camera));
             move |is_wanted: bool| {

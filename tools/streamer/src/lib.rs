@@ -30,6 +30,7 @@ mod parameter_sets;
 pub mod plan;
 mod rate_keeper;
 pub mod recorder;
+mod recorder_control;
 mod recorder_service;
 mod reload_service;
 mod rtmp_url;

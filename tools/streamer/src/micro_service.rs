@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cvmmap::{
     Address,
-    nats::{Client, Identity, SERVICE_STREAMER, Service},
+    nats::{Client, Control as Producer, Identity, SERVICE_STREAMER, Service},
 };
 use tools_cli::failure::Failure;
 
@@ -12,9 +12,9 @@ use super::{
     encoder_control::Control,
     encoder_service,
     plan::{Input, Stream},
+    recorder_control::RecorderControl,
     recorder_service,
 };
-use crate::recorder::Recorders;
 
 /// What discovery tells of the stream, of what a producer tells.
 const METADATA: [&str; 5] = ["instance_name", "namespace", "ipc_prefix", "base_name", "nats_target_key"];
@@ -22,7 +22,8 @@ const METADATA: [&str; 5] = ["instance_name", "namespace", "ipc_prefix", "base_n
 /// The service, until it is dropped.
 pub struct MicroService {
     _service: Service,
-    _client: Client,
+    client: Client,
+    identity: Identity,
 }
 
 impl MicroService {
@@ -31,7 +32,11 @@ impl MicroService {
     ///
     /// # Errors
     /// [`Failure::Configuration`] for NATS files that cannot be used.
-    pub fn start(plan: &Stream, recorders: &Arc<Recorders>, encoder: &Arc<Control>) -> Result<Option<Self>, Failure> {
+    pub fn start(
+        plan: &Stream,
+        recorders: &[Arc<RecorderControl>],
+        encoder: &Arc<Control>,
+    ) -> Result<Option<Self>, Failure> {
         let address = match &plan.input {
             Input::Target(target) => Address::from(target),
             Input::Address(address) => address.clone(),
@@ -46,8 +51,13 @@ impl MicroService {
             service = service.metadata(name, identity.metadata(name).unwrap_or_default());
         }
         service = service.metadata("backend", "cvmmap-streamer").metadata("recording_formats", "mcap,mp4");
-        service = recorder_service::offer(service, identity.subjects(), plan, recorders);
+        service = recorder_service::offer(service, identity.subjects(), recorders);
         service = encoder_service::offer(service, identity.subjects(), encoder);
-        Ok(Some(Self { _service: service.start(&client), _client: client }))
+        Ok(Some(Self { _service: service.start(&client), client, identity }))
+    }
+
+    /// Requests to the producer of the stream.
+    pub fn producer(&self) -> Producer {
+        Producer::new(self.client.clone(), self.identity.subjects().clone())
     }
 }

@@ -32,7 +32,7 @@ impl Wanted for Http {
     }
 
     fn start(&self, cameras: &Arc<Cameras>) -> Result<http::Server, Failure> {
-        http::Server::start(self, watch::routes(cameras))
+        http::Server::start(self, watch::routes(cameras, self.may_operate()))
     }
 }
 

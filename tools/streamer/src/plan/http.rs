@@ -40,6 +40,13 @@ pub struct Access {
     pub tls: Option<(PathBuf, PathBuf)>,
 }
 
+impl Http {
+    /// Whether those who may watch may change something, too: users of this machine, and whoever has the token.
+    pub fn may_operate(&self) -> bool {
+        self.listen.ip().is_loopback() || self.access.token.is_some()
+    }
+}
+
 /// What the flags ask for.
 ///
 /// # Errors

@@ -150,7 +150,7 @@ impl Recordings {
 }
 
 /// The time in UTC, as it can stand in the name of a file.
-fn now() -> String {
+pub fn now() -> String {
     let now = gst::glib::DateTime::now_utc().and_then(|now| now.format("%Y%m%dT%H%M%SZ"));
     // There is a time up to the year 9999.
     now.map(String::from).unwrap_or_default()

@@ -13,6 +13,7 @@ use cvmmap::body::{Body, Packet};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
+use super::desk::Desk;
 use crate::{
     foxglove::{Live, channels::Channels},
     outlet::{Doors, RtspPlace},
@@ -91,7 +92,18 @@ pub struct Camera {
     counts: Mutex<Option<Arc<Counts>>>,
     starts: AtomicU64,
     condition: Mutex<Condition>,
+    desk: Mutex<Option<Arc<Desk>>>,
     news: News,
+}
+
+/// A desk that is open; it closes when this is dropped.
+#[derive(Debug)]
+pub struct OpenDesk(Arc<Camera>);
+
+impl Drop for OpenDesk {
+    fn drop(&mut self) {
+        *self.0.desk.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Camera {
@@ -107,6 +119,7 @@ impl Camera {
             counts: Mutex::default(),
             starts: AtomicU64::new(0),
             condition: Mutex::new(Condition::Waiting { why: "it has not started yet".to_owned() }),
+            desk: Mutex::default(),
             news: news.clone(),
         }
     }
@@ -127,6 +140,17 @@ impl Camera {
             self.starts.fetch_add(1, Ordering::Relaxed);
         }
         *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
+    }
+
+    /// From now on, something can be asked of it.
+    pub fn open_desk(camera: &Arc<Self>, desk: Desk) -> OpenDesk {
+        *camera.desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(desk));
+        OpenDesk(Arc::clone(camera))
+    }
+
+    /// Where something can be asked of it, while it runs.
+    pub fn desk(&self) -> Option<Arc<Desk>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Skeletons from now on.

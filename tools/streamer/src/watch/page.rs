@@ -28,6 +28,7 @@ pub fn routes() -> Router<Arc<Cameras>> {
         .route("/page/player.js", file("text/javascript; charset=utf-8", include_str!("page/player.js")))
         .route("/page/depth.js", file("text/javascript; charset=utf-8", include_str!("page/depth.js")))
         .route("/page/bodies.js", file("text/javascript; charset=utf-8", include_str!("page/bodies.js")))
+        .route("/page/operate.js", file("text/javascript; charset=utf-8", include_str!("page/operate.js")))
         .route("/page/cameras.json", get(cameras))
 }
 

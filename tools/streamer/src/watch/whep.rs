@@ -1,10 +1,10 @@
 //! WHEP: a viewer offers, is answered, tells more addresses, and leaves. Source: draft-ietf-wish-whep-03.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -12,15 +12,14 @@ use axum::{
 };
 
 use super::{
+    body,
     cameras::Cameras,
-    refusal::{Refused, known, refuse},
+    refusal::{Refused, refuse},
 };
 use crate::outlet::Refusal;
 
 /// Largest offer: a browser's have 10 KiB.
 const OFFER_MAX: usize = 64 << 10;
-/// A client has this long to send its body.
-const BODY_TIME: Duration = Duration::from_secs(5);
 /// Addresses in one message; a browser has a few.
 const CANDIDATES_MAX: usize = 32;
 
@@ -37,8 +36,8 @@ async fn offer(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let camera = known(&cameras, &name)?;
-    let sdp = text(&headers, body, "application/sdp").await?;
+    let camera = cameras.known(&name)?;
+    let sdp = body::text(&headers, body, "application/sdp", OFFER_MAX).await?;
     let answer = camera.doors.signalling.offer(sdp).await.map_err(refused)?;
     let place = format!("/whep/{name}/{}", answer.session);
     let headers = [
@@ -57,8 +56,8 @@ async fn add_candidates(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refused> {
-    let camera = known(&cameras, &name)?;
-    let fragment = text(&headers, body, "application/trickle-ice-sdpfrag").await?;
+    let camera = cameras.known(&name)?;
+    let fragment = body::text(&headers, body, "application/trickle-ice-sdpfrag", OFFER_MAX).await?;
     let candidates = fragment.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
     let candidates = candidates.filter(|line| line.starts_with("candidate:")).map(str::to_owned);
     let candidates = candidates.take(CANDIDATES_MAX).collect();
@@ -72,25 +71,11 @@ async fn leave(
     State(cameras): State<Arc<Cameras>>,
     Path((name, session)): Path<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    let camera = known(&cameras, &name)?;
+    let camera = cameras.known(&name)?;
     match camera.doors.signalling.leave(session).await.map_err(refused)? {
         true => Ok(StatusCode::OK),
         false => Err(no_session()),
     }
-}
-
-/// The body, as text of this kind.
-async fn text(headers: &HeaderMap, body: Body, kind: &str) -> Result<String, Refused> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let given = given.split(';').next().unwrap_or_default().trim();
-    if !given.eq_ignore_ascii_case(kind) {
-        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body has to be {kind}")));
-    }
-    let bytes = tokio::time::timeout(BODY_TIME, to_bytes(body, OFFER_MAX))
-        .await
-        .map_err(|_| refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come".to_owned()))?
-        .map_err(|_| refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("the body may have {OFFER_MAX} bytes")))?;
-    String::from_utf8(bytes.into()).map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body is no UTF-8".to_owned()))
 }
 
 fn refused(why: Refusal) -> Refused {

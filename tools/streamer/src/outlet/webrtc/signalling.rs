@@ -25,9 +25,7 @@ pub enum Refusal {
     #[error("the offer is no session description that can be answered: {0}")]
     Malformed(String),
     /// It has nothing that the stream could be sent as.
-    #[error(
-        "the offer has no {0} video to receive; where the browser cannot decode {0}, start the streamer with --codec h264"
-    )]
+    #[error("the offer has no {0} video to receive; {advice}", advice = advice(*.0))]
     NoCodec(Codec),
     /// The stream cannot be shown.
     #[error(
@@ -43,6 +41,16 @@ pub enum Refusal {
     /// There is no stream yet, or no more.
     #[error("there is no stream at the moment; try again")]
     NoStream,
+}
+
+/// What whoever cannot take this codec does.
+fn advice(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => {
+            "this player decodes none by WebRTC; Firefox does with its plugin OpenH264, which it fetches some time after its first start"
+        }
+        Codec::H265 => "most browsers decode none by WebRTC: start the streamer with --codec h264",
+    }
 }
 
 /// A question to the thread that sends.

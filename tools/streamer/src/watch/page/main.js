@@ -2,6 +2,7 @@
 
 import { BodiesView } from "./bodies.js";
 import { DepthView, PALETTES } from "./depth.js";
+import { Desk } from "./operate.js";
 import { Player } from "./player.js";
 
 const main = document.getElementById("cameras");
@@ -163,7 +164,10 @@ async function start() {
   for (const name of new Set(names)) tiles.set(name, new Tile(name));
   // For whoever tests the page, and for the curious.
   globalThis.tiles = tiles;
-  if (viewed) switches(tiles.get(viewed));
+  if (viewed) {
+    switches(tiles.get(viewed));
+    new Desk(viewed, document.getElementById("operate"));
+  }
   addEventListener("pagehide", () => tiles.forEach((tile) => tile.player.stop()));
 }
 

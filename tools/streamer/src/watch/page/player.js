@@ -52,7 +52,9 @@ export class Player {
       const text = await answer.text();
       if (connection !== this.#connection) return;
       if (answer.status !== 201) {
-        this.#again(text.trim() || `HTTP ${answer.status}`);
+        // A camera that is not there yet is asked again as soon as the streamer says.
+        const pause = answer.status === 503 ? Number(answer.headers.get("Retry-After")) * 1000 : 0;
+        this.#again(text.trim() || `HTTP ${answer.status}`, pause);
         return;
       }
       this.#session = answer.headers.get("Location");
@@ -62,12 +64,12 @@ export class Player {
     }
   }
 
-  #again(why) {
+  #again(why, pause) {
     this.#end();
     if (this.#over) return;
     this.#say(why, true);
-    this.#timer = setTimeout(() => this.#start(), this.#wait);
-    this.#wait = Math.min(RETRY_MAX, this.#wait * 2);
+    this.#timer = setTimeout(() => this.#start(), pause || this.#wait);
+    if (!pause) this.#wait = Math.min(RETRY_MAX, this.#wait * 2);
   }
 
   #end() {
