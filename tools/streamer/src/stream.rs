@@ -257,6 +257,7 @@ impl<'a> Streamer<'a> {
             encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
             encoded_latency_ms: summary::Latency::new(&self.place.fan_out.latency()),
             outputs: self.outlets.as_ref().map(|(_, outlets)| outlets.summary()).unwrap_or_default(),
+            record_before: self.recorders.kept().map(summary::Before::new),
             recordings: summary::Recording::all(&self.recorders.statuses()),
         }
     }

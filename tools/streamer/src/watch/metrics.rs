@@ -142,6 +142,13 @@ fn outputs(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
 }
 
 fn recordings(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
+    let of_kept = |value: &dyn Fn(&crate::summary::Before) -> f64| {
+        each(counts, |counts| counts.stream.record_before.iter().map(|kept| (vec![], value(kept))).collect())
+    };
+    let seconds = "Seconds of the stream that are kept for recordings to begin with";
+    family.gauge("record_before_seconds", seconds, &of_kept(&|kept| kept.seconds))?;
+    let bytes = "Bytes of memory that they take";
+    family.gauge("record_before_bytes", bytes, &of_kept(&|kept| kept.bytes as f64))?;
     type Value<'a> = &'a dyn Fn(&crate::summary::Recording) -> f64;
     let of_recordings = |value: Value| {
         each(counts, |counts| {
