@@ -1,12 +1,19 @@
 //! From the producer's thread to the pipeline that makes access units of its frames at the moment. That one may hang, and
 //! be replaced: the producer's thread waits here, where it can be called away, and never in an encoder.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tools_media::capture_time;
 
 use super::{options::Codec, parameter_sets};
 
 /// Least time from one frame to the next; RTP and FLV tell such frames apart.
 const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
+/// A pause of this length is none.
+const STEADY: Duration = Duration::from_millis(250);
 
 /// What frames hold that one pipeline can take. Encoders are made anew for another picture, for not all of them get
 /// through a change: x265 gives broken NAL units.
@@ -16,6 +23,43 @@ pub enum Media {
     Raw(u64),
     /// Access units with these parameter sets, by their digest.
     Encoded(Codec, u64),
+}
+
+impl Media {
+    /// Whether the producer encodes.
+    pub fn is_encoded(self) -> bool {
+        matches!(self, Self::Encoded(..))
+    }
+}
+
+/// What was last seen of a producer.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// When its last frame came.
+    pub at: Instant,
+    /// When that was taken, by its clock.
+    pub captured_ns: Option<u64>,
+    /// The usual time between two frames.
+    pub pace: Duration,
+    /// What the frame held,
+    pub media: Media,
+    /// and how.
+    pub caps: gst::Caps,
+    /// Its picture, where it is kept.
+    pub picture: Option<gst::Buffer>,
+}
+
+/// What became of a picture in a producer's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandIn {
+    /// It was handed on.
+    Given,
+    /// The taker has another one at work.
+    Busy,
+    /// Nobody takes such pictures.
+    Wants(Media),
+    /// The producer is back, or nothing is handed on any more.
+    Over,
 }
 
 /// Tells what frames hold.
@@ -73,6 +117,13 @@ struct State {
     /// Nothing is handed on any more.
     closed: bool,
     timestamps: Rising,
+    seen: Option<Seen>,
+    /// The last picture is kept.
+    keeps: bool,
+    /// Pictures in the producer's place, of another kind than its frames.
+    others: Option<(gst::Caps, Media)>,
+    /// Pictures stood in for access units: what comes needs a keyframe.
+    awaits_keyframe: bool,
 }
 
 #[derive(Debug)]
@@ -86,6 +137,24 @@ struct Taker {
 }
 
 impl State {
+    /// A frame came.
+    fn note(&mut self, media: Media, sample: &gst::SampleRef) {
+        let (at, before) = (Instant::now(), self.seen.take());
+        let gap = before.as_ref().map(|before| at.saturating_duration_since(before.at));
+        let pace = match (before.map(|before| before.pace), gap) {
+            // What ends a long silence says nothing.
+            (Some(pace), Some(gap)) if !pace.is_zero() && gap < pace * 8 + STEADY => (pace * 7 + gap) / 8,
+            (Some(pace), Some(_)) if !pace.is_zero() => pace,
+            (_, gap) => gap.unwrap_or_default(),
+        };
+        let Some(caps) = sample.caps_owned() else {
+            return;
+        };
+        let captured_ns = sample.buffer().and_then(capture_time::of);
+        let picture = if self.keeps && !media.is_encoded() { sample.buffer_owned() } else { None };
+        self.seen = Some(Seen { at, captured_ns, pace, media, caps, picture });
+    }
+
     fn ready(&self, media: Media) -> Option<&gst_app::AppSrc> {
         self.taker.as_ref().filter(|taker| taker.hungry && taker.media == media).map(|taker| &taker.source)
     }
@@ -142,6 +211,63 @@ impl Handoff {
         self.changed.notify_all();
     }
 
+    /// From now on the last picture is kept.
+    pub fn keep_last(&self) {
+        self.lock().keeps = true;
+    }
+
+    /// When the producer's last frame came.
+    pub fn seen_at(&self) -> Option<Instant> {
+        self.lock().seen.as_ref().map(|seen| seen.at)
+    }
+
+    /// What was last seen of the producer.
+    pub fn seen(&self) -> Option<Seen> {
+        self.lock().seen.clone()
+    }
+
+    /// Hands on a picture in the place of the producer's, while no frame has come since `since`; waits for nothing. `now` is
+    /// running time.
+    pub fn stand_in(&self, picture: &gst::Sample, since: Instant, now: gst::ClockTime) -> StandIn {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let (Some(seen), Some(caps)) = (&state.seen, picture.caps()) else {
+            return StandIn::Over;
+        };
+        if state.closed || seen.at != since {
+            return StandIn::Over;
+        }
+        let replaces_units = seen.media.is_encoded();
+        let media = match &state.others {
+            _ if !replaces_units && seen.caps.as_ref() == caps => seen.media,
+            Some((known, media)) if known.as_ref() == caps => *media,
+            _ => {
+                let media = Media::Raw(state.watch.pictures);
+                state.watch.pictures += 1;
+                state.others = Some((caps.to_owned(), media));
+                media
+            }
+        };
+        if state.refused == Some(media) {
+            return StandIn::Busy;
+        }
+        if state.taker.as_ref().is_none_or(|taker| taker.media != media) {
+            return StandIn::Wants(media);
+        }
+        if state.ready(media).is_none() {
+            return StandIn::Busy;
+        }
+        let timed = state.timestamps.stamp_now(picture, now);
+        state.awaits_keyframe |= replaces_units;
+        if let Some(taker) = &mut state.taker {
+            taker.hungry = false;
+            taker.given += 1;
+            // Refused by a pipeline that is broken or being torn down: its messages say so.
+            let _ = taker.source.push_sample(&timed);
+        }
+        StandIn::Given
+    }
+
     /// Hands a frame on, and waits until the next one is wanted, so that this is the newest by then. `now` is running
     /// time; `ask` is called when nobody takes such frames.
     ///
@@ -153,7 +279,18 @@ impl Handoff {
         now: impl Fn() -> Option<gst::ClockTime>,
         ask: impl Fn(),
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let media = self.lock().watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
+        let media = {
+            let mut state = self.lock();
+            let media = state.watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
+            let is_delta = sample.buffer().is_some_and(|unit| unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
+            if media.is_encoded() && is_delta && state.awaits_keyframe {
+                state.dropped += 1;
+                return Ok(gst::FlowSuccess::Ok);
+            }
+            state.awaits_keyframe = false;
+            state.note(media, sample);
+            media
+        };
         let mut state = self.wait(|state| {
             if state.refused == Some(media) {
                 return true;
@@ -232,6 +369,15 @@ impl Rising {
         };
         self.last = Some(next);
         next
+    }
+
+    /// A picture that is taken now.
+    fn stamp_now(&mut self, picture: &gst::Sample, now: gst::ClockTime) -> gst::Sample {
+        let (Some(mut buffer), Some(caps)) = (picture.buffer_owned(), picture.caps_owned()) else {
+            return picture.clone();
+        };
+        buffer.make_mut().set_pts(self.next(now, now));
+        gst::Sample::builder().buffer(&buffer).caps(&caps).build()
     }
 
     fn stamp(&mut self, sample: &gst::Sample, now: Option<gst::ClockTime>) -> gst::Sample {

@@ -37,6 +37,7 @@ mod sdp;
 mod secrets;
 mod service_manager;
 pub mod simulator;
+mod slate;
 mod srt_url;
 mod stage;
 mod status_lines;

@@ -64,6 +64,9 @@ pub struct Stream {
     /// What is kept for recordings to begin with, where something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_before: Option<Before>,
+    /// What stands in for the producer, where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slate: Option<Slate>,
     /// Recordings, the last one of each format.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<Recording>,
@@ -85,6 +88,17 @@ impl Before {
     pub fn new(level: recorder::Level) -> Self {
         Self { seconds: level.time.as_secs_f64(), bytes: level.bytes, units: level.units }
     }
+}
+
+/// What stands in for a producer that is away.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Slate {
+    /// It is shown.
+    pub shown: bool,
+    /// How often that began.
+    pub times: u64,
+    /// Pictures of it.
+    pub pictures: u64,
 }
 
 /// One recording.
@@ -241,6 +255,10 @@ impl fmt::Display for Summary {
         if let Some(Before { seconds, bytes, units }) = &stream.record_before {
             writeln!(f, "record_before: seconds={seconds:.1} bytes={bytes} units={units}")?;
         }
+        if let Some(Slate { shown, times, pictures }) = &stream.slate {
+            let state = if *shown { "shown" } else { "ready" };
+            writeln!(f, "slate: times={times} pictures={pictures} state={state}")?;
+        }
         for recording in &stream.recordings {
             let Recording { format, path, files, video, depth, body, dropped, damaged, state } = recording;
             let [dropped, depth_dropped, body_dropped] = dropped;
@@ -293,6 +311,7 @@ mod tests {
                     ("rtmp".to_owned(), Output::new(&Meter::default(), "retrying", Some(2))),
                 ],
                 record_before: Some(Before { seconds: 10.04, bytes: 4096, units: 300 }),
+                slate: Some(Slate { shown: true, times: 1, pictures: 50 }),
                 recordings: vec![Recording {
                     format: "mcap",
                     path: "/day/a.mcap".to_owned(),
@@ -318,6 +337,7 @@ mod tests {
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0 state=retrying connects=2\n\
              record_before: seconds=10.0 bytes=4096 units=300\n\
+             slate: times=1 pictures=50 state=shown\n\
              mcap: video=7 depth=6 body=5 dropped=1 depth_dropped=2 body_dropped=3 damaged=4 files=1 state=finished path=/day/a.mcap\n"
         );
     }

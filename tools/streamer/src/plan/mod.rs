@@ -25,7 +25,7 @@ pub use self::{
     rtsp::{Login, Rtsp},
     srt::Srt,
 };
-use super::options::{Codec, InputMode, Options, VideoSource};
+use super::options::{Codec, InputMode, Options, Slate, VideoSource};
 use crate::{recorder::args::Recordings, simulator};
 
 /// A run of the program.
@@ -58,6 +58,8 @@ pub struct Stream {
     pub codec: Option<Codec>,
     /// Whether capture times go into the bit stream.
     pub timestamp_sei: bool,
+    /// What is shown while the producer is away.
+    pub slate: Slate,
     /// How to encode.
     pub encoding: Encoding,
     /// RTP outputs.
@@ -159,6 +161,7 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
         video_source,
         codec: options.codec,
         timestamp_sei: options.output.timestamp_sei,
+        slate: options.output.slate.clone(),
         encoding,
         rtp: rtp::outputs(options)?,
         rtmp: rtmp::outputs(options)?,
