@@ -23,10 +23,20 @@ fn get(port: u16, path: &str) -> Option<String> {
     Some(answer.split_once("\r\n\r\n")?.1.to_owned())
 }
 
-/// What the streamer tells of what it keeps.
-fn kept(port: u16) -> Value {
+/// What the streamer counts.
+fn counts(port: u16) -> Value {
     let told = get(port, "/api/cameras").unwrap_or_default();
-    serde_json::from_str::<Value>(&told).map_or(Value::Null, |told| told[0]["counts"]["record_before"].clone())
+    serde_json::from_str::<Value>(&told).map_or(Value::Null, |told| told[0]["counts"].clone())
+}
+
+/// What it tells of what it keeps.
+fn kept(port: u16) -> Value {
+    counts(port)["record_before"].clone()
+}
+
+/// Access units so far.
+fn encoded(port: u16) -> u64 {
+    counts(port)["encoded"].as_u64().unwrap_or_default()
 }
 
 /// Checksums of the pictures that FFmpeg decodes of a file.
@@ -147,15 +157,14 @@ fn memory_stays_within_what_is_said() {
     let before = ["--record-before", "1h", "--record-before-bytes", "1MiB"];
     let scene = Scene::of("bfm", &["--dummy-depth"], &[&flags[..], &before].concat());
     const LIMIT: u64 = 1 << 20;
-    let units = |port| kept(port)["units"].as_u64().unwrap_or_default();
-    // It grows, and what is oldest makes room, more than once.
-    let (mut last, mut shrunk) = (0, 0);
+    // It is full, and what is oldest made room.
+    let mut fullest = 0;
     wait_for("pictures that made room", || {
-        let (now, bytes) = (units(port), kept(port)["bytes"].as_u64().unwrap_or_default());
+        let kept = kept(port);
+        let [units, bytes] = ["units", "bytes"].map(|what| kept[what].as_u64().unwrap_or_default());
         assert!(bytes <= LIMIT, "{bytes}");
-        shrunk += u64::from(now < last);
-        last = now;
-        shrunk > 2
+        fullest = fullest.max(bytes);
+        fullest > LIMIT / 2 && encoded(port) > units + 200
     });
     scene.json(&["record", "start", &scene.uri, "--output", "a.mcap"]);
     wait_for("frames", || scene.frames("mcap") > 40);

@@ -43,5 +43,6 @@ mod resets;
 mod rtmps;
 mod rtsp;
 mod silence;
+mod slate;
 mod srt;
 mod status;

@@ -117,6 +117,8 @@ struct State {
     /// Nothing is handed on any more.
     closed: bool,
     timestamps: Rising,
+    /// A frame is being handed on.
+    is_offered: bool,
     seen: Option<Seen>,
     /// The last picture is kept.
     keeps: bool,
@@ -216,9 +218,10 @@ impl Handoff {
         self.lock().keeps = true;
     }
 
-    /// When the producer's last frame came.
+    /// When the producer's last frame came; none while one is being handed on.
     pub fn seen_at(&self) -> Option<Instant> {
-        self.lock().seen.as_ref().map(|seen| seen.at)
+        let state = self.lock();
+        state.seen.as_ref().filter(|_| !state.is_offered).map(|seen| seen.at)
     }
 
     /// What was last seen of the producer.
@@ -274,6 +277,18 @@ impl Handoff {
     /// # Errors
     /// [`gst::FlowError::Flushing`] when it is closed.
     pub fn offer(
+        &self,
+        sample: &gst::Sample,
+        now: impl Fn() -> Option<gst::ClockTime>,
+        ask: impl Fn(),
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.lock().is_offered = true;
+        let offered = self.hand_on(sample, now, ask);
+        self.lock().is_offered = false;
+        offered
+    }
+
+    fn hand_on(
         &self,
         sample: &gst::Sample,
         now: impl Fn() -> Option<gst::ClockTime>,
