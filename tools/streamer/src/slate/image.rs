@@ -83,11 +83,10 @@ mod tests {
             file.write_all(rubbish).unwrap();
             assert!(Image::read(file.path()).is_err());
         }
-        // A header that promises more than there is.
         let mut huge = tempfile::NamedTempFile::new().unwrap();
-        let mut encoder = png::Encoder::new(&mut huge, 60_000, 60_000);
-        encoder.set_color(png::ColorType::Rgb);
-        drop(encoder.write_header().unwrap());
+        let mut encoder = png::Encoder::new(&mut huge, SIDE_MAX + 1, 1);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&[0; SIDE_MAX as usize + 1]).unwrap();
         assert!(Image::read(huge.path()).unwrap_err().contains("larger than"));
     }
 }

@@ -6,7 +6,7 @@ use tools_cli::failure::Failure;
 use tools_media::elements;
 
 /// A decoder that takes longer has failed.
-const DECODE_MAX: gst::ClockTime = gst::ClockTime::from_seconds(3);
+const DECODE_MAX: gst::ClockTime = gst::ClockTime::from_seconds(2);
 
 /// A picture and what it is like.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub fn decode(group: &[gst::Sample]) -> Result<Picture, Failure> {
     // The last is wanted alone.
     sink.set_max_buffers(1);
     sink.set_drop(true);
+    sink.set_wait_on_eos(false);
     let pipeline = gst::Pipeline::new();
     let [parser, decoder, convert] =
         [elements::make(parser)?, elements::make(decoder)?, elements::make("videoconvert")?];

@@ -261,7 +261,10 @@ fn made(
     last: Option<&gst::BufferRef>,
     words: &str,
 ) -> Result<gst::Sample, String> {
-    let composed = compose(info, &look.ground(last), words).or_else(|| compose(info, &Ground::Black, words));
+    let composed = compose(info, &look.ground(last), words).or_else(|| {
+        tell("warning: slate: black takes the place of what cannot be drawn");
+        compose(info, &Ground::Black, words)
+    });
     let buffer = composed.ok_or("there is no memory for a picture")?;
     Ok(gst::Sample::builder().buffer(&buffer).caps(caps).build())
 }

@@ -80,7 +80,10 @@ fn place(image: &Image, info: &VideoInfo, frame: &mut VideoFrame<Writable>) -> O
     config.set_dest_height(Some(height));
     config.set_fill_border(true);
     config.set_border_argb(0xff00_0000);
-    let converter = VideoConverter::new(&image.info, info, Some(config)).ok()?;
+    // A converter takes no other rate, and an image has none.
+    let image_info = VideoInfo::builder(image.info.format(), image.info.width(), image.info.height());
+    let image_info = image_info.fps(info.fps()).interlace_mode(info.interlace_mode()).build().ok()?;
+    let converter = VideoConverter::new(&image_info, info, Some(config)).ok()?;
     converter.frame(&image.frame, frame);
     Some(())
 }
@@ -121,6 +124,25 @@ mod tests {
         let anamorphic =
             VideoInfo::builder(VideoFormat::I420, 720, 576).par(gst::Fraction::new(16, 15)).build().unwrap();
         assert_eq!(fitted(&anamorphic, &image(768, 576)), Some((0, 0, 720, 576)));
+    }
+
+    #[test]
+    fn an_image_is_shown_at_any_rate() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut encoder = png::Encoder::new(&mut file, 7, 5);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().unwrap().write_image_data(&[255; 7 * 5 * 3]).unwrap();
+        gst::init().unwrap();
+        let image = Image::read(file.path()).unwrap();
+        for fps in [0, 5, 30] {
+            let info = VideoInfo::builder(VideoFormat::I420, 321, 181).fps(gst::Fraction::new(fps, 1)).build().unwrap();
+            let composed = compose(&info, &Ground::Image(&image), "").unwrap();
+            let frame = VideoFrame::from_buffer_readable(composed, &info).unwrap();
+            let stride = info.stride()[0] as usize;
+            let luma = frame.plane_data(0).unwrap();
+            assert!(luma[90 * stride + 160] > 230, "{}", luma[90 * stride + 160]);
+            assert_eq!(luma[90 * stride], BLACK);
+        }
     }
 
     #[test]
