@@ -28,8 +28,8 @@ const SIZE: (u32, u32) = (320, 180);
 const FPS: u32 = 30;
 /// Two thirds of a second: nobody can ask a producer for a keyframe.
 const GOP: u32 = 20;
-/// The producer is away after a second.
-const SILENCE_MAX: Duration = Duration::from_millis(2200);
+/// The producer is away after a second; the rest is a loaded machine's.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 const BACK_MAX: Duration = Duration::from_secs(1);
 
 /// A decoded picture.

@@ -296,6 +296,10 @@ impl<'a> Streamer<'a> {
                     self.learn(codec)?;
                 }
                 self.turn_to(Stage::passthrough(codec, media, &self.place)?);
+                if self.slate.is_some() && self.choice.is_none() {
+                    // It is there when the producer leaves.
+                    self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
+                }
                 Ok(())
             }
         }
@@ -348,9 +352,10 @@ impl<'a> Streamer<'a> {
         }
     }
 
-    /// Whether that went wrong which stood in for access units of the producer. They do not need it.
+    /// Whether that went wrong which stands in for access units of the producer, now or later. They do not need it.
     fn loses_slate(&mut self, why: &str) -> bool {
-        let Some(slate) = self.slate.as_mut().filter(|slate| slate.replaces_units()) else {
+        let passes_through = self.stage.as_ref().is_some_and(|stage| !stage.encodes());
+        let Some(slate) = self.slate.as_mut().filter(|slate| passes_through || slate.replaces_units()) else {
             return false;
         };
         tell(&format!("warning: slate: nothing can be shown: {why}"));
