@@ -3,51 +3,14 @@
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use tools_media::capture_time;
-
-use super::{options::Codec, parameter_sets};
+use super::media::Watch;
+pub use super::{media::Media, seen::Seen};
 
 /// Least time from one frame to the next; RTP and FLV tell such frames apart.
 const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
-/// A pause of this length is none.
-const STEADY: Duration = Duration::from_millis(250);
-
-/// What frames hold that one pipeline can take. Encoders are made anew for another picture, for not all of them get
-/// through a change: x265 gives broken NAL units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    /// Pictures of one size and format, the so manieth since the beginning.
-    Raw(u64),
-    /// Access units with these parameter sets, by their digest.
-    Encoded(Codec, u64),
-}
-
-impl Media {
-    /// Whether the producer encodes.
-    pub fn is_encoded(self) -> bool {
-        matches!(self, Self::Encoded(..))
-    }
-}
-
-/// What was last seen of a producer.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// When its last frame came.
-    pub at: Instant,
-    /// When that was taken, by its clock.
-    pub captured_ns: Option<u64>,
-    /// The usual time between two frames.
-    pub pace: Duration,
-    /// What the frame held,
-    pub media: Media,
-    /// and how.
-    pub caps: gst::Caps,
-    /// Its picture, where it is kept.
-    pub picture: Option<gst::Buffer>,
-}
 
 /// What became of a picture in a producer's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,42 +23,6 @@ pub enum StandIn {
     Wants(Media),
     /// The producer is back, or nothing is handed on any more.
     Over,
-}
-
-/// Tells what frames hold.
-#[derive(Debug, Default)]
-struct Watch {
-    last: Option<(gst::Caps, Media)>,
-    pictures: u64,
-}
-
-impl Watch {
-    fn media(&mut self, sample: &gst::SampleRef) -> Option<Media> {
-        let caps = sample.caps()?;
-        let same_caps = self.last.as_ref().filter(|(last, _)| last.as_ref() == caps).map(|(_, media)| *media);
-        let codec = match caps.structure(0)?.name().as_str() {
-            "video/x-h264" => Codec::H264,
-            "video/x-h265" => Codec::H265,
-            _ => {
-                return Some(same_caps.unwrap_or_else(|| {
-                    let media = Media::Raw(self.pictures);
-                    self.pictures += 1;
-                    self.keep(caps, media)
-                }));
-            }
-        };
-        let keyframe = sample.buffer().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
-        let digest = keyframe.and_then(|unit| parameter_sets::digest(codec, &unit.map_readable().ok()?));
-        Some(match (digest, same_caps) {
-            (None, Some(media)) => media,
-            (digest, _) => self.keep(caps, Media::Encoded(codec, digest.unwrap_or_default())),
-        })
-    }
-
-    fn keep(&mut self, caps: &gst::CapsRef, media: Media) -> Media {
-        self.last = Some((caps.to_owned(), media));
-        media
-    }
 }
 
 /// Hands frames on, one at a time.
@@ -139,24 +66,6 @@ struct Taker {
 }
 
 impl State {
-    /// A frame came.
-    fn note(&mut self, media: Media, sample: &gst::SampleRef) {
-        let (at, before) = (Instant::now(), self.seen.take());
-        let gap = before.as_ref().map(|before| at.saturating_duration_since(before.at));
-        let pace = match (before.map(|before| before.pace), gap) {
-            // What ends a long silence says nothing.
-            (Some(pace), Some(gap)) if !pace.is_zero() && gap < pace * 8 + STEADY => (pace * 7 + gap) / 8,
-            (Some(pace), Some(_)) if !pace.is_zero() => pace,
-            (_, gap) => gap.unwrap_or_default(),
-        };
-        let Some(caps) = sample.caps_owned() else {
-            return;
-        };
-        let captured_ns = sample.buffer().and_then(capture_time::of);
-        let picture = if self.keeps && !media.is_encoded() { sample.buffer_owned() } else { None };
-        self.seen = Some(Seen { at, captured_ns, pace, media, caps, picture });
-    }
-
     fn ready(&self, media: Media) -> Option<&gst_app::AppSrc> {
         self.taker.as_ref().filter(|taker| taker.hungry && taker.media == media).map(|taker| &taker.source)
     }
@@ -199,10 +108,8 @@ impl Handoff {
 
     /// Size of the last picture, for a person.
     pub fn picture(&self) -> String {
-        let state = self.lock();
-        let caps = state.watch.last.as_ref().and_then(|(caps, _)| caps.structure(0));
-        let side = |name| caps.and_then(|caps| caps.get::<i32>(name).ok()).unwrap_or_default();
-        format!("{}x{}", side("width"), side("height"))
+        let (width, height) = self.lock().watch.size();
+        format!("{width}x{height}")
     }
 
     /// `source` wants a frame.
@@ -245,8 +152,7 @@ impl Handoff {
             _ if !replaces_units && seen.caps.as_ref() == caps => seen.media,
             Some((known, media)) if known.as_ref() == caps => *media,
             _ => {
-                let media = Media::Raw(state.watch.pictures);
-                state.watch.pictures += 1;
+                let media = state.watch.another_picture();
                 state.others = Some((caps.to_owned(), media));
                 media
             }
@@ -303,7 +209,7 @@ impl Handoff {
                 return Ok(gst::FlowSuccess::Ok);
             }
             state.awaits_keyframe = false;
-            state.note(media, sample);
+            state.seen = Seen::after(state.seen.take(), media, sample, state.keeps);
             media
         };
         let mut state = self.wait(|state| {
