@@ -12,6 +12,7 @@ mod rude_producer;
 #[path = "../support/streamer.rs"]
 mod streamer_support;
 
+mod before;
 mod damage;
 mod mcap;
 mod replay;

@@ -24,18 +24,24 @@ use cvmmap::{
 };
 use serde_json::Value;
 
-struct Scene {
+/// A simulated camera, a streamer that records on request, and whoever asks.
+pub struct Scene {
     server: NatsServer,
-    folder: tempfile::TempDir,
-    uri: String,
+    pub folder: tempfile::TempDir,
+    pub uri: String,
     subjects: Subjects,
     client: Client,
-    streamer: Running,
+    pub streamer: Running,
     _camera: Running,
 }
 
 impl Scene {
     fn start(name: &str, more: &[&str]) -> Self {
+        Self::of(name, &["--dummy-depth", "--dummy-body", "34"], &[&["--codec", "h264"], more].concat())
+    }
+
+    /// With these flags of the camera and of the streamer.
+    pub fn of(name: &str, camera_flags: &[&str], more: &[&str]) -> Self {
         let server = NatsServer::start();
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("root/day")).unwrap();
@@ -44,13 +50,14 @@ impl Scene {
         let mut camera = program();
         camera
             .args(["--input-mode", "dummy", "--input-uri", &uri, "--nats-url", &server.url()])
-            .args(["--dummy-width", "320", "--dummy-height", "180", "--dummy-depth", "--dummy-body", "34"])
+            .args(["--dummy-width", "320", "--dummy-height", "180"])
+            .args(camera_flags)
             .args(ENDLESS)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut streamer = program();
         streamer
-            .args(["--input-uri", &uri, "--codec", "h264", "--gop", "10", "--nats-url", &server.url(), "--record-root"])
+            .args(["--input-uri", &uri, "--gop", "10", "--nats-url", &server.url(), "--record-root"])
             .arg(folder.path().join("root"))
             .args(more)
             .current_dir(folder.path());
@@ -64,7 +71,7 @@ impl Scene {
         scene
     }
 
-    fn root(&self) -> std::path::PathBuf {
+    pub fn root(&self) -> std::path::PathBuf {
         self.folder.path().join("root")
     }
 
@@ -85,16 +92,19 @@ impl Scene {
         finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub fn json(&self, arguments: &[&str]) -> Value {
         let (code, stdout, stderr) = self.ctl(&[arguments, &["--json"]].concat());
         assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
         serde_json::from_str(&stdout).unwrap()
     }
 
     fn await_frames(&self, format: &str) {
-        wait_for("recorded frames", || {
-            self.json(&["record", "status", &self.uri, "--format", format])["frames_encoded"].as_u64() >= Some(20)
-        });
+        wait_for("recorded frames", || self.frames(format) >= 20);
+    }
+
+    /// Access units recorded so far.
+    pub fn frames(&self, format: &str) -> u64 {
+        self.json(&["record", "status", &self.uri, "--format", format])["frames_encoded"].as_u64().unwrap()
     }
 }
 

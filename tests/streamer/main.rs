@@ -51,6 +51,7 @@ mod rtmps;
 mod rtsp;
 mod rtsp_many;
 mod silence;
+mod slate;
 mod srt;
 mod status;
 mod whep;

@@ -76,7 +76,7 @@ fn run_stream(
     if !plan.has_outputs() {
         tell("no output is asked for: frames are encoded and sent nowhere");
     }
-    let recorders = Recorders::new(Arc::new(teller()));
+    let recorders = plan.recordings.recorders(Arc::new(teller()))?;
     let streamed = begin_recordings(events, plan, &recorders).and_then(|()| {
         let control = Arc::new(Control::default());
         let recorder = RecorderControl::all(plan, &recorders);

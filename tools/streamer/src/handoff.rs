@@ -1,57 +1,28 @@
 //! From the producer's thread to the pipeline that makes access units of its frames at the moment. That one may hang, and
 //! be replaced: the producer's thread waits here, where it can be called away, and never in an encoder.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
-use super::{options::Codec, parameter_sets};
+use super::media::Watch;
+pub use super::{media::Media, seen::Seen};
 
 /// Least time from one frame to the next; RTP and FLV tell such frames apart.
 const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
 
-/// What frames hold that one pipeline can take. Encoders are made anew for another picture, for not all of them get
-/// through a change: x265 gives broken NAL units.
+/// What became of a picture in a producer's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    /// Pictures of one size and format, the so manieth since the beginning.
-    Raw(u64),
-    /// Access units with these parameter sets, by their digest.
-    Encoded(Codec, u64),
-}
-
-/// Tells what frames hold.
-#[derive(Debug, Default)]
-struct Watch {
-    last: Option<(gst::Caps, Media)>,
-    pictures: u64,
-}
-
-impl Watch {
-    fn media(&mut self, sample: &gst::SampleRef) -> Option<Media> {
-        let caps = sample.caps()?;
-        let same_caps = self.last.as_ref().filter(|(last, _)| last.as_ref() == caps).map(|(_, media)| *media);
-        let codec = match caps.structure(0)?.name().as_str() {
-            "video/x-h264" => Codec::H264,
-            "video/x-h265" => Codec::H265,
-            _ => {
-                return Some(same_caps.unwrap_or_else(|| {
-                    let media = Media::Raw(self.pictures);
-                    self.pictures += 1;
-                    self.keep(caps, media)
-                }));
-            }
-        };
-        let keyframe = sample.buffer().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
-        let digest = keyframe.and_then(|unit| parameter_sets::digest(codec, &unit.map_readable().ok()?));
-        Some(match (digest, same_caps) {
-            (None, Some(media)) => media,
-            (digest, _) => self.keep(caps, Media::Encoded(codec, digest.unwrap_or_default())),
-        })
-    }
-
-    fn keep(&mut self, caps: &gst::CapsRef, media: Media) -> Media {
-        self.last = Some((caps.to_owned(), media));
-        media
-    }
+pub enum StandIn {
+    /// It was handed on.
+    Given,
+    /// The taker has another one at work.
+    Busy,
+    /// Nobody takes such pictures.
+    Wants(Media),
+    /// The producer is back, or nothing is handed on any more.
+    Over,
 }
 
 /// Hands frames on, one at a time.
@@ -73,6 +44,15 @@ struct State {
     /// Nothing is handed on any more.
     closed: bool,
     timestamps: Rising,
+    /// A frame is being handed on.
+    is_offered: bool,
+    seen: Option<Seen>,
+    /// The last picture is kept.
+    keeps: bool,
+    /// Pictures in the producer's place, of another kind than its frames.
+    others: Option<(gst::Caps, Media)>,
+    /// Pictures stood in for access units: what comes needs a keyframe.
+    awaits_keyframe: bool,
 }
 
 #[derive(Debug)]
@@ -128,10 +108,8 @@ impl Handoff {
 
     /// Size of the last picture, for a person.
     pub fn picture(&self) -> String {
-        let state = self.lock();
-        let caps = state.watch.last.as_ref().and_then(|(caps, _)| caps.structure(0));
-        let side = |name| caps.and_then(|caps| caps.get::<i32>(name).ok()).unwrap_or_default();
-        format!("{}x{}", side("width"), side("height"))
+        let (width, height) = self.lock().watch.size();
+        format!("{width}x{height}")
     }
 
     /// `source` wants a frame.
@@ -140,6 +118,63 @@ impl Handoff {
             taker.hungry = true;
         }
         self.changed.notify_all();
+    }
+
+    /// From now on the last picture is kept.
+    pub fn keep_last(&self) {
+        self.lock().keeps = true;
+    }
+
+    /// When the producer's last frame came; none while one is being handed on.
+    pub fn seen_at(&self) -> Option<Instant> {
+        let state = self.lock();
+        state.seen.as_ref().filter(|_| !state.is_offered).map(|seen| seen.at)
+    }
+
+    /// What was last seen of the producer.
+    pub fn seen(&self) -> Option<Seen> {
+        self.lock().seen.clone()
+    }
+
+    /// Hands on a picture in the place of the producer's, while no frame has come since `since`; waits for nothing. `now` is
+    /// running time.
+    pub fn stand_in(&self, picture: &gst::Sample, since: Instant, now: gst::ClockTime) -> StandIn {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let (Some(seen), Some(caps)) = (&state.seen, picture.caps()) else {
+            return StandIn::Over;
+        };
+        if state.closed || seen.at != since {
+            return StandIn::Over;
+        }
+        let replaces_units = seen.media.is_encoded();
+        let media = match &state.others {
+            _ if !replaces_units && seen.caps.as_ref() == caps => seen.media,
+            Some((known, media)) if known.as_ref() == caps => *media,
+            _ => {
+                let media = state.watch.another_picture();
+                state.others = Some((caps.to_owned(), media));
+                media
+            }
+        };
+        if state.refused == Some(media) {
+            return StandIn::Busy;
+        }
+        if state.taker.as_ref().is_none_or(|taker| taker.media != media) {
+            return StandIn::Wants(media);
+        }
+        if state.ready(media).is_none() {
+            return StandIn::Busy;
+        }
+        let timed = state.timestamps.stamp_now(picture, now);
+        state.awaits_keyframe |= replaces_units;
+        if let Some(taker) = &mut state.taker {
+            taker.hungry = false;
+            taker.given += 1;
+            // Refused by a pipeline that is broken or being torn down: its messages say so.
+            let _ = taker.source.push_sample(&timed);
+        }
+        StandIn::Given
     }
 
     /// Hands a frame on, and waits until the next one is wanted, so that this is the newest by then. `now` is running
@@ -153,7 +188,30 @@ impl Handoff {
         now: impl Fn() -> Option<gst::ClockTime>,
         ask: impl Fn(),
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let media = self.lock().watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
+        self.lock().is_offered = true;
+        let offered = self.hand_on(sample, now, ask);
+        self.lock().is_offered = false;
+        offered
+    }
+
+    fn hand_on(
+        &self,
+        sample: &gst::Sample,
+        now: impl Fn() -> Option<gst::ClockTime>,
+        ask: impl Fn(),
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let media = {
+            let mut state = self.lock();
+            let media = state.watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
+            let is_delta = sample.buffer().is_some_and(|unit| unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
+            if media.is_encoded() && is_delta && state.awaits_keyframe {
+                state.dropped += 1;
+                return Ok(gst::FlowSuccess::Ok);
+            }
+            state.awaits_keyframe = false;
+            state.seen = Seen::after(state.seen.take(), media, sample, state.keeps);
+            media
+        };
         let mut state = self.wait(|state| {
             if state.refused == Some(media) {
                 return true;
@@ -232,6 +290,15 @@ impl Rising {
         };
         self.last = Some(next);
         next
+    }
+
+    /// A picture that is taken now.
+    fn stamp_now(&mut self, picture: &gst::Sample, now: gst::ClockTime) -> gst::Sample {
+        let (Some(mut buffer), Some(caps)) = (picture.buffer_owned(), picture.caps_owned()) else {
+            return picture.clone();
+        };
+        buffer.make_mut().set_pts(self.next(now, now));
+        gst::Sample::builder().buffer(&buffer).caps(&caps).build()
     }
 
     fn stamp(&mut self, sample: &gst::Sample, now: Option<gst::ClockTime>) -> gst::Sample {

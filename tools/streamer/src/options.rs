@@ -14,7 +14,7 @@ use tools_cli::{
 
 pub use self::{
     encoding::{EncoderPreset, EncodingArgs, Profile, Scale},
-    output::OutputArgs,
+    output::{OutputArgs, Slate},
 };
 use crate::{log, recorder::args::RecordingArgs};
 

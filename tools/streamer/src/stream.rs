@@ -14,10 +14,11 @@ use super::{
     handoff::{Handoff, Media},
     ingest::Ingest,
     log::tell,
-    options::{Codec, EncoderDevice, VideoSource},
+    options::{self, Codec, EncoderDevice, VideoSource},
     outlet::{FanOut, Outlets, Retired, Said},
     plan::{self, Encoding, Stream},
     rate_keeper::RateKeeper,
+    slate::{Slate, Wish},
     stage::{Place, Stage},
     summary,
     timebase::Timebase,
@@ -31,6 +32,11 @@ const HASTY_DRAIN_MAX: Duration = Duration::from_millis(200);
 /// A stage that ends as it should takes less.
 const RETIRE_MAX: Duration = Duration::from_millis(100);
 
+/// For a frozen picture so much of the producer's access units is kept at most.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Pictures of a slate from one keyframe to the next at most, where the producer encodes: 2 seconds.
+const SLATE_GOP_MAX: u32 = 10;
+
 /// Those who watch are told what is counted this often.
 const STATUS_SPACING: Duration = Duration::from_secs(1);
 
@@ -43,6 +49,8 @@ pub struct Streamer<'a> {
     camera: Arc<watch::Camera>,
     place: Place,
     ingest: Ingest,
+    /// What stands in for the producer.
+    slate: Option<Slate>,
     /// Depth beside the picture.
     depth: Option<DepthTrack>,
     stage: Option<Stage>,
@@ -87,6 +95,14 @@ impl<'a> Streamer<'a> {
             timebase: Timebase::new(),
             encode_time: Arc::default(),
         };
+        let slate = Slate::new(&plan.slate)?;
+        if slate.is_some() {
+            let is_frozen = plan.slate == options::Slate::Freeze;
+            place.fan_out.keep_group(if is_frozen { GROUP_BYTES_MAX } else { 0 });
+            if is_frozen {
+                place.handoff.keep_last();
+            }
+        }
         let ask_for_keyframe = place.fan_out.ask_for_keyframe();
         control.connect(Box::new(move || ask_for_keyframe()));
         let ingest = Ingest::new(plan, &place.timebase, Arc::clone(&place.handoff))?;
@@ -102,6 +118,7 @@ impl<'a> Streamer<'a> {
             camera: Arc::clone(camera),
             place,
             ingest,
+            slate,
             depth,
             stage: None,
             choice,
@@ -161,6 +178,7 @@ impl<'a> Streamer<'a> {
         {
             self.meet(media)?;
         }
+        self.look_after_slate()?;
         self.look_after_stage()?;
         self.look_after_rate()?;
         self.depth.iter_mut().for_each(DepthTrack::look);
@@ -256,6 +274,8 @@ impl<'a> Streamer<'a> {
             encode_ms: summary::Latency::new(&self.place.encode_time.histogram()),
             encoded_latency_ms: summary::Latency::new(&self.place.fan_out.latency()),
             outputs: self.outlets.as_ref().map(|(_, outlets)| outlets.summary()).unwrap_or_default(),
+            slate: self.slate.as_ref().map(Slate::summary),
+            record_before: self.recorders.kept().map(summary::Before::new),
             recordings: summary::Recording::all(&self.recorders.statuses()),
         }
     }
@@ -275,6 +295,10 @@ impl<'a> Streamer<'a> {
                     self.learn(codec)?;
                 }
                 self.turn_to(Stage::passthrough(codec, media, &self.place)?);
+                if self.slate.is_some() && self.choice.is_none() {
+                    // It is there when the producer leaves.
+                    self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
+                }
                 Ok(())
             }
         }
@@ -304,6 +328,38 @@ impl<'a> Streamer<'a> {
         }
         tell(&format!("the producer's access units are {theirs} and not {ours}: its pictures are encoded instead"));
         self.ingest.turn_to_pictures()
+    }
+
+    /// Shows something in the place of a producer that is away.
+    fn look_after_slate(&mut self) -> Result<(), Failure> {
+        if self.draining.is_some() || self.picking.is_some() {
+            return Ok(());
+        }
+        let Some((wish, (codec, _))) =
+            self.slate.as_mut().and_then(|slate| slate.look(&self.place)).zip(self.outlets.as_ref())
+        else {
+            return Ok(());
+        };
+        let (codec, encoding) = (*codec, self.keeper.encoding());
+        match wish {
+            Wish::Stage(media) => self.encode(codec, media),
+            // As large as the producer's, whatever is asked of pictures that are encoded.
+            Wish::Encoder(media) => {
+                let gop = encoding.gop.min(SLATE_GOP_MAX);
+                self.encode_as(codec, media, &Encoding { scale: None, b_frames: 0, gop, ..encoding })
+            }
+        }
+    }
+
+    /// Whether that went wrong which stands in for access units of the producer, now or later. They do not need it.
+    fn loses_slate(&mut self, why: &str) -> bool {
+        let passes_through = self.stage.as_ref().is_some_and(|stage| !stage.encodes());
+        let Some(slate) = self.slate.as_mut().filter(|slate| passes_through || slate.replaces_units()) else {
+            return false;
+        };
+        tell(&format!("warning: slate: nothing can be shown: {why}"));
+        slate.give_up();
+        true
     }
 
     fn look_after_stage(&mut self) -> Result<(), Failure> {
@@ -348,7 +404,11 @@ impl<'a> Streamer<'a> {
             return Ok(());
         };
         self.picking = None;
-        self.choice = Some(picked?);
+        match picked {
+            Ok(choice) => self.choice = Some(choice),
+            Err(failure) if self.loses_slate(&failure.to_string()) => {}
+            Err(failure) => return Err(failure),
+        }
         Ok(())
     }
 
@@ -392,6 +452,11 @@ impl<'a> Streamer<'a> {
                 self.refuse(media, failure);
                 Ok(())
             }
+            _ if self.loses_slate(&failure) => {
+                self.retire_stage();
+                self.place.handoff.detach();
+                Ok(())
+            }
             (true, false) => Err(Failure::Pipeline(format!("{failure}; take --encoder-device auto or software"))),
             (false, _) => Err(Failure::Pipeline(format!("encoder: {failure}"))),
         }
@@ -423,11 +488,16 @@ impl<'a> Streamer<'a> {
 
     /// Has such pictures encoded from now on.
     fn encode(&mut self, codec: Codec, media: Media) -> Result<(), Failure> {
+        self.encode_as(codec, media, &self.keeper.encoding())
+    }
+
+    /// The same, in a way of its own.
+    fn encode_as(&mut self, codec: Codec, media: Media, encoding: &Encoding) -> Result<(), Failure> {
         let Some(choice) = self.choice.clone() else {
             self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
             return Ok(());
         };
-        let stage = Stage::encoder(choice, codec, &self.keeper.encoding(), media, &self.place)?;
+        let stage = Stage::encoder(choice, codec, encoding, media, &self.place)?;
         self.turn_to(stage);
         Ok(())
     }

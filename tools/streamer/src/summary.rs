@@ -61,9 +61,44 @@ pub struct Stream {
     /// Outputs by name.
     #[serde(serialize_with = "as_map")]
     pub outputs: Vec<(String, Output)>,
+    /// What is kept for recordings to begin with, where something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_before: Option<Before>,
+    /// What stands in for the producer, where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slate: Option<Slate>,
     /// Recordings, the last one of each format.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<Recording>,
+}
+
+/// What is kept for recordings to begin with.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Before {
+    /// Seconds from the oldest access unit to the newest.
+    pub seconds: f64,
+    /// Bytes of memory.
+    pub bytes: usize,
+    /// Access units.
+    pub units: u64,
+}
+
+impl Before {
+    /// The account of it.
+    pub fn new(level: recorder::Level) -> Self {
+        Self { seconds: level.time.as_secs_f64(), bytes: level.bytes, units: level.units }
+    }
+}
+
+/// What stands in for a producer that is away.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Slate {
+    /// It is shown.
+    pub shown: bool,
+    /// How often that began.
+    pub times: u64,
+    /// Pictures of it.
+    pub pictures: u64,
 }
 
 /// One recording.
@@ -217,6 +252,13 @@ impl fmt::Display for Summary {
             output.latency_ms.write(f, "latency")?;
             writeln!(f)?;
         }
+        if let Some(Before { seconds, bytes, units }) = &stream.record_before {
+            writeln!(f, "record_before: seconds={seconds:.1} bytes={bytes} units={units}")?;
+        }
+        if let Some(Slate { shown, times, pictures }) = &stream.slate {
+            let state = if *shown { "shown" } else { "ready" };
+            writeln!(f, "slate: times={times} pictures={pictures} state={state}")?;
+        }
         for recording in &stream.recordings {
             let Recording { format, path, files, video, depth, body, dropped, damaged, state } = recording;
             let [dropped, depth_dropped, body_dropped] = dropped;
@@ -268,6 +310,8 @@ mod tests {
                     ),
                     ("rtmp".to_owned(), Output::new(&Meter::default(), "retrying", Some(2))),
                 ],
+                record_before: Some(Before { seconds: 10.04, bytes: 4096, units: 300 }),
+                slate: Some(Slate { shown: true, times: 1, pictures: 50 }),
                 recordings: vec![Recording {
                     format: "mcap",
                     path: "/day/a.mcap".to_owned(),
@@ -292,6 +336,8 @@ mod tests {
              encoder: name=x264enc encoded=7 kbit=800 rate_changes=2 encode_p50_ms=0.5 encode_p95_ms=0.8 encode_p99_ms=0.9\n\
              rtp: sent=6 dropped=1 state=sending latency_p50_ms=1.2 latency_p95_ms=2.0 latency_p99_ms=3.0\n\
              rtmp: sent=0 dropped=0 state=retrying connects=2\n\
+             record_before: seconds=10.0 bytes=4096 units=300\n\
+             slate: times=1 pictures=50 state=shown\n\
              mcap: video=7 depth=6 body=5 dropped=1 depth_dropped=2 body_dropped=3 damaged=4 files=1 state=finished path=/day/a.mcap\n"
         );
     }
@@ -303,6 +349,7 @@ mod tests {
         assert_eq!(json["frames_in"], 8);
         assert_eq!(json["outputs"]["rtp"]["latency_ms"]["p50"], 1.25);
         assert_eq!(json["outputs"]["rtmp"]["connects"], 2);
+        assert_eq!(json["record_before"]["bytes"], 4096);
         assert_eq!(json["recordings"][0]["path"], "/day/a.mcap");
         assert!(json["outputs"]["rtp"].get("connects").is_none());
         assert!(json["outputs"]["rtmp"]["latency_ms"]["p99"].is_null());

@@ -17,6 +17,11 @@ impl Timebase {
         Self { clock, base }
     }
 
+    /// Running time.
+    pub fn now(&self) -> Option<gst::ClockTime> {
+        self.clock.time().checked_sub(self.base)
+    }
+
     /// Has a pipeline that does not play yet count from the same instant.
     pub fn set(&self, pipeline: &gst::Pipeline) {
         pipeline.use_clock(Some(&self.clock));

@@ -1,6 +1,6 @@
 //! Flags of further outputs, and of the time of capture in all of them.
 
-use std::path::PathBuf;
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
 use clap::Args;
 
@@ -39,4 +39,46 @@ pub struct OutputArgs {
     /// Put each frame's time of capture into the bit stream (SEI user_data_unregistered), for every output and recording
     #[arg(long, help_heading = "Output")]
     pub timestamp_sei: bool,
+    /// What outputs and recordings show while the producer is away: nothing, its last picture darkened, black, or a PNG file;
+    /// with the time of its last frame
+    #[arg(long, value_name = "none|freeze|black|FILE.png", default_value_t, help_heading = "Output")]
+    pub slate: Slate,
+}
+
+/// `--slate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Slate {
+    /// Outputs stand still.
+    #[default]
+    None,
+    /// The last picture, darkened.
+    Freeze,
+    /// Black.
+    Black,
+    /// A PNG file.
+    Image(PathBuf),
+}
+
+impl FromStr for Slate {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "none" => Self::None,
+            "freeze" => Self::Freeze,
+            "black" => Self::Black,
+            path => Self::Image(path.into()),
+        })
+    }
+}
+
+impl fmt::Display for Slate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Freeze => f.write_str("freeze"),
+            Self::Black => f.write_str("black"),
+            Self::Image(path) => write!(f, "{}", path.display()),
+        }
+    }
 }

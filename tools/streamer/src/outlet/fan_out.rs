@@ -38,6 +38,36 @@ struct Heard {
     latency: Histogram,
     /// Bytes of access units.
     bytes: u64,
+    /// The last keyframe and what followed it, where it is kept.
+    group: Option<Group>,
+}
+
+/// A group of pictures, from its keyframe on.
+#[derive(Debug)]
+struct Group {
+    units: Vec<gst::Sample>,
+    bytes: usize,
+    /// What goes beyond is left out, but for the keyframe.
+    bytes_max: usize,
+    /// Something was left out, and what follows needs it.
+    is_full: bool,
+}
+
+impl Group {
+    fn take_in(&mut self, sample: &gst::Sample, is_keyframe: bool) {
+        let bytes = sample.buffer().map_or(0, gst::BufferRef::size);
+        if is_keyframe {
+            self.units.clear();
+            (self.bytes, self.is_full) = (0, false);
+        } else {
+            self.is_full |= self.units.is_empty() || self.bytes + bytes > self.bytes_max;
+            if self.is_full {
+                return;
+            }
+        }
+        self.units.push(sample.clone());
+        self.bytes += bytes;
+    }
 }
 
 impl Shared {
@@ -60,6 +90,9 @@ impl Shared {
         }
         if let Some(captured) = unit.captured {
             heard.latency.record(captured.elapsed());
+        }
+        if let Some(group) = &mut heard.group {
+            group.take_in(&unit.sample, is_keyframe);
         }
         heard.bytes += unit.sample.buffer().map_or(0, |buffer| buffer.size() as u64);
         heard.feeds.iter().for_each(|feed| feed.offer(unit.clone()));
@@ -123,6 +156,16 @@ impl FanOut {
     /// Bytes of access units so far.
     pub fn bytes(&self) -> u64 {
         self.0.heard().bytes
+    }
+
+    /// From now on the last keyframe is kept, with so many bytes of what followed it.
+    pub fn keep_group(&self, bytes_max: usize) {
+        self.0.heard().group = Some(Group { units: Vec::new(), bytes: 0, bytes_max, is_full: false });
+    }
+
+    /// The last keyframe and what followed it, as far as it was kept.
+    pub fn group(&self) -> Vec<gst::Sample> {
+        self.0.heard().group.as_ref().map_or_else(Vec::new, |group| group.units.clone())
     }
 
     /// Hands what comes to `feeds` from now on.

@@ -27,7 +27,7 @@ pub use self::{
     rtsp::{Login, Rtsp, server as rtsp_server},
     srt::Srt,
 };
-use super::options::{Codec, InputMode, Options, VideoSource};
+use super::options::{Codec, InputMode, Options, Slate, VideoSource};
 use crate::{recorder::args::Recordings, simulator};
 
 /// The servers of all cameras.
@@ -71,6 +71,8 @@ pub struct Stream {
     pub codec: Option<Codec>,
     /// Whether capture times go into the bit stream.
     pub timestamp_sei: bool,
+    /// What is shown while the producer is away.
+    pub slate: Slate,
     /// How to encode.
     pub encoding: Encoding,
     /// RTP outputs.
@@ -177,6 +179,7 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
         video_source,
         codec: options.codec,
         timestamp_sei: options.output.timestamp_sei,
+        slate: options.output.slate.clone(),
         encoding,
         rtp: rtp::outputs(options)?,
         rtmp: rtmp::outputs(options)?,

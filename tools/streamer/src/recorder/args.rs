@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use tools_mcap::{
     writer::{Compression, Topics},
 };
 
-use super::{McapSettings, Place, Recorders, Root};
+use super::{Bounds, McapSettings, Place, Recorders, Root, Tell};
 use crate::recorder::mcap_sink::Rotate;
 
 /// Label of a live camera in topics.
@@ -22,6 +23,13 @@ const BYTES: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), (
 const SECONDS: [(&str, u64); 4] = [("s", 1), ("min", 60), ("h", 3600), ("d", 86_400)];
 /// Shortest and smallest file that makes sense.
 const ROTATE_MIN: (Duration, u64) = (Duration::from_secs(1), 1 << 16);
+
+/// Longest and shortest time before a recording that anybody means,
+const BEFORE: std::ops::RangeInclusive<u64> = 1..=3600;
+/// and the memory that it takes at most, where nothing is said.
+const BEFORE_BYTES: u64 = 256 << 20;
+/// Less than this has no room for a group of pictures.
+const BEFORE_BYTES_MIN: u64 = 1 << 20;
 
 /// The flags as typed.
 #[derive(Args, Clone, Debug)]
@@ -57,6 +65,13 @@ pub struct RecordingArgs {
     /// Where recordings go that are asked for while the program runs: nowhere outside this directory
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub record_root: PathBuf,
+    /// Keep so much of the stream in memory (10s, 1min): a recording that is asked for while the program runs begins that much
+    /// earlier
+    #[arg(long, value_name = "TIME", value_parser = parse_before)]
+    pub record_before: Option<Duration>,
+    /// Memory that --record-before takes at most; the oldest pictures go first [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_before_bytes)]
+    pub record_before_bytes: Option<u64>,
 }
 
 /// What is recorded from the start.
@@ -72,6 +87,8 @@ pub struct Recordings {
     pub rotate: Option<Rotate>,
     /// Where recordings go that are asked for later.
     pub root: PathBuf,
+    /// What is kept for them to begin with.
+    pub before: Option<Bounds>,
 }
 
 impl Recordings {
@@ -118,13 +135,32 @@ impl Recordings {
             compression: args.mcap_compression,
             depth: args.mcap_depth,
         };
+        let before = match (args.record_before, args.record_before_bytes) {
+            (None, Some(_)) => return Err(Failure::Usage("--record-before-bytes needs --record-before".to_owned())),
+            (time, bytes) => {
+                let bytes = usize::try_from(bytes.unwrap_or(BEFORE_BYTES)).unwrap_or(usize::MAX);
+                time.map(|time| Bounds { time, bytes })
+            }
+        };
         let (mcap, mp4, root) = (args.mcap.clone(), args.mp4.clone(), args.record_root.clone());
-        Ok(Self { mcap, mp4, settings, rotate: args.mcap_rotate, root })
+        Ok(Self { mcap, mp4, settings, rotate: args.mcap_rotate, root, before })
     }
 
     /// Whether nothing is recorded from the start.
     pub fn is_empty(&self) -> bool {
         self.mcap.is_none() && self.mp4.is_none()
+    }
+
+    /// What records, with nothing at work yet.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] when the system has no thread left.
+    pub fn recorders(&self, tell: Tell) -> Result<Arc<Recorders>, Failure> {
+        let Some(bounds) = self.before else {
+            return Ok(Recorders::new(tell));
+        };
+        Recorders::keeping(tell, bounds, self.settings.depth)
+            .map_err(|error| Failure::Configuration(format!("--record-before: {error}")))
     }
 
     /// Begins to record.
@@ -164,19 +200,30 @@ fn dated(path: &Path, now: &str) -> PathBuf {
     }
 }
 
-fn parse_rotate(text: &str) -> Result<Rotate, String> {
+/// A number with one of these units.
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|character: char| character.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let number = number.parse::<u64>().ok();
-    let scaled = |units: &[(&str, u64)]| {
-        let (_, scale) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?;
-        number?.checked_mul(*scale)
-    };
+    let (_, scale) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?;
+    number.parse::<u64>().ok()?.checked_mul(*scale)
+}
+
+fn parse_before(text: &str) -> Result<Duration, String> {
+    let seconds = scaled(text, &SECONDS).filter(|seconds| BEFORE.contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "a time from 1s to 1h (10s, 1min) is expected".to_owned())
+}
+
+fn parse_before_bytes(text: &str) -> Result<u64, String> {
+    let bytes = scaled(text, &BYTES).or_else(|| text.parse().ok()).filter(|bytes| *bytes >= BEFORE_BYTES_MIN);
+    bytes.ok_or_else(|| "a size of 1MiB or more (64MiB, 1GiB) is expected".to_owned())
+}
+
+fn parse_rotate(text: &str) -> Result<Rotate, String> {
     let (shortest, smallest) = ROTATE_MIN;
-    if let Some(bytes) = scaled(&BYTES).filter(|bytes| *bytes >= smallest) {
+    if let Some(bytes) = scaled(text, &BYTES).filter(|bytes| *bytes >= smallest) {
         return Ok(Rotate::Bytes(bytes));
     }
-    if let Some(seconds) = scaled(&SECONDS).filter(|seconds| *seconds >= shortest.as_secs()) {
+    if let Some(seconds) = scaled(text, &SECONDS).filter(|seconds| *seconds >= shortest.as_secs()) {
         return Ok(Rotate::Time(Duration::from_secs(seconds)));
     }
     Err("a size of 64KiB or more (512MiB, 1GiB) or a time of 1s or more (30s, 10min, 1h) is expected".to_owned())
@@ -191,6 +238,19 @@ mod tests {
         let (path, now) = (dated("/a/cam0-{start}.mcap".as_ref(), "20260102T030405Z"), now());
         assert_eq!(path, Path::new("/a/cam0-20260102T030405Z.mcap"));
         assert!(now.len() == 16 && now.starts_with("20") && now.ends_with('Z'), "{now}");
+    }
+
+    #[test]
+    fn what_is_kept_has_a_time_and_a_size() {
+        assert_eq!(parse_before("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_before("1h"), Ok(Duration::from_secs(3600)));
+        for text in ["", "10", "0s", "61min", "1d", "10MiB", "-1s"] {
+            assert!(parse_before(text).is_err(), "{text}");
+        }
+        assert_eq!([parse_before_bytes("64MiB"), parse_before_bytes("1048576")], [Ok(64 << 20), Ok(1 << 20)]);
+        for text in ["", "1023KiB", "1048575", "10s", "1GB"] {
+            assert!(parse_before_bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

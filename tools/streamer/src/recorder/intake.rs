@@ -16,7 +16,7 @@ const DEPTH_BYTES_MAX: usize = 192 << 20;
 const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// What is recorded next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Item {
     /// An access unit with what belongs to it.
     Moment(Moment),
@@ -101,6 +101,12 @@ enum Phase {
 }
 
 impl Intake {
+    /// The queue of a recording that has its keyframe already, and `flows`, or lost what came behind it.
+    pub fn begun(flows: bool) -> Self {
+        let phase = if flows { Phase::Flowing } else { Phase::Behind };
+        Self { state: Mutex::new(State { phase, ..State::default() }), filled: Condvar::new() }
+    }
+
     /// Takes in an access unit, or counts it as lost.
     pub fn offer(&self, mut moment: Moment) -> Answer {
         let mut state = self.lock();
@@ -124,11 +130,11 @@ impl Intake {
             return if asks { Answer::WantsKeyframe } else { Answer::Fine };
         }
         if let Some(depth) = &moment.depth {
-            if state.depth_bytes + depth.size() > DEPTH_BYTES_MAX {
+            if state.depth_bytes + depth.bytes() > DEPTH_BYTES_MAX {
                 moment.depth = None;
                 state.losses.depth += 1;
             } else {
-                state.depth_bytes += depth.size();
+                state.depth_bytes += depth.bytes();
             }
         }
         state.video_bytes += bytes;
@@ -176,7 +182,7 @@ impl Intake {
                 match &item {
                     Item::Moment(moment) => {
                         state.video_bytes -= moment.bytes();
-                        state.depth_bytes -= moment.depth.as_ref().map_or(0, |depth| depth.size());
+                        state.depth_bytes -= moment.depth_bytes();
                     }
                     Item::Body(packet) => state.body_bytes -= packet.len(),
                 }
@@ -220,6 +226,7 @@ mod tests {
     use tools_mcap::{depth::DepthPlane, schema::cvmmap_streamer::depth_map::DepthUnit};
 
     use super::*;
+    use crate::recorder::moment::Depth;
 
     const NOW: Duration = Duration::ZERO;
 
@@ -292,7 +299,7 @@ mod tests {
         let half = DEPTH_BYTES_MAX / 2;
         for _ in 0..3 {
             let buffer = gst::Buffer::with_size(half).unwrap();
-            let depth = DepthPlane::new(buffer, half as u32 / 4, 1, DepthUnit::Meter);
+            let depth = DepthPlane::new(buffer, half as u32 / 4, 1, DepthUnit::Meter).map(Depth::Plane);
             assert_eq!(intake.offer(Moment { depth, ..moment(true, 1) }), Answer::Fine);
         }
         assert_eq!([(); 3].map(|()| taken_bytes(&intake)), [Some(1); 3]);

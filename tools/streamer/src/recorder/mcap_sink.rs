@@ -188,7 +188,7 @@ impl Sink for McapSink {
         let unit = messages::video(&moment.sample, moment.timestamp_ns, &self.settings.frame_id)
             .map_err(|why| RecordError::Failed { path: path.clone(), why: why.to_owned() })?;
         let (time, settings) = (moment.timestamp_ns, &self.settings);
-        let depth = moment.depth.as_ref().and_then(|plane| plane.message(settings.depth, time, &settings.frame_id));
+        let depth = moment.depth.as_ref().and_then(|depth| depth.message(settings.depth, time, &settings.frame_id));
         // Depth first: a reader that takes messages in their order has it when its picture comes.
         let written = depth
             .as_ref()

@@ -3,6 +3,7 @@
 
 mod account;
 pub mod args;
+mod before;
 mod depths;
 mod error;
 mod fragments;
@@ -13,6 +14,7 @@ mod moment;
 mod mp4;
 mod place;
 mod recording;
+mod ring;
 
 use std::{
     path::PathBuf,
@@ -29,10 +31,11 @@ use tools_mcap::depth::{DepthCoding, DepthPlane};
 use tools_media::capture_time;
 
 use self::{
+    before::Before,
     depths::Depths,
     intake::Answer,
     mcap_sink::McapSink,
-    moment::Moment,
+    moment::{Depth, Moment},
     mp4::Mp4Sink,
     recording::{Recording, Sink},
 };
@@ -42,6 +45,7 @@ pub use error::RecordError;
 pub use mcap_settings::McapSettings;
 pub use mcap_sink::Rotate;
 pub use place::{Place, Root};
+pub use ring::{Bounds, Level};
 
 /// Tells the person at the terminal a line.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
@@ -58,7 +62,9 @@ pub struct Recorders {
     /// By [`FileFormat`].
     slots: [Mutex<Option<Arc<Recording>>>; 2],
     depths: Depths,
-    /// Whether there is any recording, and whether one takes depth.
+    /// What recordings begin with.
+    before: Option<Before>,
+    /// Whether anything is recorded or kept, and whether depth is.
     wanted: AtomicBool,
     depth_wanted: AtomicBool,
     /// Who looks at depth beside the recordings, while somebody does.
@@ -82,11 +88,24 @@ impl std::fmt::Debug for Recorders {
 impl Recorders {
     /// No recordings yet.
     pub fn new(tell: Tell) -> Arc<Self> {
+        Self::with(tell, None)
+    }
+
+    /// The same; from now on so much is kept for recordings to begin with, and depth in this coding.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn keeping(tell: Tell, bounds: Bounds, depth: DepthCoding) -> std::io::Result<Arc<Self>> {
+        Ok(Self::with(tell, Some(Before::new(bounds, depth)?)))
+    }
+
+    fn with(tell: Tell, before: Option<Before>) -> Arc<Self> {
         Arc::new(Self {
             tell,
             starting: Mutex::default(),
             slots: Default::default(),
             depths: Depths::default(),
+            before,
             wanted: AtomicBool::new(false),
             depth_wanted: AtomicBool::new(false),
             depth_viewer: Mutex::default(),
@@ -142,7 +161,20 @@ impl Recorders {
         let time = sample.buffer().and_then(capture_time::of);
         let depth = time.and_then(|time| self.depths.take(time));
         let sound = time.filter(|_| soundness::is_sound(sample));
-        let moment = sound.map(|timestamp_ns| Moment { sample: sample.clone(), timestamp_ns, depth });
+        let depth = depth.map(Depth::Plane);
+        let mut moment = sound.map(|timestamp_ns| Moment { sample: sample.clone(), timestamp_ns, depth });
+        if self.before.is_some() {
+            moment = moment.map(Moment::compact);
+        }
+        // A recording that begins has each access unit once: here, or from what was kept.
+        let ring = self.before.as_ref().map(|before| {
+            let mut ring = before.ring();
+            match moment.clone() {
+                Some(moment) => ring.moment(moment, Instant::now()),
+                None => ring.interrupt(),
+            }
+            ring
+        });
         let running = FileFormat::ALL.into_iter().filter_map(|format| self.recording(format));
         let answers = running.map(|recording| {
             let Some(moment) = moment.clone() else {
@@ -152,6 +184,8 @@ impl Recorders {
             recording.intake().offer(Moment { depth, ..moment })
         });
         let answers = answers.collect::<Vec<_>>();
+        drop(ring);
+        self.before.iter().for_each(Before::wake);
         if answers.contains(&Answer::WantsKeyframe) {
             self.ask_for_keyframe();
         }
@@ -162,12 +196,18 @@ impl Recorders {
 
     /// Takes in a body-tracking packet, as it came.
     pub fn body(&self, packet: &[u8]) {
+        let ring = self.before.as_ref().map(|before| {
+            let mut ring = before.ring();
+            ring.body(packet, Instant::now());
+            ring
+        });
         if let Some(recording) = self.recording(FileFormat::Mcap) {
             recording.intake().body(packet);
         }
+        drop(ring);
     }
 
-    /// Begins an MCAP recording, with the next keyframe.
+    /// Begins an MCAP recording, with what is kept or with the next keyframe.
     ///
     /// # Errors
     /// When one runs, or the file cannot be made.
@@ -176,7 +216,7 @@ impl Recorders {
         self.start(FileFormat::Mcap, place.path(), takes_depth, || McapSink::begin(place, settings, rotate))
     }
 
-    /// Begins an MP4 recording, with the next keyframe.
+    /// Begins an MP4 recording, with what is kept or with the next keyframe.
     ///
     /// # Errors
     /// When one runs, or the file cannot be made.
@@ -196,12 +236,28 @@ impl Recorders {
             return Err(RecordError::Busy(recording.status().path.unwrap_or_default()));
         }
         let (sink, account) = make()?;
-        let recording = Recording::start(format.name(), sink, account, takes_depth, Arc::clone(&self.tell))
+        let ring = self.before.as_ref().map(Before::ring);
+        let cursor = ring.as_ref().and_then(|ring| ring.begin(Instant::now()));
+        let flows = ring.as_ref().is_some_and(|ring| ring.flows());
+        let before = self.before.as_ref().zip(cursor).map(|(before, cursor)| (before.playback(cursor), flows));
+        let recording = Recording::start(format.name(), sink, account, takes_depth, Arc::clone(&self.tell), before)
             .map_err(|error| RecordError::of(path, error))?;
         *lock(self.slot(format)) = Some(Arc::new(recording));
+        drop(ring);
         self.settle();
-        self.ask_for_keyframe();
+        match cursor {
+            Some(cursor) => {
+                let age = cursor.age.as_secs_f64();
+                (self.tell)(&format!("{} recording begins {age:.1} s before it was asked for", format.name()));
+            }
+            None => self.ask_for_keyframe(),
+        }
         Ok(())
+    }
+
+    /// What is kept for recordings to begin with, where something is.
+    pub fn kept(&self) -> Option<Level> {
+        self.before.as_ref().map(|before| before.ring().level())
     }
 
     /// Ends a recording and waits for its file to be whole, `patience` at most. What became of it; `None` when there is
@@ -248,9 +304,10 @@ impl Recorders {
         let stream = lock(&self.stream);
         let running = FileFormat::ALL.into_iter().filter_map(|format| self.recording(format));
         let running = running.filter(|recording| recording.is_running()).collect::<Vec<_>>();
-        let depth_wanted = running.iter().any(|recording| recording.takes_depth());
+        let is_kept = self.before.as_ref().is_some_and(Before::takes_depth);
+        let depth_wanted = is_kept || running.iter().any(|recording| recording.takes_depth());
         self.depth_wanted.store(depth_wanted, Ordering::Relaxed);
-        self.wanted.store(!running.is_empty(), Ordering::Relaxed);
+        self.wanted.store(!running.is_empty() || self.before.is_some(), Ordering::Relaxed);
         if !depth_wanted {
             self.depths.clear();
         }

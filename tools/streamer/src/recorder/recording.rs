@@ -14,9 +14,11 @@ use tools_cli::file_format::FileFormat;
 use super::{
     RecordError, Tell,
     account::{Account, State, Status},
+    before::Playback,
     fragments,
     intake::{Intake, Item, Taken},
     moment::Moment,
+    ring::Read,
 };
 
 /// A killed process loses no more than this.
@@ -45,7 +47,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Starts to record what [`Recording::intake`] is offered.
+    /// Starts to record what was `before`, then what [`Recording::intake`] is offered, which `flows` behind that.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -55,9 +57,11 @@ impl Recording {
         account: Arc<Account>,
         takes_depth: bool,
         tell: Tell,
+        before: Option<(Playback, bool)>,
     ) -> std::io::Result<Self> {
-        let intake = Arc::new(Intake::default());
-        let worker = Worker { name, sink, intake: Arc::clone(&intake), account: Arc::clone(&account), tell };
+        let intake = Arc::new(before.as_ref().map_or_else(Intake::default, |(_, flows)| Intake::begun(*flows)));
+        let before = before.map(|(playback, _)| playback);
+        let worker = Worker { name, sink, before, intake: Arc::clone(&intake), account: Arc::clone(&account), tell };
         thread::Builder::new().name(format!("record-{name}")).spawn(move || worker.run())?;
         Ok(Self { intake, account, takes_depth })
     }
@@ -112,6 +116,7 @@ impl Recording {
 struct Worker {
     name: &'static str,
     sink: Box<dyn Sink>,
+    before: Option<Playback>,
     intake: Arc<Intake>,
     account: Arc<Account>,
     tell: Tell,
@@ -134,13 +139,23 @@ impl Worker {
     }
 
     fn work(&mut self) -> Result<(), RecordError> {
+        for Read { item, lost } in self.before.take().into_iter().flatten() {
+            self.account.note(|status| status.losses.video += lost);
+            self.record(&item)?;
+        }
         loop {
             match self.intake.take(FLUSH_INTERVAL) {
-                Taken::Item(Item::Moment(moment)) => self.sink.record(&moment)?,
-                Taken::Item(Item::Body(packet)) => self.sink.body(&packet)?,
+                Taken::Item(item) => self.record(&item)?,
                 Taken::Nothing => self.sink.tick()?,
                 Taken::End => return self.sink.finish(),
             }
+        }
+    }
+
+    fn record(&mut self, item: &Item) -> Result<(), RecordError> {
+        match item {
+            Item::Moment(moment) => self.sink.record(moment),
+            Item::Body(packet) => self.sink.body(packet),
         }
     }
 }

@@ -101,6 +101,7 @@ impl Collector for Accounts {
         )?;
         let bytes = |counts: &Counts| vec![(vec![], counts.stream.encoded_bytes as f64)];
         family.counter("encoder_bytes", "Bytes of access units; their rate is the bit rate", &each(&counts, bytes))?;
+        slates(&mut family, &counts)?;
         outputs(&mut family, &counts)?;
         recordings(&mut family, &counts)?;
         let name = "cvmmap_capture_to_send_seconds";
@@ -116,6 +117,17 @@ impl Collector for Accounts {
         }
         Ok(())
     }
+}
+
+fn slates(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
+    let of_slates = |value: &dyn Fn(&crate::summary::Slate) -> f64| {
+        each(counts, |counts| counts.stream.slate.iter().map(|slate| (vec![], value(slate))).collect())
+    };
+    let shown = "1 while a slate stands in for the producer";
+    family.gauge("slate_shown", shown, &of_slates(&|slate| f64::from(slate.shown)))?;
+    let times = "Times that a slate stood in for the producer";
+    family.counter("slate_times", times, &of_slates(&|slate| slate.times as f64))?;
+    family.counter("slate_pictures", "Pictures of slates", &of_slates(&|slate| slate.pictures as f64))
 }
 
 fn outputs(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
@@ -142,6 +154,13 @@ fn outputs(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
 }
 
 fn recordings(family: &mut Family, counts: &[(&str, Arc<Counts>)]) -> fmt::Result {
+    let of_kept = |value: &dyn Fn(&crate::summary::Before) -> f64| {
+        each(counts, |counts| counts.stream.record_before.iter().map(|kept| (vec![], value(kept))).collect())
+    };
+    let seconds = "Seconds of the stream that are kept for recordings to begin with";
+    family.gauge("record_before_seconds", seconds, &of_kept(&|kept| kept.seconds))?;
+    let bytes = "Bytes of memory that they take";
+    family.gauge("record_before_bytes", bytes, &of_kept(&|kept| kept.bytes as f64))?;
     type Value<'a> = &'a dyn Fn(&crate::summary::Recording) -> f64;
     let of_recordings = |value: Value| {
         each(counts, |counts| {

@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    camera::{Camera, Condition},
+    camera::{Camera, Condition, Counts},
     cameras::Cameras,
 };
 
@@ -51,6 +51,8 @@ fn account(camera: &Camera) -> Value {
         Condition::Done => ("done", None),
     };
     let counts = camera.counts();
+    let is_slate = |counts: &Arc<Counts>| counts.stream.slate.is_some_and(|slate| slate.shown);
+    let state = if state == "running" && counts.as_ref().is_some_and(is_slate) { "slate" } else { state };
     json!({
         "name": camera.name(),
         "state": state,
