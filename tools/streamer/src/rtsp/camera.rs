@@ -1,5 +1,6 @@
 //! A camera that players find, and the pipeline that they share. GStreamer takes it down when the last one leaves, in that one's
-//! thread; whoever comes meanwhile waits until it is down, and gets another one.
+//! thread; whoever comes meanwhile waits until it is down, and gets another one. Who comes before that holds it until the
+//! request is answered.
 
 use std::{
     fmt,
@@ -9,8 +10,8 @@ use std::{
 
 use gst::glib;
 use gst_rtsp_server::{
-    RTSP_PERM_MEDIA_FACTORY_ACCESS, RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, RTSPMedia, RTSPMediaFactory, RTSPMediaStatus,
-    prelude::*,
+    RTSP_PERM_MEDIA_FACTORY_ACCESS, RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, RTSPClient, RTSPMedia, RTSPMediaFactory,
+    RTSPMediaStatus, prelude::*,
 };
 
 /// What whoever may watch is.
@@ -19,6 +20,8 @@ pub const ROLE: &str = "viewer";
 const DOWN_MAX: Duration = Duration::from_secs(1);
 /// One that is made at the moment looks like one that is down; this often it is looked at again.
 const LOOK: Duration = Duration::from_millis(10);
+/// A request that was refused is not told of: what it holds is let go after so long.
+const HELD_MAX: Duration = Duration::from_secs(3);
 
 /// What is served of a camera.
 pub struct Picture {
@@ -37,6 +40,14 @@ pub struct Camera {
     /// Pipelines that are not down yet.
     medias: Mutex<Vec<glib::WeakRef<RTSPMedia>>>,
     is_down: Condvar,
+    held: Mutex<Vec<Held>>,
+}
+
+/// A pipeline that may not be taken down yet.
+struct Held {
+    media: RTSPMedia,
+    by: glib::WeakRef<RTSPClient>,
+    since: Instant,
 }
 
 impl fmt::Debug for Camera {
@@ -53,8 +64,8 @@ impl Camera {
             .field(RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, true)
             .build();
         picture.factory.add_role_from_structure(&may);
-        let (medias, is_down) = (Mutex::default(), Condvar::new());
-        let camera = Arc::new(Self { name: name.to_owned(), picture, medias, is_down });
+        let (medias, is_down, held) = (Mutex::default(), Condvar::new(), Mutex::default());
+        let camera = Arc::new(Self { name: name.to_owned(), picture, medias, is_down, held });
         let weak = Arc::downgrade(&camera);
         camera.factory().connect_media_constructed(move |_, media| {
             let Some(camera) = weak.upgrade() else {
@@ -81,24 +92,53 @@ impl Camera {
     }
 
     /// Somebody asks for it, in a thread that may wait. Whether there is something to watch.
-    pub fn ask(&self) -> bool {
+    pub fn ask(&self, client: &RTSPClient) -> bool {
+        self.answered(client);
         let until = Instant::now() + DOWN_MAX;
-        let mut medias = self.medias();
-        while Instant::now() < until {
-            let known = medias.iter().filter_map(glib::WeakRef::upgrade).collect::<Vec<_>>();
-            drop(medias);
-            // One that is being made is waited for here.
-            let goes = |media: &RTSPMedia| {
-                matches!(media.status(), RTSPMediaStatus::Unpreparing | RTSPMediaStatus::Unprepared)
-            };
-            if !known.iter().any(goes) {
-                break;
-            }
-            drop(known);
-            medias = self.medias();
-            medias = self.is_down.wait_timeout(medias, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        while !self.hold(client) && Instant::now() < until {
+            // Told of, or looked at again.
+            let waited = self.is_down.wait_timeout(self.medias(), LOOK);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
         (self.picture.is_alive)()
+    }
+
+    /// What somebody asked for was answered.
+    pub fn answered(&self, client: &RTSPClient) {
+        self.let_go(|held| held.by.upgrade().as_ref() == Some(client));
+    }
+
+    /// Lets go of what was held for too long.
+    pub fn tidy(&self) {
+        self.let_go(|held| held.since.elapsed() > HELD_MAX);
+    }
+
+    /// Lets go of all.
+    pub fn release(&self) {
+        self.let_go(|_| true);
+    }
+
+    /// Holds the pipeline that is there. False while there is one that goes down, or is not up yet.
+    fn hold(&self, client: &RTSPClient) -> bool {
+        let known = self.medias().iter().filter_map(glib::WeakRef::upgrade).collect::<Vec<_>>();
+        known.into_iter().all(|media| match media.status() {
+            RTSPMediaStatus::Prepared | RTSPMediaStatus::Suspended => {
+                // It counts one more who needs it, unless it goes down since.
+                let is_held = media.prepare(None).is_ok();
+                if is_held {
+                    self.held().push(Held { media, by: client.downgrade(), since: Instant::now() });
+                }
+                is_held
+            }
+            RTSPMediaStatus::Error => true,
+            _ => false,
+        })
+    }
+
+    fn let_go(&self, is_over: impl Fn(&Held) -> bool) {
+        let gone = self.held().extract_if(.., |held| is_over(held)).collect::<Vec<_>>();
+        // One that broke is down.
+        gone.iter().for_each(|held| drop(held.media.unprepare()));
     }
 
     /// Somebody begins to watch.
@@ -114,6 +154,10 @@ impl Camera {
     fn forget(&self, media: &RTSPMedia) {
         self.medias().retain(|known| known.upgrade().is_some_and(|known| known != *media));
         self.is_down.notify_all();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn medias(&self) -> MutexGuard<'_, Vec<glib::WeakRef<RTSPMedia>>> {

@@ -14,7 +14,8 @@ use std::{
 
 use gst::glib;
 use gst_rtsp_server::{
-    RTSPContext, RTSPFilterResult, RTSPServer, RTSPSessionPool, RTSPThreadPool, gst_rtsp::RTSPStatusCode, prelude::*,
+    RTSPClient, RTSPContext, RTSPFilterResult, RTSPServer, RTSPSessionPool, RTSPThreadPool, gst_rtsp::RTSPStatusCode,
+    prelude::*,
 };
 use tools_cli::failure::Failure;
 
@@ -79,6 +80,7 @@ impl Server {
             let (sessions, clients, mounts) = (sessions.clone(), Arc::clone(&clients), Arc::clone(mounts));
             move || {
                 clients.tidy(|media| mounts.has(media));
+                mounts.tidy();
                 sessions.cleanup();
                 glib::ControlFlow::Continue
             }
@@ -119,13 +121,16 @@ fn receive(server: &RTSPServer, clients: &Arc<Clients>, mounts: &Arc<Mounts>) {
         client.connect_new_session(|_, session| session.set_timeout(SESSION_MAX));
         // Both may be what makes the pipeline.
         let [described, set_up] = [Arc::clone(&mounts), Arc::clone(&mounts)];
-        client.connect_pre_describe_request(move |_, request| answer(&described, request));
-        client.connect_pre_setup_request(move |_, request| answer(&set_up, request));
+        client.connect_pre_describe_request(move |client, request| answer(&described, client, request));
+        client.connect_pre_setup_request(move |client, request| answer(&set_up, client, request));
+        let [described, set_up] = [Arc::clone(&mounts), Arc::clone(&mounts)];
+        client.connect_describe_request(move |client, request| described.answered(client, request));
+        client.connect_setup_request(move |client, request| set_up.answered(client, request));
         let asked = Arc::clone(&mounts);
         client.connect_play_request(move |_, request| asked.greet(request));
     });
 }
 
-fn answer(mounts: &Mounts, request: &RTSPContext) -> RTSPStatusCode {
-    if mounts.ask(request) { RTSPStatusCode::Ok } else { RTSPStatusCode::ServiceUnavailable }
+fn answer(mounts: &Mounts, client: &RTSPClient, request: &RTSPContext) -> RTSPStatusCode {
+    if mounts.ask(client, request) { RTSPStatusCode::Ok } else { RTSPStatusCode::ServiceUnavailable }
 }

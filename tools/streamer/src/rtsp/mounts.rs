@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use gst_rtsp_server::{RTSPContext, RTSPMedia, RTSPMountPoints, prelude::*};
+use gst_rtsp_server::{RTSPClient, RTSPContext, RTSPMedia, RTSPMountPoints, prelude::*};
 
 use super::camera::{Camera, Picture};
 
@@ -46,9 +46,20 @@ impl Mounts {
         Mount { mounts: Arc::clone(self), camera }
     }
 
-    /// Somebody asks. Whether there is something to watch where the request goes; what is not there is another answer's affair.
-    pub fn ask(&self, context: &RTSPContext) -> bool {
-        self.find(context).is_none_or(|camera| camera.ask())
+    /// A client asks. Whether there is something to watch where the request goes; what is not there is another answer's affair.
+    pub fn ask(&self, client: &RTSPClient, context: &RTSPContext) -> bool {
+        self.find(context).is_none_or(|camera| camera.ask(client))
+    }
+
+    /// What a client asked was answered.
+    pub fn answered(&self, client: &RTSPClient, context: &RTSPContext) {
+        self.find(context).iter().for_each(|camera| camera.answered(client));
+    }
+
+    /// Lets go of pipelines that were held for too long.
+    pub fn tidy(&self) {
+        let cameras = self.cameras().clone();
+        cameras.iter().for_each(|camera| camera.tidy());
     }
 
     /// Somebody begins to watch what a request is about.
@@ -89,6 +100,8 @@ impl Drop for Mount {
         if cameras.len() < before {
             self.mounts.points().remove_factory(&path(&self.camera.name));
         }
+        drop(cameras);
+        self.camera.release();
     }
 }
 
