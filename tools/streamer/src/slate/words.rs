@@ -71,10 +71,13 @@ impl Dots {
 
 /// Writes ASCII into a picture. What does not fit is cut off.
 pub fn write(luma: &mut Luma<'_>, words: &str) {
+    if words.is_empty() {
+        return;
+    }
     let large = Dots::of(words, &FONT_10X20);
     let dots = if large.width <= luma.width { large } else { Dots::of(words, &FONT_6X10) };
     // Half the width, or whole dots of it.
-    let scale = (luma.width / 2 / dots.width.max(1)).max(1);
+    let scale = (luma.width / 2 / dots.width).max(1);
     let (width, height) = (dots.width * scale, dots.height * scale);
     let (left, top) = (luma.width.saturating_sub(width) / 2, (luma.height * 3 / 4).saturating_sub(height / 2));
     let band = top.saturating_sub(height / 4)..(top + height + height / 4).min(luma.height);
