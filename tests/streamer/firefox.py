@@ -85,7 +85,7 @@ async def main():
         firefox, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env={**os.environ, "HOME": profile})
     try:
-        while not (found := re.search(rb"WebDriver BiDi listening on (ws://\S+)", await asyncio.wait_for(process.stderr.readline(), 40))):
+        while not (found := re.search(rb"WebDriver BiDi listening on (ws://\S+)", await asyncio.wait_for(process.stderr.readline(), 60))):
             pass
         rest = asyncio.create_task(process.stderr.read())
         async with connect(found[1].decode() + "/session", max_size=None) as socket:
@@ -98,4 +98,4 @@ async def main():
             await process.wait()
 
 
-asyncio.run(asyncio.wait_for(main(), 55))
+asyncio.run(asyncio.wait_for(main(), 120))

@@ -2,9 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::StatusCode;
 use tokio::sync::broadcast;
 
-use super::camera::{Camera, News, Text};
+use super::{
+    camera::{Camera, News, Text},
+    refusal::{Refused, refuse},
+};
 
 /// News that wait for one who watches; the oldest make room.
 const NEWS_MAX: usize = 256;
@@ -52,6 +56,24 @@ impl Cameras {
     /// The camera of this name.
     pub fn find(&self, name: &str) -> Option<Arc<Camera>> {
         self.lock().iter().find(|camera| camera.name() == name).cloned()
+    }
+
+    /// The camera of this name, for who asks.
+    ///
+    /// # Errors
+    /// 404 with what is there, or 503 while there is nothing yet.
+    pub fn known(&self, name: &str) -> Result<Arc<Camera>, Refused> {
+        self.find(name).ok_or_else(|| {
+            let there = self.names();
+            match &there[..] {
+                [] => refuse(StatusCode::SERVICE_UNAVAILABLE, "there is no camera here yet"),
+                [one] => refuse(StatusCode::NOT_FOUND, format!("there is no such camera here; there is {one}")),
+                several => refuse(
+                    StatusCode::NOT_FOUND,
+                    format!("there is no such camera here; there are {}", several.join(", ")),
+                ),
+            }
+        })
     }
 
     /// What each camera counted last, and what they count from now on.

@@ -26,7 +26,7 @@ use super::{
     body,
     cameras::Cameras,
     desk::Desk,
-    refusal::{Refused, known, refuse},
+    refusal::{Refused, refuse},
 };
 use crate::{
     encoder_control,
@@ -159,7 +159,7 @@ async fn set_control(State(cameras): Site, Path(name): Path<String>, headers: He
 
 /// Where the camera of this name can be asked for something.
 fn desk(cameras: &Cameras, name: &str) -> Result<Arc<Desk>, Refused> {
-    known(cameras, name)?.desk().ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "the camera does not run now"))
+    cameras.known(name)?.desk().ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "the camera does not run now"))
 }
 
 fn answer(value: &Value) -> Response {

@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, watch};
 use super::{
     camera::Text,
     cameras::Cameras,
-    refusal::{Refused, known, refuse},
+    refusal::{Refused, refuse},
 };
 
 /// Clients have nothing to say.
@@ -45,7 +45,7 @@ async fn depth(
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refused> {
-    let camera = known(&cameras, &name)?;
+    let camera = cameras.known(&name)?;
     let Some(spacing) = spacing(query.as_deref().unwrap_or_default()) else {
         return Err(refuse(StatusCode::BAD_REQUEST, format!("?fps=N has to be more than 0, and {FPS_MAX} at most")));
     };
@@ -75,7 +75,7 @@ async fn bodies(
     Path(name): Path<String>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refused> {
-    let camera = known(&cameras, &name)?;
+    let camera = cameras.known(&name)?;
     let bodies = camera.bodies();
     Ok(limited(upgrade).on_upgrade(|socket| send_texts(socket, bodies)))
 }

@@ -14,7 +14,7 @@ use axum::{
 use super::{
     body,
     cameras::Cameras,
-    refusal::{Refused, known, refuse},
+    refusal::{Refused, refuse},
 };
 use crate::outlet::Refusal;
 
@@ -36,7 +36,7 @@ async fn offer(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let camera = known(&cameras, &name)?;
+    let camera = cameras.known(&name)?;
     let sdp = body::text(&headers, body, "application/sdp", OFFER_MAX).await?;
     let answer = camera.signalling.offer(sdp).await.map_err(refused)?;
     let place = format!("/whep/{name}/{}", answer.session);
@@ -56,7 +56,7 @@ async fn add_candidates(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refused> {
-    let camera = known(&cameras, &name)?;
+    let camera = cameras.known(&name)?;
     let fragment = body::text(&headers, body, "application/trickle-ice-sdpfrag", OFFER_MAX).await?;
     let candidates = fragment.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
     let candidates = candidates.filter(|line| line.starts_with("candidate:")).map(str::to_owned);
@@ -71,7 +71,7 @@ async fn leave(
     State(cameras): State<Arc<Cameras>>,
     Path((name, session)): Path<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    let camera = known(&cameras, &name)?;
+    let camera = cameras.known(&name)?;
     match camera.signalling.leave(session).await.map_err(refused)? {
         true => Ok(StatusCode::OK),
         false => Err(no_session()),
