@@ -263,12 +263,14 @@ fn a_killed_producer_costs_no_session_and_no_recording() {
     let (pictures, seconds) = (frozen(from) as f64, from.elapsed().as_secs_f64());
     assert!((3.5..5.6).contains(&(pictures / seconds)), "{pictures} in {seconds} s");
     assert!(watcher.seen().last().unwrap().lightest > 220, "{:?}", watcher.seen().last());
-    let _second = camera();
+    let second = camera();
     read_until(&mut talk, "slate: the producer is back");
     watcher.wait_more(60);
     wait_for("the state", || state(port) == "running");
 
     streamer.signal("-INT");
+    second.signal("-TERM");
+    assert_eq!(second.wait().0, Some(0));
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut talk, &mut rest).unwrap();
     assert!(!rest.contains("slate") && !rest.contains("encoder:"), "{rest}");
