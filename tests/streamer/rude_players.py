@@ -75,6 +75,14 @@ for _ in range(20):
         assert ask(end, "TEARDOWN", url, "CSeq: 6", session).startswith("RTSP/1.0 200")
         assert not ask(end, "TEARDOWN", url, "CSeq: 7", session).startswith("RTSP/1.0 200")
 
+# One that sets up all that there is, and stays until the others have been served.
+greedy = served()
+refused = 0
+for number in range(100):
+    answer = ask(greedy, "SETUP", url + "/stream=0", f"CSeq: {number}", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+    refused += answer.startswith("RTSP/1.0 503")
+assert refused >= 90, refused
+
 # A thousand that come and go.
 for number in range(1000):
     end = connect()
@@ -113,4 +121,5 @@ crowd = [connect() for _ in range(200)]
 time.sleep(1)
 for end in crowd + silent + halves:
     end.close()
+greedy.close()
 print("survived", flush=True)

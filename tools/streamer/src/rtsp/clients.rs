@@ -10,10 +10,12 @@ use std::{
 };
 
 use gst::glib::{self, translate::ToGlibPtr as _};
-use gst_rtsp_server::{RTSPClient, RTSPMedia, ffi, gio, gst_rtsp, prelude::*};
+use gst_rtsp_server::{RTSPClient, RTSPMedia, RTSPSession, ffi, gio, gst_rtsp, prelude::*};
 
 /// Connections at the same time.
 pub const CLIENTS_MAX: usize = 64;
+/// What one of them may have set up at the same time; GStreamer would keep what was left behind for half a minute.
+pub const SESSIONS_MAX: usize = 4;
 /// A client that has set up nothing by then is let go.
 const SETUP_MAX: Duration = Duration::from_secs(10);
 
@@ -33,6 +35,7 @@ struct Client {
     welcome_until: Instant,
     /// It knows the password.
     is_trusted: bool,
+    sessions: Vec<glib::WeakRef<RTSPSession>>,
 }
 
 impl Clients {
@@ -46,15 +49,37 @@ impl Clients {
         if let Some(socket) = socket(client)
             && let Ok(peer) = socket.peer_addr()
         {
-            let (client, address, welcome_until) = (client.downgrade(), peer.ip(), Instant::now() + SETUP_MAX);
-            self.lock().push(Client { client, socket, address, welcome_until, is_trusted: false });
+            self.lock().push(Client {
+                client: client.downgrade(),
+                socket,
+                address: peer.ip(),
+                welcome_until: Instant::now() + SETUP_MAX,
+                is_trusted: false,
+                sessions: Vec::new(),
+            });
         }
     }
 
-    /// It has gone.
-    pub fn forget(&self, client: &RTSPClient) {
-        self.lock().retain(|known| known.client.upgrade().is_some_and(|known| known != *client));
+    /// It has gone. What it had set up.
+    pub fn forget(&self, client: &RTSPClient) -> Vec<RTSPSession> {
+        let mut clients = self.lock();
+        let sessions = clients.iter().filter(|known| known.is(client)).flat_map(Client::sessions).collect();
+        clients.retain(|known| known.client.upgrade().is_some_and(|known| known != *client));
         self.fewer.notify_all();
+        sessions
+    }
+
+    /// It has set something up.
+    pub fn remember(&self, client: &RTSPClient, session: &RTSPSession) {
+        for known in self.lock().iter_mut().filter(|known| known.is(client)) {
+            known.sessions.retain(|session| session.upgrade().is_some());
+            known.sessions.push(session.downgrade());
+        }
+    }
+
+    /// Whether it may set up something new.
+    pub fn may_set_up(&self, client: &RTSPClient) -> bool {
+        self.lock().iter().any(|known| known.is(client) && known.sessions().len() < SESSIONS_MAX)
     }
 
     /// Where it is, and whether it knows the password.
@@ -107,6 +132,10 @@ impl Clients {
 impl Client {
     fn is(&self, client: &RTSPClient) -> bool {
         self.client.upgrade().is_some_and(|known| known == *client)
+    }
+
+    fn sessions(&self) -> Vec<RTSPSession> {
+        self.sessions.iter().filter_map(glib::WeakRef::upgrade).collect()
     }
 
     fn hang_up(&self) {

@@ -24,7 +24,7 @@ pub use self::{
     mounts::{Mount, Mounts, path},
 };
 use self::{
-    clients::{CLIENTS_MAX, Clients},
+    clients::{CLIENTS_MAX, Clients, SESSIONS_MAX},
     guard::Guard,
 };
 use crate::plan::Rtsp;
@@ -62,13 +62,13 @@ impl Server {
         server.set_auth(Some(&Guard::new(plan.login.as_ref(), &clients)));
         server.set_mount_points(Some(mounts.points()));
         let sessions = RTSPSessionPool::new();
-        sessions.set_max_sessions(CLIENTS_MAX as u32);
+        sessions.set_max_sessions((CLIENTS_MAX * SESSIONS_MAX) as u32);
         server.set_session_pool(Some(&sessions));
         // As many as there are clients.
         let threads = RTSPThreadPool::new();
         threads.set_max_threads(-1);
         server.set_thread_pool(Some(&threads));
-        receive(&server, &clients, mounts);
+        receive(&server, &clients, &sessions, mounts);
 
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
@@ -112,17 +112,32 @@ impl Drop for Server {
 }
 
 /// Has each client that comes be known, refused while there is nothing, and given a keyframe when it plays.
-fn receive(server: &RTSPServer, clients: &Arc<Clients>, mounts: &Arc<Mounts>) {
-    let (clients, mounts) = (Arc::clone(clients), Arc::clone(mounts));
+fn receive(server: &RTSPServer, clients: &Arc<Clients>, sessions: &RTSPSessionPool, mounts: &Arc<Mounts>) {
+    let (clients, sessions, mounts) = (Arc::clone(clients), sessions.clone(), Arc::clone(mounts));
     server.connect_client_connected(move |_, client| {
         clients.meet(client);
+        let (known, sessions) = (Arc::clone(&clients), sessions.clone());
+        client.connect_closed(move |client| {
+            for session in known.forget(client) {
+                // It may have ended before.
+                let _ = sessions.remove(&session);
+            }
+        });
         let known = Arc::clone(&clients);
-        client.connect_closed(move |client| known.forget(client));
-        client.connect_new_session(|_, session| session.set_timeout(SESSION_MAX));
+        client.connect_new_session(move |client, session| {
+            session.set_timeout(SESSION_MAX);
+            known.remember(client, session);
+        });
         // Both may be what makes the pipeline.
         let [described, set_up] = [Arc::clone(&mounts), Arc::clone(&mounts)];
         client.connect_pre_describe_request(move |client, request| answer(&described, client, request));
-        client.connect_pre_setup_request(move |client, request| answer(&set_up, client, request));
+        let known = Arc::clone(&clients);
+        client.connect_pre_setup_request(move |client, request| {
+            if request.session().is_none() && !known.may_set_up(client) {
+                return RTSPStatusCode::ServiceUnavailable;
+            }
+            answer(&set_up, client, request)
+        });
         let [described, set_up] = [Arc::clone(&mounts), Arc::clone(&mounts)];
         client.connect_describe_request(move |client, request| described.answered(client, request));
         client.connect_setup_request(move |client, request| set_up.answered(client, request));
