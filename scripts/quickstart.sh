@@ -65,12 +65,12 @@ show_in_browser() {
   local dir=$out/browser port=$((20000 + RANDOM % 10000))
   mkdir -p "$dir"
   printf '\nclip -> shared memory -> cvmmap_streamer -> WebRTC -> Chromium\n'
-  start_streamer "$dir" "$target" h264 --http "127.0.0.1:$port"
-  check "streamer serves a page" wait_for "$dir/streamer.log" "watch at http://127.0.0.1:$port/"
   node scripts/lib/save_shown.mjs "$PWD/target/peers/browser/node_modules/playwright-core" "$(command -v chromium)" \
     "http://127.0.0.1:$port" "$target" "$dir" 40 25 > "$dir/browser.log" 2>&1 &
   local browser_pid=$!
   pids+=("$browser_pid")
+  check "a browser is there" wait_for "$dir/browser.log" ready
+  start_streamer "$dir" "$target" h264 --http "127.0.0.1:$port"
   check "producer played the clip at its own pace" play_clip "$dir" "$target" "$clip"
   check "browser showed pictures" ended_well "$browser_pid" "$dir/browser.log"
   check "streamer ended when the producer had left" ended_well "$streamer_pid" "$dir/streamer.log"

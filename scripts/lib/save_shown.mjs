@@ -14,7 +14,13 @@ const browser = await browserType.launchPersistentContext(join(folder, "profile"
 });
 try {
   const page = await browser.newPage();
-  await page.goto(`${address}/view/${camera}`);
+  console.log("ready");
+  // The streamer may start later.
+  const until = Date.now() + 30000;
+  while (!await page.goto(`${address}/view/${camera}`).catch(() => null)) {
+    if (Date.now() > until) throw new Error(`nothing is served at ${address}`);
+    await page.waitForTimeout(100);
+  }
   await page.waitForFunction(`(globalThis.tiles?.get(${JSON.stringify(camera)})?.shown ?? 0) >= 1`, null, { timeout: 60000 });
   const saved = await page.evaluate(async ([name, wanted]) => {
     const { video } = globalThis.tiles.get(name);

@@ -110,7 +110,7 @@ export class Desk {
     control.className = "control";
     control.dataset.setting = setting;
     control.append(setting.replaceAll("-", " "));
-    const inputs = Object.keys(values).map((name) => {
+    const inputs = ["value", "min", "max"].filter((name) => name in values).map((name) => {
       const input = document.createElement("input");
       Object.assign(input, { type: "number", name, inputMode: "numeric", step: 1 });
       input.setAttribute("aria-label", `${setting} ${name}`);
