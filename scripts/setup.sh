@@ -87,7 +87,7 @@ if $tests && ! target/peers/venv/bin/python -c 'import nats, google.protobuf' 2>
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check nats-py==2.16.0
 fi
 
-# A client of Foxglove, and Foxglove's own schemas.
+# A client of Foxglove and other WebSockets, and Foxglove's own schemas.
 if $tests && ! target/peers/venv/bin/python -c 'import websockets, foxglove_schemas_protobuf' 2>/dev/null; then
   say "fetching Python's websockets and foxglove-schemas-protobuf into target/peers"
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check websockets==17.4 foxglove-schemas-protobuf==0.4.0
@@ -99,10 +99,10 @@ if $tests && ! target/peers/venv/bin/python -c 'import numpy, zmq' 2>/dev/null; 
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check numpy==2.4.6 pyzmq==27.3.0
 fi
 
-# A player of WebRTC, and a client of WebSockets as docs/watch.md has it.
-if $tests && ! target/peers/venv/bin/python -c 'import aiortc, websockets' 2>/dev/null; then
-  say "fetching Python's aiortc and websockets into target/peers"
-  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check aiortc==1.16.0 websockets==17.4
+# A player of WebRTC.
+if $tests && ! target/peers/venv/bin/python -c 'import aiortc' 2>/dev/null; then
+  say "fetching Python's aiortc into target/peers"
+  target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check aiortc==1.16.0
 fi
 
 # Drives the browser; it brings none of its own.
