@@ -64,9 +64,7 @@ impl Reader {
         self.check_keys(&defaults, &[]);
         let nats = self.nats(&defaults);
         let servers = Servers {
-            http: top.get("http").and_then(|given| {
-                self.server("http", given, &keys::http(), "HOST:PORT", |options| http_server(options))
-            }),
+            http: top.get("http").and_then(|given| self.server("http", given, &keys::http(), "HOST:PORT", http_server)),
             rtsp: top.get("rtsp").and_then(|given| {
                 self.server("rtsp", given, &keys::rtsp(), "[HOST]:PORT", |options| rtsp_server(&options.output))
             }),
