@@ -110,6 +110,8 @@ fn pass_frames(queue_size: &str, deadline: gst::ClockTime) -> (Stage, bool) {
     assert_eq!(stage.latency().1, None, "of a frame rate that is not known yet");
     let now = unix_now();
     stage.pass(|producer| producer.publish(&Picture::small(0), 0, now - 40_000_000));
+    // The next one takes its place in a queue of one.
+    stage.drain(1);
     stage.pass(|producer| producer.publish(&Picture::small(1), 1, now));
     stage.drain(2);
     for frame_id in 2..12 {

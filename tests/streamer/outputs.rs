@@ -156,6 +156,8 @@ fn a_keyframe_comes_exactly_every_gop() {
         let server = RtmpServer::start(&names);
         let mut streamer = names.simulator();
         streamer.args(FRAMES).args(["--codec", codec, "--gop", "10", "--rtmp", "--rtmp-url", &server.url()]);
+        // A busy machine encodes more slowly than frames come.
+        streamer.args(["--queue-size", "60"]);
         if codec == "h265" {
             streamer.args(["--rtmp-mode", "enhanced"]);
         }
@@ -168,7 +170,7 @@ fn a_keyframe_comes_exactly_every_gop() {
             .output()
             .unwrap();
         let keyframes = String::from_utf8(output.stdout).unwrap().lines().filter(|line| !line.starts_with('#')).count();
-        // The newest-frame queue may cost a frame or two at the start.
+        // A frame or two may be lost at the start.
         assert!((5..=6).contains(&keyframes), "{codec}: {keyframes}");
     }
 }

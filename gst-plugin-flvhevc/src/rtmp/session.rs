@@ -424,7 +424,8 @@ impl Session {
         let information = information(values);
         let is_error = information.and_then(|value| value.get("level")?.as_str()) == Some("error");
         match (reason.code.as_str(), &self.stage) {
-            ("NetStream.Publish.Start", Stage::Publish) => {
+            // Nobody has asked for it yet while that is held.
+            ("NetStream.Publish.Start", Stage::Publish) if !self.is_held => {
                 self.stage = Stage::Publishing;
                 Ok(Some(Event::Publishing))
             }
