@@ -355,7 +355,6 @@ mod tests {
                  watch; take 127.0.0.1:1, or give --foxglove-insecure",
             ),
             ("foxglove = 1", "f:6:12: foxglove is true or false: where cameras are shown is said in [foxglove]"),
-            ("[htttp]", "f:6:2: 'htttp' is none of [defaults], [http], [foxglove], [rtsp] and [[camera]]; did you mean http?"),
             ("rtsp = ':1'", "f:6:8: rtsp is true or false: where cameras are shown is said in [rtsp]"),
             ("rtsp_user = 'anna'", "f:6:1: 'rtsp_user' is no key of a camera"),
             ("[rtsp]\nuser = 'anna'", "f:6:2: [rtsp] needs listen = \"HOST:PORT\""),
