@@ -6,8 +6,10 @@ use std::{
     time::Instant,
 };
 
-use super::media::Watch;
-pub use super::{media::Media, seen::Seen};
+use super::{
+    media::{Media, Watch},
+    seen::Seen,
+};
 
 /// Least time from one frame to the next; RTP and FLV tell such frames apart.
 const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(1);
@@ -188,7 +190,6 @@ impl Handoff {
         now: impl Fn() -> Option<gst::ClockTime>,
         ask: impl Fn(),
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.lock().is_offered = true;
         let offered = self.hand_on(sample, now, ask);
         self.lock().is_offered = false;
         offered
@@ -202,6 +203,7 @@ impl Handoff {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let media = {
             let mut state = self.lock();
+            state.is_offered = true;
             let media = state.watch.media(sample).ok_or(gst::FlowError::NotNegotiated)?;
             let is_delta = sample.buffer().is_some_and(|unit| unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
             if media.is_encoded() && is_delta && state.awaits_keyframe {

@@ -29,6 +29,7 @@ mod outlet;
 mod padding;
 mod parameter_sets;
 pub mod plan;
+mod random_name;
 mod rate_keeper;
 pub mod recorder;
 mod recorder_control;

@@ -1,11 +1,6 @@
 //! Reading the configuration again on request: an endpoint of the micro service `cvmmap_streamer` over NATS.
 
-use std::{
-    path::Path,
-    process,
-    sync::mpsc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, sync::mpsc, time::Duration};
 
 use cvmmap::nats::{Client, SERVICE_STREAMER, Service};
 use serde_json::json;
@@ -14,7 +9,10 @@ use tools_cli::{
     nats::{self, RELOAD_SUBJECT},
 };
 
-use crate::fleet::{Reloaded, Told};
+use crate::{
+    fleet::{Reloaded, Told},
+    random_name::random_name,
+};
 
 /// The main thread answers at once, unless it hangs.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -33,7 +31,7 @@ impl ReloadService {
     pub fn start(server: &nats::Server, config: &Path, tell: mpsc::Sender<Told>) -> Result<Self, Failure> {
         let client = server.connect("cvmmap_streamer")?;
         // Of those that answer on the first subject one gets the request; the second is its own.
-        let subjects = [RELOAD_SUBJECT.to_owned(), format!("{RELOAD_SUBJECT}.{}", token())];
+        let subjects = [RELOAD_SUBJECT.to_owned(), format!("{RELOAD_SUBJECT}.{}", random_name())];
         let mut service = Service::builder(SERVICE_STREAMER, env!("CARGO_PKG_VERSION"))
             .description("cvmmap-streamer with a configuration")
             .metadata("backend", "cvmmap-streamer")
@@ -52,12 +50,6 @@ impl ReloadService {
         }
         Ok(Self { _service: service.start(&client), _client: client })
     }
-}
-
-/// A word that no other streamer has.
-fn token() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}-{:x}", process::id(), since.as_nanos())
 }
 
 fn reply_of(config: &str, outcome: &Reloaded) -> String {

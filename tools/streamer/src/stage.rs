@@ -19,7 +19,8 @@ use tools_media::elements;
 use super::{
     encode_time::EncodeTime,
     encoder,
-    handoff::{Handoff, Media},
+    handoff::Handoff,
+    media::Media,
     options::Codec,
     outlet::{FanOut, Line, Retired, Said},
     padding,

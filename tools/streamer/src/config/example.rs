@@ -16,21 +16,13 @@ const HEAD: &str = "\
 /// The text of `config/cameras.example.toml`.
 pub fn example() -> String {
     let mut text = HEAD.to_owned();
-    text.push_str("\n# The page, WHEP and status of all cameras.\n[http]\nlisten = \"127.0.0.1:8080\"\n");
-    for key in keys::http().iter().filter(|key| key.name != "listen") {
-        write(&mut text, key);
-    }
-    text.push_str(
-        "\n# Topics of all cameras for Foxglove: /NAME/video and so on.\n[foxglove]\nlisten = \"127.0.0.1:8765\"\n",
-    );
-    for key in keys::foxglove().iter().filter(|key| key.name != "listen") {
-        write(&mut text, key);
-    }
-    text.push_str(
-        "\n# The RTSP server of all cameras: rtsp://127.0.0.1:8554/front.\n[rtsp]\nlisten = \"127.0.0.1:8554\"\n",
-    );
-    for key in keys::rtsp().iter().filter(|key| key.name != "listen") {
-        write(&mut text, key);
+    for (section, port, what, keys) in [
+        ("http", 8080, "The page, WHEP and status of all cameras.", keys::http()),
+        ("foxglove", 8765, "Topics of all cameras for Foxglove: /NAME/video and so on.", keys::foxglove()),
+        ("rtsp", 8554, "The RTSP server of all cameras: rtsp://127.0.0.1:8554/front.", keys::rtsp()),
+    ] {
+        let _ = writeln!(text, "\n# {what}\n[{section}]\nlisten = \"127.0.0.1:{port}\"");
+        keys.iter().filter(|key| key.name != "listen").for_each(|key| write(&mut text, key));
     }
     text.push_str("\n[defaults]\ncodec = \"h264\"\n");
     let mut heading = String::new();

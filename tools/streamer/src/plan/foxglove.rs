@@ -60,13 +60,9 @@ pub fn server(args: &OutputArgs) -> Result<Option<FoxgloveServer>, Failure> {
         };
     };
     let listen = address::read_own("--foxglove", text, "HOST:PORT or :PORT")?;
-    if !listen.ip().is_loopback() && !args.foxglove_insecure {
-        return Err(usage(format!(
-            "--foxglove: {} is not an address of this machine alone, and whoever reaches it could watch; take 127.0.0.1:{}, \
-             or give --foxglove-insecure",
-            listen.ip(),
-            listen.port()
-        )));
+    if !args.foxglove_insecure {
+        let advice = format!("take 127.0.0.1:{}, or give --foxglove-insecure", listen.port());
+        address::refuse_strangers("--foxglove", listen, &advice)?;
     }
     Ok(Some(FoxgloveServer { listen, is_open: args.foxglove_insecure }))
 }

@@ -68,13 +68,12 @@ pub fn server(options: &Options) -> Result<Option<Http>, Failure> {
     };
     let listen = address::read("--http", text, "HOST:PORT")?;
     let access = Access { token: token(options)?, tls: options.http_cert.clone().zip(options.http_key.clone()) };
-    if !listen.ip().is_loopback() && !options.http_insecure && (access.token.is_none() || access.tls.is_none()) {
-        return Err(usage(format!(
-            "--http: {} is not an address of this machine alone, and whoever reaches it could watch; take 127.0.0.1:{}, \
-             or give --http-token, --http-cert and --http-key, or --http-insecure",
-            listen.ip(),
+    if !options.http_insecure && (access.token.is_none() || access.tls.is_none()) {
+        let advice = format!(
+            "take 127.0.0.1:{}, or give --http-token, --http-cert and --http-key, or --http-insecure",
             listen.port()
-        )));
+        );
+        address::refuse_strangers("--http", listen, &advice)?;
     }
     let viewers_max = options.max_viewers.unwrap_or(VIEWERS_MAX_DEFAULT);
     if !(1..=VIEWERS_MAX).contains(&viewers_max) {

@@ -48,13 +48,9 @@ pub fn server(args: &OutputArgs) -> Result<Option<Rtsp>, Failure> {
         (Some(user), Some(file)) => Some(login(user, file)?),
         _ => None,
     };
-    if login.is_none() && !listen.ip().is_loopback() {
-        return Err(usage(format!(
-            "--rtsp: {} is not an address of this machine alone, and whoever reaches it could watch; add --rtsp-user and \
-             --rtsp-password-file, or take 127.0.0.1:{}",
-            listen.ip(),
-            listen.port()
-        )));
+    if login.is_none() {
+        let advice = format!("add --rtsp-user and --rtsp-password-file, or take 127.0.0.1:{}", listen.port());
+        address::refuse_strangers("--rtsp", listen, &advice)?;
     }
     Ok(Some(Rtsp { listen, login }))
 }

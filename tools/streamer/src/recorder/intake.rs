@@ -230,15 +230,6 @@ mod tests {
 
     const NOW: Duration = Duration::ZERO;
 
-    fn moment(is_keyframe: bool, bytes: usize) -> Moment {
-        gst::init().unwrap();
-        let mut buffer = gst::Buffer::with_size(bytes).unwrap();
-        if !is_keyframe {
-            buffer.get_mut().unwrap().set_flags(gst::BufferFlags::DELTA_UNIT);
-        }
-        Moment { sample: gst::Sample::builder().buffer(&buffer).build(), timestamp_ns: 0, depth: None }
-    }
-
     fn taken_bytes(intake: &Intake) -> Option<usize> {
         match intake.take(NOW) {
             Taken::Item(Item::Moment(moment)) => Some(moment.bytes()),
@@ -251,9 +242,9 @@ mod tests {
     fn a_recording_begins_with_a_keyframe() {
         let intake = Intake::default();
         intake.body(&[0; 9]);
-        assert_eq!(intake.offer(moment(false, 1)), Answer::Fine);
-        assert_eq!(intake.offer(moment(true, 2)), Answer::Fine);
-        assert_eq!(intake.offer(moment(false, 3)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(false, 1)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(true, 2)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(false, 3)), Answer::Fine);
         intake.body(&[0; 4]);
         assert_eq!([(); 4].map(|()| taken_bytes(&intake)), [Some(2), Some(3), Some(4), None]);
         assert_eq!(intake.losses(), Losses::default());
@@ -264,18 +255,18 @@ mod tests {
         let intake = Intake::default();
         let third = VIDEO_BYTES_MAX / 3;
         for _ in 0..3 {
-            assert_eq!(intake.offer(moment(true, third)), Answer::Fine);
+            assert_eq!(intake.offer(Moment::of_bytes(true, third)), Answer::Fine);
         }
-        assert_eq!(intake.offer(moment(false, third)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(false, third)), Answer::Fine);
         // There is room for the next ones, and they need the one that was lost.
         assert!(taken_bytes(&intake).is_some());
-        assert_eq!(intake.offer(moment(false, 1)), Answer::Fine);
-        assert_eq!(intake.offer(moment(true, 1)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(false, 1)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(true, 1)), Answer::Fine);
         assert!(taken_bytes(&intake).is_some());
-        assert_eq!(intake.offer(moment(false, 1)), Answer::WantsKeyframe);
-        assert_eq!(intake.offer(moment(false, 1)), Answer::Fine);
-        assert_eq!(intake.offer(moment(true, 5)), Answer::Fine);
-        assert_eq!(intake.offer(moment(false, 6)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(false, 1)), Answer::WantsKeyframe);
+        assert_eq!(intake.offer(Moment::of_bytes(false, 1)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(true, 5)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(false, 6)), Answer::Fine);
         assert_eq!([(); 4].map(|()| taken_bytes(&intake)), [Some(third), Some(5), Some(6), None]);
         assert_eq!(intake.losses(), Losses { video: 5, ..Losses::default() });
     }
@@ -284,10 +275,10 @@ mod tests {
     fn what_follows_a_lost_access_unit_waits_for_a_keyframe() {
         let intake = Intake::default();
         intake.skip();
-        assert_eq!(intake.offer(moment(true, 1)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(true, 1)), Answer::Fine);
         intake.skip();
-        assert_eq!(intake.offer(moment(false, 2)), Answer::WantsKeyframe);
-        assert_eq!(intake.offer(moment(true, 3)), Answer::Fine);
+        assert_eq!(intake.offer(Moment::of_bytes(false, 2)), Answer::WantsKeyframe);
+        assert_eq!(intake.offer(Moment::of_bytes(true, 3)), Answer::Fine);
         assert_eq!([(); 3].map(|()| taken_bytes(&intake)), [Some(1), Some(3), None]);
         assert_eq!(intake.losses(), Losses { damaged: 2, video: 1, ..Losses::default() });
     }
@@ -300,7 +291,7 @@ mod tests {
         for _ in 0..3 {
             let buffer = gst::Buffer::with_size(half).unwrap();
             let depth = DepthPlane::new(buffer, half as u32 / 4, 1, DepthUnit::Meter).map(Depth::Plane);
-            assert_eq!(intake.offer(Moment { depth, ..moment(true, 1) }), Answer::Fine);
+            assert_eq!(intake.offer(Moment { depth, ..Moment::of_bytes(true, 1) }), Answer::Fine);
         }
         assert_eq!([(); 3].map(|()| taken_bytes(&intake)), [Some(1); 3]);
         assert_eq!(intake.losses(), Losses { depth: 1, ..Losses::default() });
@@ -309,7 +300,7 @@ mod tests {
     #[test]
     fn bodies_are_bounded() {
         let intake = Intake::default();
-        intake.offer(moment(true, 1));
+        intake.offer(Moment::of_bytes(true, 1));
         intake.body(&vec![0; BODY_BYTES_MAX]);
         intake.body(&[0]);
         assert_eq!(intake.losses(), Losses { body: 1, ..Losses::default() });
@@ -318,13 +309,13 @@ mod tests {
     #[test]
     fn what_waits_goes_before_the_end() {
         let intake = Intake::default();
-        intake.offer(moment(true, 1));
+        intake.offer(Moment::of_bytes(true, 1));
         intake.end();
-        assert_eq!(intake.offer(moment(true, 2)), Answer::Closed);
+        assert_eq!(intake.offer(Moment::of_bytes(true, 2)), Answer::Closed);
         assert_eq!(taken_bytes(&intake), Some(1));
         assert!(matches!(intake.take(Duration::MAX), Taken::End));
         let intake = Intake::default();
-        intake.offer(moment(true, 1));
+        intake.offer(Moment::of_bytes(true, 1));
         intake.close();
         assert!(matches!(intake.take(Duration::MAX), Taken::End));
         assert_eq!(intake.losses(), Losses { video: 1, ..Losses::default() });

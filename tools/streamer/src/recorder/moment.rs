@@ -52,6 +52,19 @@ impl Moment {
     }
 }
 
+#[cfg(test)]
+impl Moment {
+    /// An access unit of so many bytes, for tests.
+    pub fn of_bytes(is_keyframe: bool, bytes: usize) -> Self {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::with_size(bytes).unwrap();
+        if !is_keyframe {
+            buffer.get_mut().unwrap().set_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        Self { sample: gst::Sample::builder().buffer(&buffer).build(), timestamp_ns: 0, depth: None }
+    }
+}
+
 /// What an allocator adds to a buffer.
 const SLACK: usize = 4096;
 

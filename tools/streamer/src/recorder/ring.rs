@@ -238,15 +238,6 @@ mod tests {
 
     const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-    fn moment(is_keyframe: bool, bytes: usize) -> Moment {
-        gst::init().unwrap();
-        let mut buffer = gst::Buffer::with_size(bytes).unwrap();
-        if !is_keyframe {
-            buffer.get_mut().unwrap().set_flags(gst::BufferFlags::DELTA_UNIT);
-        }
-        Moment { sample: gst::Sample::builder().buffer(&buffer).build(), timestamp_ns: 0, depth: None }
-    }
-
     fn ring(seconds: u64, bytes: usize) -> Ring {
         Ring::new(Bounds { time: SECONDS(seconds), bytes })
     }
@@ -254,7 +245,7 @@ mod tests {
     /// An access unit each second, a keyframe every fourth; the unit of second N has N + 1 bytes.
     fn fill(ring: &mut Ring, from: Instant, seconds: std::ops::Range<u64>) {
         for second in seconds {
-            ring.moment(moment(second % 4 == 0, second as usize + 1), from + SECONDS(second));
+            ring.moment(Moment::of_bytes(second % 4 == 0, second as usize + 1), from + SECONDS(second));
         }
     }
 
@@ -296,20 +287,20 @@ mod tests {
         let unit = 1000 + OVERHEAD;
         let (mut ring, start) = (ring(1000, 10 * unit), Instant::now());
         for second in 0..200 {
-            ring.moment(moment(second % 4 == 0, 1000), start + SECONDS(second));
+            ring.moment(Moment::of_bytes(second % 4 == 0, 1000), start + SECONDS(second));
             assert!(ring.level().bytes <= 10 * unit);
             let cursor = ring.begin(start + SECONDS(second)).unwrap();
             assert!(second < 10 || cursor.age >= SECONDS(6), "{second}: {:?}", cursor.age);
             assert_eq!(cursor.age.as_secs(), second - (second - cursor.age.as_secs()) / 4 * 4);
         }
         // A group that is larger than that by itself is gone, and what belongs to it is not kept.
-        ring.moment(moment(true, 1), start);
-        ring.moment(moment(false, 11 * unit), start);
+        ring.moment(Moment::of_bytes(true, 1), start);
+        ring.moment(Moment::of_bytes(false, 11 * unit), start);
         assert_eq!((ring.level(), ring.flows()), (Level::default(), false));
-        ring.moment(moment(false, 1), start);
+        ring.moment(Moment::of_bytes(false, 1), start);
         ring.body(&[1], start);
         assert_eq!(ring.level(), Level::default());
-        ring.moment(moment(true, 1), start);
+        ring.moment(Moment::of_bytes(true, 1), start);
         assert!(ring.flows() && ring.level().units == 1);
     }
 
@@ -343,11 +334,11 @@ mod tests {
     #[test]
     fn depth_counts_as_much_as_it_takes() {
         let (mut ring, now) = (ring(60, usize::MAX), Instant::now());
-        let mut with_depth = moment(true, 1);
+        let mut with_depth = Moment::of_bytes(true, 1);
         let buffer = gst::Buffer::with_size(4000).unwrap();
         with_depth.depth = DepthPlane::new(buffer, 1000, 1, DepthUnit::Meter).map(Depth::Plane);
         ring.moment(with_depth.clone(), now);
-        ring.moment(moment(false, 1), now);
+        ring.moment(Moment::of_bytes(false, 1), now);
         ring.moment(with_depth, now);
         assert_eq!(ring.level().bytes, 3 * (OVERHEAD + 1) + 8000);
         let coded = || Some(Depth::Message(Arc::new(DepthMap { data: vec![0; 100], ..Default::default() })));

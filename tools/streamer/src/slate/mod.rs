@@ -5,7 +5,10 @@ mod last_picture;
 mod picture;
 mod words;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gst::glib;
 use gst_video::{VideoFormat, VideoInfo};
@@ -19,13 +22,7 @@ use self::{
     image::Image,
     picture::{Ground, compose},
 };
-use super::{
-    handoff::{Media, Seen, StandIn},
-    log::tell,
-    options,
-    stage::Place,
-    summary,
-};
+use super::{handoff::StandIn, log::tell, media::Media, options, seen::Seen, stage::Place, summary};
 
 /// From one picture to the next.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -41,11 +38,11 @@ const PATIENCE_MAX: Duration = Duration::from_secs(10);
 const CAPTURE_MARGIN: Duration = Duration::from_millis(50);
 
 /// What is behind the words.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Look {
     Freeze,
     Black,
-    Image(std::sync::Arc<Image>),
+    Image(Arc<Image>),
 }
 
 /// Stands in for a producer that is away.
@@ -182,7 +179,7 @@ impl Slate {
             return None;
         }
         let group = if seen.media.is_encoded() { place.fan_out.group() } else { Vec::new() };
-        let (look, words) = (self.look.handle(), words(&seen));
+        let (look, words) = (self.look.clone(), words(&seen));
         let (caps, last) = (seen.caps.clone(), seen.picture.clone());
         let composing = Aside::begin(OPEN_MAX, move || match group.is_empty() {
             true => in_place_of_picture(&caps, last, &look, &words),
@@ -193,14 +190,6 @@ impl Slate {
 }
 
 impl Look {
-    fn handle(&self) -> Self {
-        match self {
-            Self::Freeze => Self::Freeze,
-            Self::Black => Self::Black,
-            Self::Image(image) => Self::Image(std::sync::Arc::clone(image)),
-        }
-    }
-
     fn ground<'a>(&'a self, last: Option<&'a gst::BufferRef>) -> Ground<'a> {
         match self {
             Self::Freeze => last.map_or(Ground::Black, Ground::Last),

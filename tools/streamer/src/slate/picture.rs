@@ -4,11 +4,10 @@ use gst_video::{VideoConverter, VideoConverterConfig, VideoFrame, VideoFrameRef,
 
 use super::{
     image::Image,
-    words::{self, Luma},
+    words::{self, BLACK, Luma},
 };
 
-/// Black, and no colour.
-const BLACK: u8 = 16;
+/// No colour.
 const GREY: u8 = 128;
 
 /// What stands behind the words.

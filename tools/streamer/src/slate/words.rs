@@ -16,7 +16,7 @@ use embedded_graphics::{
 
 /// Light and dark of a picture that does not use the whole range.
 const WHITE: u8 = 235;
-const BLACK: u8 = 16;
+pub const BLACK: u8 = 16;
 
 /// A plane of luma.
 #[derive(Debug)]

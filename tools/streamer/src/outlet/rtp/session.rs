@@ -1,17 +1,13 @@
 //! An RTP session around a payloader: reports beside the packets, and a goodbye behind them.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    net::SocketAddr,
-    sync::OnceLock,
-};
+use std::{net::SocketAddr, sync::OnceLock};
 
 use gst::prelude::*;
 use tools_cli::failure::Failure;
 use tools_media::elements;
 
 use super::capture_clock::CaptureClock;
-use crate::plan::Rtp;
+use crate::{plan::Rtp, random_name::random_name};
 
 /// Receivers line streams up after the first report.
 const REPORTS_SPACING_MIN: gst::ClockTime = gst::ClockTime::from_seconds(1);
@@ -85,5 +81,5 @@ fn hasten_goodbye(entry: &gst::Pad, session: &gst::Element) {
 /// One for all streams of this program, which share their clock, and no name of the machine. Source: RFC 3550, 6.5.1; RFC 7022.
 fn name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| format!("{:016x}", RandomState::new().hash_one(())))
+    NAME.get_or_init(random_name)
 }
