@@ -1,17 +1,12 @@
 // Saves pictures that Chromium shows of a camera, as they were decoded, as YUV4MPEG2.
 // Usage: save_shown.mjs PLAYWRIGHT_CORE CHROMIUM ADDRESS CAMERA FOLDER PICTURES FPS
 
-import { createRequire } from "node:module";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { openChromium } from "./chromium.mjs";
 
 const [playwright, chromium, address, camera, folder, pictures, fps] = process.argv.slice(2);
-const { chromium: browserType } = createRequire(import.meta.url)(playwright);
-const browser = await browserType.launchPersistentContext(join(folder, "profile"), {
-  executablePath: chromium, viewport: { width: 1280, height: 800 }, bypassCSP: true,
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
+const browser = await openChromium(playwright, chromium, folder);
 try {
   const page = await browser.newPage();
   console.log("ready");

@@ -2,16 +2,10 @@
 // Usage: delay.mjs PLAYWRIGHT_CORE CHROMIUM ADDRESS CAMERA FOLDER PICTURES
 // The picture's top is two rows of BITS blocks, white for 1: milliseconds since 1970, and below them the same inverted.
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { openChromium } from "../../scripts/lib/chromium.mjs";
 
 const [playwright, chromium, address, camera, folder, pictures] = process.argv.slice(2);
-const { chromium: browserType } = createRequire(import.meta.url)(playwright);
-const browser = await browserType.launchPersistentContext(join(folder, "profile"), {
-  executablePath: chromium, viewport: { width: 1280, height: 800 }, bypassCSP: true,
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
+const browser = await openChromium(playwright, chromium, folder);
 try {
   const page = await browser.newPage();
   await page.goto(`${address}/view/${camera}`);

@@ -1,20 +1,13 @@
 //! `--rtmp-depth`: depth in colour as a second video track of the same connection.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::streamer_support::{ENDLESS, Names, Running, finish, free_port, json, read_until};
+use crate::streamer_support::{ENDLESS, Names, Running, finish, free_port, json, read_until, strict_server};
 
 /// FFmpeg that knows tracks.
 fn ffmpeg() -> Command {
     let mut command = Command::new(std::env::var_os("CVMMAP_FFMPEG").unwrap_or("target/peers/ffmpeg".into()));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-hide_banner", "-nostdin"]);
-    command
-}
-
-fn tester(port: u16, mode: &str, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rtmp_stub_tester"));
-    command.args(["--mode", mode, "--json", "--timeout-ms", "60000", "--listen-port", &port.to_string()]);
-    command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -38,7 +31,7 @@ fn picture_and_depth_come_in_one_connection_and_ffmpeg_decodes_both() {
             let dump = names.path(&format!("{round}.flv"));
             let dump_name = dump.to_str().unwrap();
             let (status, stdout, complaints) =
-                finish(&mut tester(port, mode, &["--video-threshold", "90", "--dump", dump_name]));
+                finish(&mut strict_server(mode, port, &["--video-threshold", "90", "--dump", dump_name]));
             assert_eq!(status, Some(0), "{codec}, round {round}: {complaints}");
             let report = json(&stdout);
             assert_eq!((&report["first_timestamp_ms"], &report["further_tracks"]), (&0.into(), &1.into()), "{report}");
@@ -88,7 +81,7 @@ fn a_server_without_tracks_gets_the_picture_alone() {
         ]));
         let mut stderr = streamer.stderr();
         let (status, stdout, complaints) =
-            finish(&mut tester(port, "h265-enhanced", &["--video-threshold", "60", "--caps-ex", caps_ex]));
+            finish(&mut strict_server("h265-enhanced", port, &["--video-threshold", "60", "--caps-ex", caps_ex]));
         assert_eq!(status, Some(0), "{depth}: {complaints}");
         let report = json(&stdout);
         assert_eq!(report["further_tracks"], tracks, "{depth}: {report}");
@@ -113,7 +106,7 @@ fn a_picture_without_depth_goes_on_alone() {
     let mut streamer =
         Running::start(names.streamer().args(["--codec", "h264", "--rtmp", "--rtmp-url", &url, "--rtmp-depth"]));
     let mut stderr = streamer.stderr();
-    let (status, stdout, complaints) = finish(&mut tester(port, "h264", &["--video-threshold", "60"]));
+    let (status, stdout, complaints) = finish(&mut strict_server("h264", port, &["--video-threshold", "60"]));
     assert_eq!(status, Some(0), "{complaints}");
     assert_eq!(json(&stdout)["further_tracks"], 0);
     let told = read_until(&mut stderr, "depth track:");

@@ -18,6 +18,9 @@ import struct
 import sys
 import time
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "../support"))
+from rvl import unpack_rvl
+
 PROTOCOL = "foxglove.sdk.v1"
 
 
@@ -80,7 +83,7 @@ def watch(port, folder, units, depths, bodies, protocol=PROTOCOL):
                 found["video"].append({**message, "format": theirs.format, "sha": sha(theirs.data)})
             else:
                 found["depth"].append({**message, "width": decoded.width, "height": decoded.height,
-                                       "pixels": unpack_rvl(decoded.data) if len(found["depth"]) % 3 == 0 else None})
+                                       "pixels": checksum_of_rvl(decoded.data) if len(found["depth"]) % 3 == 0 else None})
     video.close()
     print(json.dumps(found))
 
@@ -101,29 +104,9 @@ def topics(port):
             pass
 
 
-def unpack_rvl(data):
-    """Checksum of the pixels, by a decoder that shares nothing with the program's."""
-    form, _, _, columns, rows = struct.unpack_from("<iffII", data)
-    assert form == 0
-    words = struct.unpack_from(f"<{(len(data) - 20) // 4}I", data, 20)
-    nibbles = (word >> shift & 15 for word in words for shift in range(28, -4, -4))
-
-    def number():
-        value, shift = 0, 0
-        while True:
-            nibble = next(nibbles)
-            value |= (nibble & 7) << shift
-            shift += 3
-            if not nibble & 8:
-                return value
-
-    pixels, previous = [], 0
-    while len(pixels) < columns * rows:
-        pixels += [0] * number()
-        for _ in range(number()):
-            folded = number()
-            previous += folded >> 1 if folded % 2 == 0 else -((folded + 1) >> 1)
-            pixels.append(previous)
+def checksum_of_rvl(data):
+    """Checksum of the pixels."""
+    *_, pixels = unpack_rvl(data)
     return sha(struct.pack(f"<{len(pixels)}H", *pixels))
 
 

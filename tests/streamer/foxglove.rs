@@ -16,6 +16,7 @@ use std::{
 use cvmmap::{Address, PlaneKind, SnapshotReader, Subscriber, Target};
 use serde_json::Value;
 
+use crate::held::{open_files, resident_kib};
 use crate::{
     many_support::{SMALL, Scene, line},
     nats_server::NatsServer,
@@ -196,12 +197,8 @@ fn every_topic_is_what_a_recording_of_the_same_run_holds() {
     }
 }
 
-/// Of the program: open descriptors, and memory in KiB.
 fn held(streamer: &Running) -> (usize, u64) {
-    let open = fs::read_dir(format!("/proc/{}/fd", streamer.id())).unwrap().count();
-    let status = fs::read_to_string(format!("/proc/{}/status", streamer.id())).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    (open, resident.trim().trim_end_matches(" kB").parse().unwrap())
+    (open_files(streamer), resident_kib(streamer))
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod clip_camera;
 mod encoding_camera;
 #[path = "../support/gap_counter.rs"]
 mod gap_counter;
+#[path = "../support/held.rs"]
+mod held;
 #[path = "../support/many.rs"]
 mod many_support;
 #[path = "../../cvmmap/tests/common/nats_server.rs"]

@@ -10,7 +10,8 @@ use std::{
 };
 
 use crate::streamer_support::{
-    ENDLESS, Names, Producer, RtmpServer, RtpReceiver, Running, finish, free_port, json, read_until, wait_for,
+    ENDLESS, Names, Producer, RtmpServer, RtpReceiver, Running, finish, free_port, json, read_until, strict_server,
+    wait_for,
 };
 
 const H264: [&str; 2] = ["--codec", "h264"];
@@ -19,14 +20,6 @@ const SIGNAL_PATIENCE: Duration = Duration::from_secs(5);
 
 fn url(port: u16) -> String {
     format!("rtmp://127.0.0.1:{port}/live/key")
-}
-
-/// The strict RTMP server, gone after some frames.
-fn strict_server(port: u16, extra: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rtmp_stub_tester"));
-    command.args(["--mode", "h264", "--json", "--timeout-ms", "60000", "--listen-port", &port.to_string()]);
-    command.args(extra).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
 }
 
 /// Counts RTP packets and what is missing between them, until the stream ends.
@@ -74,7 +67,7 @@ fn a_server_that_comes_late_and_restarts_is_published_to_each_time() {
     let refused = read_until(&mut stderr, "trying again");
     assert!(refused.contains("refused") && refused.contains("/live/***") && !refused.contains("key"), "{refused}");
     for round in 0..ROUNDS {
-        let (status, stdout, complaints) = finish(&mut strict_server(port, &["--video-threshold", "20"]));
+        let (status, stdout, complaints) = finish(&mut strict_server("h264", port, &["--video-threshold", "20"]));
         assert_eq!(status, Some(0), "round {round}: {complaints}");
         let report = json(&stdout);
         assert_eq!(report["first_timestamp_ms"], 0, "round {round}: {report}");
@@ -172,7 +165,7 @@ fn two_receivers_get_the_same_rtp() {
 #[test]
 fn a_server_that_refuses_to_take_the_stream() {
     let names = Names::new();
-    let server = Running::start(strict_server(0, &["--refuse"]).stdout(Stdio::null()));
+    let server = Running::start(strict_server("h264", 0, &["--refuse"]).stdout(Stdio::null()));
     let mut server = server;
     let line = read_until(&mut server.stderr(), "listening on");
     let port = line.trim().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();

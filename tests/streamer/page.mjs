@@ -2,18 +2,11 @@
 // Usage: page.mjs PLAYWRIGHT_CORE CHROMIUM ADDRESS CAMERA FOLDER OPEN_ADDRESS OPEN_CAMERA
 // At the open address nothing may be changed.
 
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { openChromium } from "../../scripts/lib/chromium.mjs";
 
 const [playwright, chromium, address, camera, folder, openAddress, openCamera] = process.argv.slice(2);
-const { chromium: browserType } = createRequire(import.meta.url)(playwright);
-const arguments_ = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const browser = await browserType.launchPersistentContext(join(folder, "profile"), {
-  executablePath: chromium, args: arguments_, viewport: { width: 1280, height: 800 },
-  // What is evaluated here is text, which the page's own policy forbids.
-  bypassCSP: true,
-});
+const browser = await openChromium(playwright, chromium, folder);
 const foreign = new Set();
 const complaints = [];
 const seen = { foreign: [], complaints };

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    held::{open_files, resident_kib, threads},
     rtp_session::Session,
     streamer_support::{ENDLESS, Names, Running, free_port, json, wait_for},
 };
@@ -24,23 +25,16 @@ struct Holds {
 }
 
 impl Holds {
-    fn of(pid: u32) -> Self {
-        let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        Self {
-            descriptors: count("fd"),
-            threads: count("task"),
-            memory_kib: memory.trim().trim_end_matches(" kB").parse().unwrap(),
-        }
+    fn of(program: &Running) -> Self {
+        Self { descriptors: open_files(program), threads: threads(program), memory_kib: resident_kib(program) }
     }
 
     /// The most that it has within a time.
-    fn most(pid: u32, time: Duration) -> Self {
+    fn most(program: &Running, time: Duration) -> Self {
         let until = Instant::now() + time;
         let mut most = Self::default();
         while Instant::now() < until {
-            let now = Self::of(pid);
+            let now = Self::of(program);
             most = Self {
                 descriptors: most.descriptors.max(now.descriptors),
                 threads: most.threads.max(now.threads),
@@ -80,7 +74,7 @@ fn attempts_cost_nothing_and_rtp_has_no_gap() {
             .stderr(File::create(&said).unwrap()),
     );
     let third = soak() / 3;
-    let [_, early, late] = [third; 3].map(|third| Holds::most(streamer.id(), third));
+    let [_, early, late] = [third; 3].map(|third| Holds::most(&streamer, third));
     streamer.signal("-INT");
     let (status, stdout, _) = streamer.wait();
     assert_eq!(status, Some(0), "{}", fs::read_to_string(&said).unwrap());

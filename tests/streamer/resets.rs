@@ -1,15 +1,11 @@
 //! Storms of resets: whatever the producer does to its counters, clock, picture and codec parameters, sessions stay up and
 //! receivers decode on.
 
-use std::{
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use crate::encoding_camera::{Camera, Pace, Shot, Unit, encode};
 use crate::rtp_session::Session;
-use crate::streamer_support::{Names, RtpReceiver, Running, json, read_until, wait_for};
+use crate::streamer_support::{Names, RtpReceiver, Running, json, run_strict_server, wait_for};
 use cvmmap::Codec;
 
 /// Frames from one reset to the next.
@@ -18,20 +14,6 @@ const FPS: u32 = 100;
 /// Each restart of the producer costs the time until ZeroMQ connects again.
 const RESETS_PER_RESTART: u32 = 50;
 const SIZES: [(u32, u32); 3] = [(320, 180), (128, 96), (176, 144)];
-
-/// The strict RTMP server, until the publisher ends.
-fn rtmp_server(mode: &str) -> (Running, String) {
-    let mut server = Running::start(
-        Command::new(env!("CARGO_BIN_EXE_rtmp_stub_tester"))
-            .args(["--mode", mode, "--json", "--timeout-ms", "60000", "--listen-port", "0", "--until-end"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    );
-    let line = read_until(&mut server.stderr(), "listening on");
-    let address = line.trim().rsplit("//").next().unwrap().trim_end_matches('/').to_owned();
-    (server, format!("rtmp://{address}/live/key"))
-}
 
 /// A producer that starts over every few frames; each time something else is not as it was.
 fn resets(names: &Names, codec: Option<Codec>, count: u32) {
@@ -76,7 +58,7 @@ fn resets(names: &Names, codec: Option<Codec>, count: u32) {
 
 fn storm(name: &str, encoded: Option<Codec>, count: u32) {
     let names = Names::new();
-    let (server, url) = rtmp_server(if name == "h264" { "h264" } else { "h265-enhanced" });
+    let (server, url) = run_strict_server(if name == "h264" { "h264" } else { "h265-enhanced" }, &[]);
     let (session, receiver) = (Session::start(), RtpReceiver::start(name));
     let streamer = Running::start(
         names

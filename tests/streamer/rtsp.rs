@@ -5,7 +5,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::gap_counter::{GapCounter, open_files, resident_kib, threads};
+use crate::gap_counter::GapCounter;
+use crate::held::{open_files, resident_kib, threads};
 use crate::streamer_support::{ENDLESS, Names, Running, ffmpeg, finish, free_port, json, read_until, wait_for};
 use gst::prelude::*;
 

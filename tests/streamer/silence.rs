@@ -1,8 +1,8 @@
 //! `--rtmp-audio silence`: sound beside the picture, from the first connection to the last.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::streamer_support::{ENDLESS, Names, Running, finish, free_port, json, read_until};
+use crate::streamer_support::{ENDLESS, Names, Running, finish, free_port, json, read_until, strict_server};
 
 #[test]
 fn silence_stays_with_the_picture_through_reconnects() {
@@ -21,15 +21,8 @@ fn silence_stays_with_the_picture_through_reconnects() {
         let mut stderr = streamer.stderr();
         for round in 0..3 {
             let dump = names.path(&format!("{round}.flv"));
-            let (status, stdout, complaints) = finish(
-                Command::new(env!("CARGO_BIN_EXE_rtmp_stub_tester"))
-                    .args(["--mode", mode, "--json", "--timeout-ms", "60000", "--video-threshold", "60"])
-                    .args(["--listen-port", &port.to_string(), "--dump"])
-                    .arg(&dump)
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped()),
-            );
+            let more = ["--video-threshold", "60", "--dump", dump.to_str().unwrap()];
+            let (status, stdout, complaints) = finish(&mut strict_server(mode, port, &more));
             assert_eq!(status, Some(0), "{codec}, round {round}: {complaints}");
             let report = json(&stdout);
             assert_eq!(report["first_timestamp_ms"], 0, "{report}");
@@ -58,14 +51,7 @@ fn silence_stays_with_the_picture_through_reconnects() {
 fn the_end_of_the_picture_is_the_end_of_the_sound() {
     let names = Names::new();
     let port = free_port();
-    let tester = Running::start(
-        Command::new(env!("CARGO_BIN_EXE_rtmp_stub_tester"))
-            .args(["--mode", "h264", "--json", "--timeout-ms", "60000", "--video-threshold", "30", "--until-end"])
-            .args(["--listen-port", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    );
+    let tester = Running::start(&mut strict_server("h264", port, &["--video-threshold", "30", "--until-end"]));
     let url = format!("rtmp://127.0.0.1:{port}/live/key");
     let (status, stdout, complaints) = finish(
         names

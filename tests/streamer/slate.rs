@@ -4,7 +4,7 @@ use std::{
     fs,
     net::UdpSocket,
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +21,8 @@ use crate::encoding_camera::{Camera, Pace, Shot, Unit, encode};
 use crate::many_support::curl;
 use crate::recorder_support::{decoded_frames, read_mcap};
 use crate::streamer_support::{
-    ENDLESS, Names, PATIENCE, RtmpServer, Running, ffmpeg, finish, free_port, json, read_until, wait_for,
+    ENDLESS, Names, PATIENCE, RtmpServer, Running, ffmpeg, finish, free_port, json, read_until, run_strict_server,
+    wait_for,
 };
 
 const SIZE: (u32, u32) = (320, 180);
@@ -194,21 +195,6 @@ impl Drop for Loop {
     }
 }
 
-/// The strict RTMP server, until the publisher ends.
-fn strict_server(dump: &Path, mode: &str) -> (Running, String) {
-    let mut server = Running::start(
-        Command::new(env!("CARGO_BIN_EXE_rtmp_stub_tester"))
-            .args(["--mode", mode, "--json", "--timeout-ms", "60000", "--listen-port", "0", "--until-end", "--dump"])
-            .arg(dump)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    );
-    let line = read_until(&mut server.stderr(), "listening on");
-    let address = line.trim().rsplit("//").next().unwrap().trim_end_matches('/').to_owned();
-    (server, format!("rtmp://{address}/live/key"))
-}
-
 fn decoded(file: &Path) -> String {
     let output = ffmpeg()
         .args(["-loglevel", "error", "-i"])
@@ -228,7 +214,7 @@ fn state(port: u16) -> Value {
 fn a_killed_producer_costs_no_session_and_no_recording() {
     let names = Names::new();
     let (watcher, lenient, dump) = (Watcher::start("h264"), RtmpServer::start(&names), names.path("strict.flv"));
-    let (strict, strict_url) = strict_server(&dump, "h264");
+    let (strict, strict_url) = run_strict_server("h264", &["--dump", dump.to_str().unwrap()]);
     let (mcap, mp4, port) = (names.path("a.mcap"), names.path("a.mp4"), free_port());
     let camera = || Running::start(names.simulator().args(ENDLESS).stdout(Stdio::null()).stderr(Stdio::null()));
     let first = camera();
@@ -349,7 +335,10 @@ fn the_slate_is_what_was_asked_for() {
 fn access_units_are_followed_by_a_slate(name: &str, codec: Codec, slate: &str) {
     let names = Names::new();
     let (watcher, dump) = (Watcher::start(name), names.path("strict.flv"));
-    let (strict, url) = strict_server(&dump, if codec == Codec::H264 { "h264" } else { "h265-enhanced" });
+    let (strict, url) = {
+        let mode = if codec == Codec::H264 { "h264" } else { "h265-enhanced" };
+        run_strict_server(mode, &["--dump", dump.to_str().unwrap()])
+    };
     let units = Arc::new(encode(codec, SIZE, FPS * 2, GOP));
     let start = || Loop::start(&names, 0, Some((codec, Arc::clone(&units))));
     let camera = start();

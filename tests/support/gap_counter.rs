@@ -1,12 +1,9 @@
-//! What a bad peer must not touch: the RTP beside it, and what the program holds.
+//! What a bad peer must not touch: the RTP beside it.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
 };
-
-use crate::streamer_support::Running;
 
 /// Receives RTP and counts missing packets; Python's, with a large buffer.
 pub struct GapCounter {
@@ -48,19 +45,4 @@ impl Drop for GapCounter {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-pub fn open_files(program: &Running) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", program.id())).unwrap().count()
-}
-
-pub fn threads(program: &Running) -> usize {
-    fs::read_dir(format!("/proc/{}/task", program.id())).unwrap().count()
-}
-
-/// Source: proc_pid_status(5).
-pub fn resident_kib(program: &Running) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

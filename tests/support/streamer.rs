@@ -193,6 +193,22 @@ pub fn kbit(units: &[Received], from: f64, to: f64, fps: u32) -> f64 {
     bits as f64 / 1000.0 / f64::from(count) * f64::from(fps)
 }
 
+/// The strict RTMP server, which refuses what breaks a rule and tells what came.
+pub fn strict_server(mode: &str, port: u16, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rtmp_stub_tester"));
+    command.args(["--mode", mode, "--json", "--timeout-ms", "60000", "--listen-port", &port.to_string()]);
+    command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The same, running until the publisher ends, and its URL.
+pub fn run_strict_server(mode: &str, more: &[&str]) -> (Running, String) {
+    let mut server = Running::start(strict_server(mode, 0, more).arg("--until-end"));
+    let line = read_until(&mut server.stderr(), "listening on");
+    let address = line.trim().rsplit("//").next().unwrap().trim_end_matches('/').to_owned();
+    (server, format!("rtmp://{address}/live/key"))
+}
+
 /// An FFmpeg that listens as an RTMP server and writes what comes to `file`.
 pub struct RtmpServer {
     pub process: Running,
