@@ -110,6 +110,19 @@ for _ in range(50):
         ask(end, "PLAY", url, "CSeq: 3", f"Session: {session}")
         end.sendall(b"$\x01\x00\x20" + os.urandom(32) + b"$\x09\x00\x04abcd" + b"$\x00\xff\xff" + os.urandom(65535))
 
+# One that sends media instead of taking it is let go.
+with served() as end:
+    ask(end, "DESCRIBE", url, "CSeq: 1", "Accept: application/sdp")
+    ask(end, "SETUP", url + "/stream=0", "CSeq: 2", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+    until, is_let_go = time.monotonic() + 30, False
+    while not is_let_go and time.monotonic() < until:
+        try:
+            end.sendall(b"$\x00\xff\xff\x80\x60" + os.urandom(65533))
+            time.sleep(0.01)
+        except OSError:
+            is_let_go = True
+    assert is_let_go
+
 # Half open: they say nothing, or half a request, and stay.
 silent = [connect() for _ in range(20)]
 halves = [connect() for _ in range(20)]

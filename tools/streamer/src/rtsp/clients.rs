@@ -12,12 +12,18 @@ use std::{
 use gst::glib::{self, translate::ToGlibPtr as _};
 use gst_rtsp_server::{RTSPClient, RTSPMedia, RTSPSession, ffi, gio, gst_rtsp, prelude::*};
 
+use super::received::received;
+use crate::log::tell;
+
 /// Connections at the same time.
 pub const CLIENTS_MAX: usize = 64;
 /// What one of them may have set up at the same time; GStreamer would keep what was left behind for half a minute.
 pub const SESSIONS_MAX: usize = 4;
-/// A client that has set up nothing by then is let go.
+/// A client that has set up nothing by then is let go,
 const SETUP_MAX: Duration = Duration::from_secs(10);
+/// and one that says more than so many bytes and so many more each second. Players ask and report; RTP that one sends, GStreamer 1.22
+/// never frees.
+const SAID_MAX: (u64, u64) = (64 << 10, 4 << 10);
 
 /// The connections.
 #[derive(Debug, Default)]
@@ -32,7 +38,7 @@ struct Client {
     /// Its socket, under a number of our own.
     socket: TcpStream,
     address: IpAddr,
-    welcome_until: Instant,
+    since: Instant,
     /// It knows the password.
     is_trusted: bool,
     sessions: Vec<glib::WeakRef<RTSPSession>>,
@@ -53,7 +59,7 @@ impl Clients {
                 client: client.downgrade(),
                 socket,
                 address: peer.ip(),
-                welcome_until: Instant::now() + SETUP_MAX,
+                since: Instant::now(),
                 is_trusted: false,
                 sessions: Vec::new(),
             });
@@ -99,16 +105,20 @@ impl Clients {
         self.lock().iter().filter(|known| known.is(client)).for_each(Client::hang_up);
     }
 
-    /// Lets those go that do nothing, or watch what `is_there` no more.
+    /// Lets those go that do nothing, say too much, or watch what `is_there` no more.
     pub fn tidy(&self, is_there: impl Fn(&RTSPMedia) -> bool) {
-        let now = Instant::now();
         self.lock().retain(|known| {
             let Some(client) = known.client.upgrade() else {
                 return false;
             };
             let sessions = client.session_filter(None);
             let mut watched = sessions.iter().flat_map(|session| session.filter(None)).filter_map(|it| it.media());
-            if watched.any(|media| !is_there(&media)) || (sessions.is_empty() && now >= known.welcome_until) {
+            let does_nothing = sessions.is_empty() && known.since.elapsed() >= SETUP_MAX;
+            let says_too_much = known.says_too_much();
+            if says_too_much {
+                tell(&format!("warning: RTSP: {} sends more than a player says, and is let go", known.address));
+            }
+            if watched.any(|media| !is_there(&media)) || does_nothing || says_too_much {
                 known.hang_up();
             }
             true
@@ -136,6 +146,11 @@ impl Client {
 
     fn sessions(&self) -> Vec<RTSPSession> {
         self.sessions.iter().filter_map(glib::WeakRef::upgrade).collect()
+    }
+
+    fn says_too_much(&self) -> bool {
+        let (at_once, each_second) = SAID_MAX;
+        received(&self.socket).is_some_and(|bytes| bytes > at_once + each_second * self.since.elapsed().as_secs())
     }
 
     fn hang_up(&self) {

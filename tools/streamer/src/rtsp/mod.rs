@@ -5,6 +5,7 @@ mod clients;
 mod guard;
 mod guesses;
 mod mounts;
+mod received;
 
 use std::{
     sync::{Arc, mpsc},
