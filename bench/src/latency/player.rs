@@ -92,7 +92,10 @@ fn arguments(way: &Way, kind: Kind, port: u16) -> Vec<String> {
         (Protocol::Rtsp, Kind::Streamer) => {
             format!("-rtsp_transport tcp -max_delay 0 -i rtsp://127.0.0.1:{port}/{}", camera())
         }
-        (Protocol::Rtsp, Kind::Ffmpeg) => format!("-rtsp_flags listen -max_delay 0 -i rtsp://127.0.0.1:{port}/live"),
+        // Without a limit, FFmpeg 9 refuses its own default for it.
+        (Protocol::Rtsp, Kind::Ffmpeg) => {
+            format!("-rtsp_flags listen -listen_timeout 30 -max_delay 0 -i rtsp://127.0.0.1:{port}/live")
+        }
         _ => format!("-i srt://127.0.0.1:{port}?mode=listener&latency={}", SRT_LATENCY.as_micros()),
     };
     let before =

@@ -33,6 +33,8 @@ const VIEWERS: [usize; 3] = [1, 8, 32];
 const FPS: u32 = 30;
 /// The thread that serves them.
 const THREAD: &str = "webrtc";
+/// More offers than twenty a second are refused.
+const OFFER_SPACING: Duration = Duration::from_millis(200);
 /// Until pictures flow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,6 +50,7 @@ pub fn run(quick: bool, json: &Path) -> Result<()> {
         eprintln!("measuring: {count} viewers");
         while viewers.len() < count {
             viewers.push(Viewer::start(streamer.port));
+            thread::sleep(OFFER_SPACING);
         }
         let busy = Busy::now()?;
         rows.extend(measure(&streamer, &viewers, window)?);
