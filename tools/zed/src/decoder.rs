@@ -101,6 +101,10 @@ impl Decoder {
             }
         });
         pipeline.connect_deep_element_added(|_, _, element| {
+            // Pictures that the decoder still looks at would be copied into fresh memory each: the kernel clears it first.
+            if element.find_property("direct-rendering").is_some() {
+                element.set_property("direct-rendering", false);
+            }
             // Pictures that cannot be decoded are counted by whoever misses them.
             if element.find_property("max-errors").is_some_and(|property| property.value_type() == i32::static_type()) {
                 element.set_property("max-errors", -1);

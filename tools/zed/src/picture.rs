@@ -55,12 +55,11 @@ pub fn left_half(buffer: &gst::Buffer, info: &VideoInfo) -> Option<(gst::Buffer,
         .chroma_site(info.chroma_site())
         .build()
         .ok()?;
-    let mut buffer = buffer.copy();
-    let writable = buffer.get_mut()?;
-    if let Some(meta) = writable.meta_mut::<VideoMeta>() {
-        meta.remove().ok()?;
-    }
+    // A copy would share the memory, and a decoder's pool takes back none that is shared.
+    let mut left = gst::Buffer::from_slice(buffer.clone().into_mapped_buffer_readable().ok()?);
+    let writable = left.get_mut()?;
+    buffer.copy_into(writable, gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS, ..).ok()?;
     let flags = gst_video::VideoFrameFlags::empty();
     VideoMeta::add_full(writable, flags, half.format(), half.width(), half.height(), &offset, &stride).ok()?;
-    Some((buffer, half))
+    Some((left, half))
 }
