@@ -105,9 +105,10 @@ if $tests && ! target/peers/venv/bin/python -c 'import aiortc' 2>/dev/null; then
   target/peers/venv/bin/python -m pip install --quiet --disable-pip-version-check aiortc==1.16.0
 fi
 
-# Drives the browser; it brings none of its own.
-if $browser && [ ! -d target/peers/browser/node_modules/playwright-core ]; then
-  say "fetching playwright-core into target/peers/browser"
+# Drives the browser; it brings none of its own. And what Foxglove's window is a client with.
+if $browser && [ ! -d target/peers/browser/node_modules/@foxglove/ws-protocol ]; then
+  say "fetching playwright-core, @foxglove/ws-protocol and ws into target/peers/browser"
   mkdir -p target/peers/browser
-  npm install --silent --no-audit --no-fund --prefix target/peers/browser playwright-core@1.65.1 >/dev/null
+  npm install --silent --no-audit --no-fund --prefix target/peers/browser \
+    playwright-core@1.65.1 @foxglove/ws-protocol@0.8.0 ws@8.23.0 >/dev/null
 fi

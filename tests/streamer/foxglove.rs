@@ -1,5 +1,5 @@
-//! `--foxglove`: clients that watch, come late, stall or break the rules. They are Python's `websockets` with Foxglove's own
-//! schemas, and raw sockets.
+//! `--foxglove`: clients that watch, come late, stall or break the rules. They are Foxglove's own client for JavaScript, Python's
+//! `websockets` with Foxglove's own schemas, and raw sockets.
 
 use std::{
     collections::HashMap,
@@ -194,6 +194,61 @@ fn every_topic_is_what_a_recording_of_the_same_run_holds() {
             }
         }
         assert!(decoded_frames(&PathBuf::from(format!("{}.video", file.display()))).0 >= units);
+    }
+}
+
+#[test]
+fn foxgloves_own_client_gets_what_a_recording_of_the_same_run_holds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = root.join("target/peers/browser/node_modules");
+    if !modules.join("@foxglove/ws-protocol").exists() {
+        eprintln!(
+            "SKIPPED: no @foxglove/ws-protocol in {}; scripts/setup.sh --with-browser installs it",
+            modules.display()
+        );
+        return;
+    }
+    let server = NatsServer::start();
+    let names = Names::new();
+    let port = free_port();
+    let uri = format!("cvmmap://foxown{}@{}", std::process::id(), names.path("").display());
+    let file = names.path("run.mcap");
+    let mut program = crate::streamer_support::program();
+    program
+        .args(["--input-mode", "dummy", "--input-uri", &uri, "--nats-url", &server.url()])
+        .args(["--dummy-width", "160", "--dummy-height", "120", "--dummy-depth", "--dummy-body", "34"])
+        .args(ENDLESS)
+        .args(["--codec", "h264", "--foxglove", &format!(":{port}"), "--mcap"])
+        .arg(&file);
+    let mut streamer = Running::start(&mut program);
+    let mut stderr = streamer.stderr();
+    read_until(&mut stderr, "encoder: ");
+    thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    let mut client = Command::new("node");
+    client.arg(root.join("tests/streamer/foxglove_client.mjs")).arg(&modules).args([
+        &port.to_string(),
+        "60",
+        "30",
+        "5",
+    ]);
+    let (status, stdout, complaints) = finish(client.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    assert_eq!(status, Some(0), "{complaints}");
+    let seen = json(&stdout);
+    streamer.signal("-INT");
+    assert_eq!(streamer.wait().0, Some(0));
+
+    let recorded = read_mcap(&file);
+    for topic in TOPICS {
+        let mut channel = recorded["channels"][topic].clone();
+        channel.as_object_mut().unwrap().remove("metadata");
+        assert_eq!(seen["channels"][topic], channel, "{topic}");
+    }
+    for (leaf, bytes, all) in [("video", "bytes", true), ("body", "sha", true), ("depth", "bytes", false)] {
+        let find = |time: &Value| list(&recorded, leaf).iter().find(|message| message["log_time"] == *time);
+        let found = list(&seen, leaf).iter().filter_map(|message| Some((message, find(&message["log_time"])?)));
+        let found = found.map(|(live, kept)| assert_eq!(live["bytes"], kept[bytes], "{leaf}")).count();
+        // A recording takes the newest depth, a client may have got another one.
+        assert!(found >= if all { list(&seen, leaf).len() } else { 2 }, "{leaf}: {found}");
     }
 }
 

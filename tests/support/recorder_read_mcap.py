@@ -70,6 +70,7 @@ def main(path):
                 "timestamp": decoded.timestamp.seconds * 10**9 + decoded.timestamp.nanos,
                 "sequence": message.sequence,
                 "frame_id": decoded.frame_id,
+                "bytes": sha(message.data),
             }
             if schema.name == "foxglove.CompressedVideo":
                 video.write(decoded.data)

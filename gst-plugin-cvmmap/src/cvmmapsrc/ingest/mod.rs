@@ -8,6 +8,8 @@ mod stall;
 pub(super) mod turns;
 #[cfg(test)]
 mod turns_model;
+#[cfg(test)]
+mod turns_states;
 
 use std::{
     io,

@@ -5,7 +5,8 @@
 //! somebody waits for each announcement, as the coherence rule wants it, and what may wait for a slow downstream does.
 //!
 //! `turns_model.rs` runs this file in the orders that two threads, a producer and somebody who ends a wait can come in. For
-//! that, everything the threads meet at comes from the modules beside it.
+//! that, everything the threads meet at comes from the modules beside it. `turns_states.rs` has these steps once more, and goes
+//! through every order.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

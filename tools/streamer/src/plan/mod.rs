@@ -170,7 +170,7 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
     let recordings = Recordings::new(&options.recording, encoding.b_frames)?;
     Ok(Stream {
         foxglove: foxglove::shown(&options.output, &recordings.settings, encoding.b_frames)?,
-        rtsp: rtsp::server(&options.output)?.is_some() || options.output.rtsp_of_all,
+        rtsp: options.output.rtsp.is_some() || options.output.rtsp_of_all,
         input,
         nats,
         queue_size: options.queue_size,
