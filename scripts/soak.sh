@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs four cameras in one streamer for hours, with RTP, RTMP, rotating recordings and NATS, while producers and RTMP servers are
 # killed at random and the configuration is read again. At the end, memory has grown by 5 MiB at most, no descriptor and no thread
-# is left over, and every finished recording is whole. Exit code 0 when all of that holds; the report goes to stdout.
+# is left over, every receiver has got something in the last second, and every finished recording is whole. Exit code 0 when all of
+# that holds; the report goes to stdout.
 #
 #   scripts/soak.sh --hours H    (0.15, nine minutes, is the shortest that says something)
 #

@@ -1,6 +1,6 @@
 """The work of scripts/soak.sh: PROGRAMS HOURS."""
 
-import json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import json, os, pathlib, random, select, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 
 import mcap.reader
 
@@ -114,6 +114,25 @@ def drain():
             pass
 
 
+def sent():
+    with urllib.request.urlopen(f"http://127.0.0.1:{http}/api/cameras", timeout=5) as answer:
+        outputs = [camera["counts"]["outputs"] for camera in json.load(answer)]
+    return [output["sent"] for each in outputs for name, output in each.items() if name.startswith("rtmp")]
+
+
+def stale():
+    """Who has got nothing in the last second."""
+    drain()
+    before, until = sent(), time.monotonic() + 1
+    waiting = set(sinks)
+    while waiting and time.monotonic() < until:
+        ready, _, _ = select.select(list(waiting), [], [], until - time.monotonic())
+        waiting -= set(ready)
+    time.sleep(max(0, until - time.monotonic()))
+    still = [f"rtmp of camera {index}" for index, (old, new) in enumerate(zip(before, sent(), strict=True)) if old == new]
+    return [f"rtp of camera {sinks.index(it)}" for it in waiting] + still
+
+
 def keep():
     """A server takes one publisher, and ends with it."""
     for index in range(CAMERAS):
@@ -164,7 +183,7 @@ try:
         if children["streamer"].poll() is not None:
             sys.exit(f"soak: the streamer ended with {children['streamer'].returncode}; see {folder}")
     quiet()
-    after = measure()
+    after, behind = measure(), stale()
     code = stop("streamer", signal.SIGINT)
     files = sorted(folder.glob("cam*.mcap"))
     messages, broken = 0, []
@@ -176,8 +195,9 @@ try:
     report = {
         "hours": HOURS, "misfortunes": misfortunes, "before": before, "after": after, "exit_code": code,
         "files": len(files), "messages": messages, "broken": broken,
+        "stale": behind,
     }
-    ok = (code == 0 and not broken and files and after["memory"] - before["memory"] <= MEMORY_MAX
+    ok = (code == 0 and not broken and not behind and files and after["memory"] - before["memory"] <= MEMORY_MAX
           and after["threads"] <= before["threads"] and after["descriptors"] <= before["descriptors"])
     print(json.dumps({**report, "ok": bool(ok)}, indent=2))
     if ok:

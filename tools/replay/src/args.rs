@@ -51,8 +51,8 @@ pub struct Args {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub speed: f64,
     /// Camera of the recording: its topics are /LABEL/video and so on
-    #[arg(long, value_name = "LABEL", default_value = "camera")]
-    pub camera: String,
+    #[arg(long, alias = "camera", value_name = "LABEL", default_value = "camera")]
+    pub camera_label: String,
     /// Topic of the video, where it is another
     #[arg(long, value_name = "TOPIC")]
     pub topic: Option<String>,
@@ -88,7 +88,7 @@ impl Args {
 
     /// What to read of the file.
     pub fn topics(&self) -> Topics {
-        let mut topics = Topics::of(&self.camera);
+        let mut topics = Topics::of(&self.camera_label);
         let given = [
             (&self.topic, &mut topics.video),
             (&self.depth_topic, &mut topics.depth),

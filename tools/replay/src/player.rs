@@ -142,7 +142,7 @@ impl Player {
             }
             if self.summary.frames == before {
                 return Err(Failure::Protocol(format!(
-                    "{} has no video of topic {}; --camera or --topic names another",
+                    "{} has no video of topic {}; --camera-label or --topic names another",
                     self.settings.file.display(),
                     self.settings.topics.video
                 )));

@@ -16,11 +16,11 @@ use crate::{DEFAULT_THRESHOLD, DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 #[command(name = "rtp_receiver_tester", version = VERSION, after_help = AFTER_HELP)]
 pub struct Args {
     /// UDP port to receive on; 0 takes a free one. The bound address is told on stderr
-    #[arg(long, value_name = "PORT", required_unless_present = "sdp")]
+    #[arg(long, alias = "listen-port", value_name = "PORT", required_unless_present = "sdp")]
     pub port: Option<u16>,
 
     /// Address to receive on
-    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    #[arg(long, alias = "listen-host", value_name = "HOST", default_value = "127.0.0.1")]
     pub host: String,
 
     /// The payload type that has to come, 96 to 127. Any of these unless told
