@@ -25,11 +25,13 @@ leave() {
   for place in "${mounted[@]}"; do umount "$place"; done
 }
 trap leave EXIT
-for place in proc dev dev/shm; do
-  mkdir -p "$root/$place"
-  mount --bind "/$place" "$root/$place"
-  mounted=("$root/$place" "${mounted[@]}")
+# The tests look for the project's files where it was built.
+for place in /proc /dev /dev/shm "$PWD"; do
+  mkdir -p "$root$place"
+  mount --bind "$place" "$root$place"
+  mounted=("$root$place" "${mounted[@]}")
 done
+mount -o remount,ro,bind "$root$PWD"
 
 rm -rf "$root/tests"
 mkdir -p "$root/tests"

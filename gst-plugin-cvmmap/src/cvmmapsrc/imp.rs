@@ -1,4 +1,5 @@
 use std::{
+    iter,
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -118,10 +119,15 @@ impl ElementImpl for CvmmapSrc {
             let pad = self.obj().static_pad("src").expect("it is always there");
             let _streaming = pad.stream_lock();
             ingest.discard();
-            if flush.resets_time() {
+            let resets_time = flush.resets_time();
+            if resets_time {
                 lock(&self.stream).start_over();
             }
-            return self.parent_send_event(event);
+            let is_taken = self.parent_send_event(event);
+            if resets_time {
+                self.take_base_time();
+            }
+            return is_taken;
         }
         self.parent_send_event(event)
     }
@@ -355,6 +361,20 @@ impl CvmmapSrc {
             return Err(gst::FlowError::Flushing);
         }
         Err(gst::FlowError::NotNegotiated)
+    }
+
+    /// Has running time begin where the pipeline has it begin. Since 1.28 it gives that out only when its sinks have a frame, whose
+    /// time it is to be.
+    fn take_base_time(&self) {
+        // The pipeline gets a new one first: this one is not newer then.
+        let own = self.obj().base_time();
+        let top = iter::successors(self.obj().parent(), GstObjectExt::parent).last();
+        if let Some(pipeline) = top.and_downcast::<gst::Pipeline>()
+            && let Some(base_time) = pipeline.base_time()
+            && own != Some(base_time)
+        {
+            self.obj().set_base_time(base_time);
+        }
     }
 
     /// Gives a frame its time, its place in the sequence and its flags.
