@@ -11,6 +11,7 @@ pub mod output;
 pub mod png;
 pub mod printable;
 pub mod progress;
+pub mod read_at;
 
 pub mod report;
 pub mod signals;
