@@ -17,3 +17,4 @@ pub mod report;
 pub mod signals;
 pub mod target;
 pub mod typed_url;
+pub mod whole;
