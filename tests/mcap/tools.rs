@@ -6,7 +6,7 @@ use crate::rgbd_support::{DEPTH, FRAMES, GAP, HEIGHT, Recording, UNIX, WIDTH, co
 use crate::support::{self, Ended, text};
 use serde_json::{Value, json};
 use tools_mcap::{
-    reader::{Entry, Reader},
+    camera::{Entry, Reader},
     rvl::Picture,
     schema::{
         COMPRESSED_VIDEO, POSE_IN_FRAME,

@@ -11,8 +11,10 @@ pub mod output;
 pub mod png;
 pub mod printable;
 pub mod progress;
+pub mod read_at;
 
 pub mod report;
 pub mod signals;
 pub mod target;
 pub mod typed_url;
+pub mod whole;

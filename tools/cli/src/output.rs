@@ -1,6 +1,7 @@
-//! Files that get their names when they are whole.
+//! The files that a program writes, all of them or none.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -8,9 +9,9 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::{failure::Failure, interrupt};
+use crate::{failure::Failure, interrupt, whole::Whole};
 
-/// Writes files, all of them or none.
+/// Writes files.
 ///
 /// # Errors
 /// [`Failure::Configuration`] when one is there already and may not be replaced, or cannot be written.
@@ -24,13 +25,14 @@ pub fn write(files: &[(PathBuf, Vec<u8>)], overwrite: bool) -> Result<(), Failur
     let mut written = Vec::new();
     for (path, content) in files {
         interrupt::check()?;
-        written.push((path, temporary(path, content).map_err(|error| unwritten(path, &error))?));
+        let whole = Whole::new(path, overwrite);
+        let file = begun(&whole, content).map_err(|error| unwritten(path, &error))?;
+        written.push((whole, file));
     }
-    for (path, file) in written {
-        let kept = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-        kept.map_err(|failed| match failed.error.kind() {
-            io::ErrorKind::AlreadyExists => exists(path),
-            _ => unwritten(path, &failed.error),
+    for (whole, file) in written {
+        whole.keep(file).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(&whole.path),
+            _ => unwritten(&whole.path, &error),
         })?;
     }
     Ok(())
@@ -44,15 +46,9 @@ pub fn directory(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path).map_err(|error| unwritten(path, &error))
 }
 
-fn temporary(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(&format!(".{}.", name.to_string_lossy()))
-        .suffix(".partial")
-        // As the umask leaves it, like any other file.
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(directory)?;
+fn begun(whole: &Whole, content: &[u8]) -> io::Result<NamedTempFile> {
+    let name = whole.path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let mut file = whole.begin(OsStr::new(&format!(".{}.", name.to_string_lossy())), ".partial")?;
     file.write_all(content)?;
     Ok(file)
 }

@@ -1,4 +1,4 @@
-//! The file that a program makes: it gets its name when it is whole.
+//! The file that a program makes, said in the words of its options.
 
 use std::{
     env,
@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, whole::Whole};
 
 /// Set by a program that clears up behind this one: what the names of unfinished files hold.
 pub const MARK: &str = "CVMMAP_PARTIAL_MARK";
@@ -17,11 +17,7 @@ const MARK_MAX: usize = 16;
 
 /// The file's final name, and whether one that is there may be replaced.
 #[derive(Clone, Debug)]
-pub struct Target {
-    path: PathBuf,
-    directory: PathBuf,
-    overwrite: bool,
-}
+pub struct Target(Whole);
 
 impl Target {
     /// Looks whether a file can be made of these.
@@ -35,14 +31,11 @@ impl Target {
         if inputs.iter().any(is_output) {
             return Err(Failure::Usage("the output would replace an input; name another --output".to_owned()));
         }
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
+        let whole = Whole { synced: true, ..Whole::new(path, overwrite) };
         if path.file_name().is_none() || path.is_dir() {
             return Err(Failure::Configuration(format!("{}: it is a directory; name a file", path.display())));
         }
-        if !directory.is_dir() {
+        if !whole.directory().is_dir() {
             return Err(Failure::Configuration(format!(
                 "{}: its directory is not there; make it first",
                 path.display()
@@ -51,15 +44,15 @@ impl Target {
         if !overwrite && path.symlink_metadata().is_ok() {
             return Err(taken(path));
         }
-        Ok(Self { path: path.to_owned(), directory, overwrite })
+        Ok(Self(whole))
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.0.directory()
     }
 
     /// A file beside it, which is gone when it is not kept.
@@ -67,21 +60,16 @@ impl Target {
     /// # Errors
     /// [`Failure::Configuration`] when it cannot be made.
     pub fn beside(&self, purpose: &str) -> Result<NamedTempFile, Failure> {
-        use std::os::unix::fs::PermissionsExt as _;
         let mut name = OsString::from(".");
-        name.push(self.path.file_name().unwrap_or_default());
+        name.push(self.path().file_name().unwrap_or_default());
         name.push(".");
         if let Some(mark) = mark() {
             name.push(mark);
             name.push(".");
         }
-        tempfile::Builder::new()
-            .prefix(&name)
-            .suffix(purpose)
-            // As any program makes files; the user's umask takes from it.
-            .permissions(std::fs::Permissions::from_mode(0o666))
-            .tempfile_in(&self.directory)
-            .map_err(|error| Failure::Configuration(format!("{}: it cannot be written: {error}", self.path.display())))
+        self.0.begin(&name, purpose).map_err(|error| {
+            Failure::Configuration(format!("{}: it cannot be written: {error}", self.path().display()))
+        })
     }
 
     /// Gives a file that is whole its name.
@@ -89,13 +77,9 @@ impl Target {
     /// # Errors
     /// [`Failure::Configuration`] when somebody took the name, or what the file system complains of.
     pub fn keep(&self, file: NamedTempFile) -> Result<(), Failure> {
-        file.as_file().sync_all().map_err(|error| self.unwritable(&error))?;
-        if self.overwrite {
-            return file.persist(&self.path).map(drop).map_err(|error| self.unwritable(&error.error));
-        }
-        file.persist_noclobber(&self.path).map(drop).map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => taken(&self.path),
-            _ => self.unwritable(&error.error),
+        self.0.keep(file).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists if !self.0.overwrite => taken(self.path()),
+            _ => self.unwritable(&error),
         })
     }
 
@@ -105,19 +89,18 @@ impl Target {
     /// # Errors
     /// What the file system complains of.
     pub fn keep_part(&self, file: NamedTempFile) -> Result<PathBuf, Failure> {
-        let mut name = self.path.as_os_str().to_owned();
+        let mut name = self.path().as_os_str().to_owned();
         name.push(".partial");
-        let path = PathBuf::from(name);
-        file.as_file().sync_all().map_err(|error| self.unwritable(&error))?;
-        file.persist(&path).map_err(|error| self.unwritable(&error.error))?;
-        Ok(path)
+        let part = Whole { path: name.into(), overwrite: true, ..self.0.clone() };
+        part.keep(file).map_err(|error| self.unwritable(&error))?;
+        Ok(part.path)
     }
 
     /// The failure for what the file system complains of.
     pub fn unwritable(&self, error: &std::io::Error) -> Failure {
         match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => disk_full(),
-            _ => Failure::Pipeline(format!("{}: it cannot be written: {error}", self.path.display())),
+            _ => Failure::Pipeline(format!("{}: it cannot be written: {error}", self.path().display())),
         }
     }
 }

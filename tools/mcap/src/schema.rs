@@ -66,6 +66,11 @@ pub fn nanoseconds(timestamp: &prost_types::Timestamp) -> Option<u64> {
     u64::try_from(timestamp.seconds).ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
+/// A message's own time, or the log's where it tells none.
+pub fn own_time(timestamp: Option<&prost_types::Timestamp>, log_time: u64) -> u64 {
+    timestamp.and_then(nanoseconds).filter(|time| *time != 0).unwrap_or(log_time)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};

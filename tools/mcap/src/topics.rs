@@ -28,6 +28,13 @@ pub struct Declared<'a> {
     pub message_encoding: &'a str,
 }
 
+impl<'a> From<&'a mcap::Channel<'_>> for Declared<'a> {
+    fn from(channel: &'a mcap::Channel<'_>) -> Self {
+        let schema = channel.schema.as_ref().map_or("", |schema| schema.name.as_str());
+        Self { topic: &channel.topic, schema, message_encoding: &channel.message_encoding }
+    }
+}
+
 impl Leaf {
     /// All of them.
     pub const ALL: [Self; 6] =

@@ -1,24 +1,22 @@
 //! The messages of an MCAP file in their order, of a damaged one as many as are whole.
 //!
-//! The framing is the MCAP specification's, "Records": an opcode, a length of 8 bytes, the record. It is followed here
-//! and not by the crate's readers, which end at the first damage. Nothing is mapped: a file that is cut off while it is
-//! read ends early.
+//! The framing is followed here and not by the crate's readers, which end at the first damage. Nothing is mapped: a file that
+//! is cut off while it is read ends early.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read as _},
-    os::unix::fs::FileExt as _,
     sync::Arc,
 };
 
 use mcap::records::{ChunkHeader, Record, op};
+use tools_cli::read_at::{read_exactly, read_up_to};
 
-/// Begins and ends every MCAP file.
-pub const MAGIC: [u8; 8] = *b"\x89MCAP0\r\n";
+use super::{
+    channel::{Channel, Channels},
+    framing::{FRAME, MAGIC, frame},
+};
 
-/// Opcode and length.
-const FRAME: usize = 9;
 /// No chunk of a recording comes near; a length beyond it is damage.
 const CHUNK_MAX: u64 = 512 << 20;
 /// Fixed part of a chunk's header, and the longest name of a compression.
@@ -35,16 +33,6 @@ pub struct Damage {
     pub bytes: u64,
     /// Whether the file ends before its end is announced.
     pub cut: bool,
-}
-
-/// What a channel's messages are.
-#[derive(Debug)]
-pub struct Channel {
-    pub topic: String,
-    /// Name of their schema; empty when there is none.
-    pub schema: String,
-    pub encoding: String,
-    pub metadata: BTreeMap<String, String>,
 }
 
 /// A message, and whether what it holds can be believed.
@@ -66,8 +54,7 @@ pub struct Walk {
     file: File,
     length: u64,
     position: u64,
-    schemas: HashMap<u16, String>,
-    channels: HashMap<u16, Arc<Channel>>,
+    channels: Channels,
     /// Records at hand: of a chunk, or a single one.
     records: Vec<u8>,
     at: usize,
@@ -88,8 +75,7 @@ impl Walk {
             file,
             length,
             position: MAGIC.len() as u64,
-            schemas: HashMap::new(),
-            channels: HashMap::new(),
+            channels: Channels::default(),
             records: Vec::new(),
             at: 0,
             suspect: false,
@@ -114,13 +100,15 @@ impl Walk {
             if let Some((opcode, body)) = self.next_at_hand() {
                 match mcap::parse_record(opcode, &self.records[body.clone()]) {
                     Ok(Record::Message { header, data }) => {
-                        if let Some(channel) = self.channels.get(&header.channel_id) {
+                        if let Some(channel) = self.channels.get(header.channel_id) {
                             break (Arc::clone(channel), header, body.end - data.len()..body.end);
                         }
                         self.damage.bytes += body.len() as u64;
                     }
-                    Ok(Record::Schema { header, .. }) => self.learn_schema(header.id, header.name),
-                    Ok(Record::Channel(channel)) => self.learn_channel(channel),
+                    // The summary has no checksum of its own that a cut file could be held to.
+                    Ok(declared @ (Record::Schema { .. } | Record::Channel(_))) => {
+                        self.channels.learn(declared, !self.suspect);
+                    }
                     _ => self.damage.bytes += body.len() as u64,
                 }
             } else if !self.read_on()? {
@@ -136,22 +124,6 @@ impl Walk {
             suspect: self.suspect,
             harm: self.damage.bytes + self.suspects,
         }))
-    }
-
-    // The summary has no checksum of its own that a cut file could be held to.
-    fn learn_schema(&mut self, id: u16, name: String) {
-        if !self.suspect || !self.schemas.contains_key(&id) {
-            self.schemas.insert(id, name);
-        }
-    }
-
-    fn learn_channel(&mut self, channel: mcap::records::Channel) {
-        if self.suspect && self.channels.contains_key(&channel.id) {
-            return;
-        }
-        let mcap::records::Channel { id, schema_id, topic, message_encoding: encoding, metadata } = channel;
-        let schema = self.schemas.get(&schema_id).cloned().unwrap_or_default();
-        self.channels.insert(id, Arc::new(Channel { topic, schema, encoding, metadata }));
     }
 
     /// The next schema, channel or message in memory: its opcode, and where it is.
@@ -300,22 +272,14 @@ impl Walk {
             };
             if matches!(opcode, op::SCHEMA | op::CHANNEL) && length <= DECLARATION_MAX {
                 let body = read_exactly(&self.file, at + FRAME as u64, length as usize)?;
-                match mcap::parse_record(opcode, &body) {
-                    Ok(Record::Schema { header, .. }) => self.learn_schema(header.id, header.name),
-                    Ok(Record::Channel(channel)) => self.learn_channel(channel),
-                    _ => {}
+                if let Ok(declared) = mcap::parse_record(opcode, &body) {
+                    self.channels.learn(declared, true);
                 }
             }
             at += FRAME as u64 + length;
         }
         Ok(())
     }
-}
-
-/// Opcode and length of a record.
-fn frame(bytes: &[u8]) -> Option<(u8, u64)> {
-    let length = bytes.get(1..FRAME)?.try_into().expect("it has 8 bytes");
-    Some((bytes[0], u64::from_le_bytes(length)))
 }
 
 /// The header of a chunk whose record has this length, unless it contradicts itself.
@@ -347,27 +311,6 @@ fn chunk_header(bytes: &[u8], length: u64) -> Option<ChunkHeader> {
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn read_up_to(file: &File, into: &mut [u8], position: u64) -> io::Result<usize> {
-    let mut got = 0;
-    while got < into.len() {
-        match file.read_at(&mut into[got..], position + got as u64) {
-            Ok(0) => break,
-            Ok(more) => got += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
-}
-
-/// What is missing at the end of a file that shrank is left out.
-fn read_exactly(file: &File, position: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    let got = read_up_to(file, &mut bytes, position)?;
-    bytes.truncate(got);
-    Ok(bytes)
 }
 
 #[cfg(test)]

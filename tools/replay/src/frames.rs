@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use tools_mcap::{
-    reader::{Entry, ReadError, Reader},
+    camera::{Entry, Reader},
+    reader::ReadError,
     schema::{cvmmap_streamer::DepthMap, foxglove::CompressedVideo},
 };
 

@@ -1,17 +1,13 @@
-//! Finding a moment in a finished recording by the index at its end. Source: MCAP specification, "Summary Section".
+//! Finding a moment in a finished recording by the chunks that the index at its end names.
 
-use std::{
-    fs::File,
-    io::{Cursor, Read as _, Seek as _, SeekFrom},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use cvmmap::nats::proto::source_flags;
-use mcap::{Summary, records::op};
 use tools_mcap::{
+    camera::{Entry, Reader},
     decoder::codec_of,
-    reader::{Entry, ReadError, Reader, summary},
+    index,
+    reader::ReadError,
     writer::Topics,
 };
 use tools_media::annex_b;
@@ -20,23 +16,13 @@ use super::frames::Frames;
 
 /// Where the frames of a recording are.
 pub struct Index {
-    path: PathBuf,
+    file: Arc<index::Index>,
     topics: Topics,
-    /// Schemas and channels, as records: the file has them before their first message only.
-    declarations: Arc<[u8]>,
-    chunks: Vec<Chunk>,
+    /// First and last log time of each, in the order of the file.
+    chunks: Vec<(u64, u64)>,
     start_ns: u64,
     end_ns: u64,
     flags: u32,
-}
-
-/// Part of the file that can be read by itself.
-#[derive(Clone, Copy, Debug)]
-struct Chunk {
-    offset: u64,
-    length: u64,
-    start_ns: u64,
-    end_ns: u64,
 }
 
 /// A frame, and where decoding has to begin to come to it.
@@ -45,7 +31,7 @@ pub struct Landing {
     /// The frame's capture time.
     pub timestamp_ns: u64,
     /// The chunk to read from.
-    offset: u64,
+    chunk: usize,
     /// Frames of it before the keyframe.
     pub keyframe: usize,
     /// Frames from there on before the one that was looked for.
@@ -58,27 +44,15 @@ impl Index {
     /// # Errors
     /// When the file cannot be read, or is damaged.
     pub fn read(path: &Path, topics: Topics) -> Result<Option<Self>, ReadError> {
-        let Some(summary) = summary(path)? else {
+        let Some((file, chunks)) = index::Index::of_chunks(path)? else {
             return Ok(None);
         };
-        let mut chunks: Vec<Chunk> = summary
-            .chunk_indexes
-            .iter()
-            .map(|index| Chunk {
-                offset: index.chunk_start_offset,
-                length: index.chunk_length,
-                start_ns: index.message_start_time,
-                end_ns: index.message_end_time,
-            })
-            .collect();
-        chunks.sort_by_key(|chunk| chunk.offset);
         let has = |topic: &str, flag| {
-            let has = summary.channels.values().any(|channel| channel.topic == topic);
+            let has = file.channels.iter().any(|channel| channel.topic == topic);
             if has { flag } else { 0 }
         };
         let flags = has(&topics.depth, source_flags::HAS_DEPTH) | has(&topics.body, source_flags::HAS_BODY);
-        let declarations = declarations(&summary).into();
-        let mut index = Self { path: path.to_owned(), topics, declarations, chunks, start_ns: 0, end_ns: 0, flags };
+        let mut index = Self { file: Arc::new(file), topics, chunks, start_ns: 0, end_ns: 0, flags };
         let Some((start_ns, end_ns)) = index.bounds()? else {
             return Ok(None);
         };
@@ -101,13 +75,13 @@ impl Index {
     /// # Errors
     /// When the file cannot be read, or is damaged.
     pub fn land(&self, target_ns: u64) -> Result<Option<Landing>, ReadError> {
-        let chunks = self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.start_ns <= target_ns);
+        let chunks = self.chunks.iter().enumerate().filter(|(_, (start_ns, _))| *start_ns <= target_ns);
         // In a recording that goes over the same time again, the last such place.
-        let Some((nearest, _)) = chunks.max_by_key(|(_, chunk)| chunk.end_ns.min(target_ns)) else {
+        let Some((nearest, _)) = chunks.max_by_key(|(_, (_, end_ns))| *end_ns.min(&target_ns)) else {
             return Ok(None);
         };
         let mut found: Option<(u64, usize)> = None;
-        for (nth, chunk) in self.chunks[..=nearest].iter().enumerate().rev() {
+        for chunk in (0..=nearest).rev() {
             let units = self.units(chunk)?;
             found = match found {
                 Some((timestamp_ns, frame)) => Some((timestamp_ns, frame + units.len())),
@@ -119,31 +93,25 @@ impl Index {
             let Some((timestamp_ns, frame)) = found else { continue };
             let before = &units[..units.len().min(frame + 1)];
             // What a recording begins with has to be one, or nothing of it can be decoded.
-            let keyframe = before.iter().rposition(|unit| unit.is_keyframe).or((nth == 0).then_some(0));
+            let keyframe = before.iter().rposition(|unit| unit.is_keyframe).or((chunk == 0).then_some(0));
             if let Some(keyframe) = keyframe {
-                return Ok(Some(Landing { timestamp_ns, offset: chunk.offset, keyframe, frame }));
+                return Ok(Some(Landing { timestamp_ns, chunk, keyframe, frame }));
             }
         }
         Ok(None)
     }
 
     /// The frames from a landing's chunk on.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn frames(&self, landing: &Landing) -> Result<Frames, ReadError> {
-        self.reader(landing.offset, u64::MAX).map(Frames::new)
+    pub fn frames(&self, landing: &Landing) -> Frames {
+        Frames::new(self.reader(landing.chunk..self.chunks.len()))
     }
 
-    fn reader(&self, offset: u64, length: u64) -> Result<Reader, ReadError> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        let records = Cursor::new(Arc::clone(&self.declarations)).chain(file.take(length));
-        Ok(Reader::of_records(Box::new(records), self.topics.clone()))
+    fn reader(&self, chunks: Range<usize>) -> Reader {
+        Reader::of_segments(Arc::clone(&self.file), chunks, self.topics.clone())
     }
 
-    fn units(&self, chunk: &Chunk) -> Result<Vec<Unit>, ReadError> {
-        let mut reader = self.reader(chunk.offset, chunk.length)?;
+    fn units(&self, chunk: usize) -> Result<Vec<Unit>, ReadError> {
+        let mut reader = self.reader(chunk..chunk + 1);
         let mut units = Vec::new();
         while let Some((timestamp_ns, entry)) = reader.next_entry()? {
             if let Entry::Video(video) = entry {
@@ -156,12 +124,12 @@ impl Index {
 
     /// First and last time. None without video, and where frames are not in the chunks that the log's times say.
     fn bounds(&self) -> Result<Option<(u64, u64)>, ReadError> {
-        let mut by_start: Vec<&Chunk> = self.chunks.iter().collect();
-        by_start.sort_by_key(|chunk| chunk.start_ns);
+        let mut by_start: Vec<usize> = (0..self.chunks.len()).collect();
+        by_start.sort_by_key(|chunk| self.chunks[*chunk].0);
         for chunk in by_start {
             let Some(start_ns) = self.units(chunk)?.iter().map(|unit| unit.timestamp_ns).min() else { continue };
-            let is_logged = (chunk.start_ns..=chunk.end_ns).contains(&start_ns);
-            let last = if is_logged { self.land(u64::MAX)? } else { None };
+            let (first, last) = self.chunks[chunk];
+            let last = if (first..=last).contains(&start_ns) { self.land(u64::MAX)? } else { None };
             return Ok(last.map(|last| (start_ns, last.timestamp_ns.max(start_ns))));
         }
         Ok(None)
@@ -173,47 +141,9 @@ struct Unit {
     is_keyframe: bool,
 }
 
-/// Schemas and channels as records. Source: MCAP specification, "Schema (op=0x03)" and "Channel (op=0x04)".
-fn declarations(summary: &Summary) -> Vec<u8> {
-    let mut records = Vec::new();
-    for schema in summary.schemas.values() {
-        let mut content = schema.id.to_le_bytes().to_vec();
-        put(&mut content, schema.name.as_bytes());
-        put(&mut content, schema.encoding.as_bytes());
-        put(&mut content, &schema.data);
-        put_record(&mut records, op::SCHEMA, &content);
-    }
-    for channel in summary.channels.values() {
-        let mut content = channel.id.to_le_bytes().to_vec();
-        content.extend(channel.schema.as_ref().map_or(0, |schema| schema.id).to_le_bytes());
-        put(&mut content, channel.topic.as_bytes());
-        put(&mut content, channel.message_encoding.as_bytes());
-        let mut metadata = Vec::new();
-        for (name, value) in &channel.metadata {
-            put(&mut metadata, name.as_bytes());
-            put(&mut metadata, value.as_bytes());
-        }
-        put(&mut content, &metadata);
-        put_record(&mut records, op::CHANNEL, &content);
-    }
-    records
-}
-
-/// Bytes with their length; they come from a file that has as many of them in as wide a field.
-fn put(content: &mut Vec<u8>, bytes: &[u8]) {
-    content.extend((bytes.len() as u32).to_le_bytes());
-    content.extend(bytes);
-}
-
-fn put_record(records: &mut Vec<u8>, kind: u8, content: &[u8]) {
-    records.push(kind);
-    records.extend((content.len() as u64).to_le_bytes());
-    records.extend(content);
-}
-
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{collections::BTreeMap, fs};
+    use std::{collections::BTreeMap, fs, fs::File};
 
     use mcap::{WriteOptions, records::MessageHeader};
     use prost::Message as _;
@@ -262,7 +192,7 @@ pub(super) mod tests {
     /// Times of keyframe and frame that reading from a landing leads to.
     fn reached(index: &Index, target: u64) -> Option<(u64, u64)> {
         let landing = index.land(target).unwrap()?;
-        let mut frames = index.frames(&landing).unwrap();
+        let mut frames = index.frames(&landing);
         let times: Vec<_> =
             std::iter::from_fn(|| frames.next_frame().unwrap()).map(|frame| frame.timestamp_ns).collect();
         assert_eq!(times[landing.frame], landing.timestamp_ns);

@@ -147,7 +147,7 @@ impl Source for Answers {
             return Err(ErrorCode::OutOfRange);
         }
         let landing = index.land(target).ok().flatten().ok_or(ErrorCode::Error)?;
-        let frames = index.frames(&landing).map_err(|_| ErrorCode::Error)?;
+        let frames = index.frames(&landing);
         self.order(|done| Order::Seek(Box::new(Seek { landing, frames, done })))?;
         Ok(SeekTimestampResponse {
             error: ErrorCode::Ok.into(),

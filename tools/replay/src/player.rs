@@ -13,9 +13,10 @@ use cvmmap::{
 use serde::Serialize;
 use tools_cli::failure::Failure;
 use tools_mcap::{
+    camera::Reader,
     decoder::{Decoder, Picture, codec_of},
     depth_map::Depth,
-    reader::{ReadError, Reader},
+    reader::ReadError,
     writer::Topics,
 };
 use tools_media::annex_b;

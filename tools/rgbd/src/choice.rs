@@ -32,7 +32,7 @@ impl Choice {
         gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
         let recording = Recording::open(&self.file)?;
         let camera = recording.camera(self.camera_label.as_deref())?;
-        let frames = recording.frames_of(&recording.cameras[camera]).entries().len();
+        let frames = recording.frames_of(&recording.cameras[camera]).places().len();
         if self.frame_index >= frames {
             let (label, last) = (&recording.cameras[camera].label, frames - 1);
             return Err(Failure::Configuration(format!(

@@ -5,7 +5,6 @@ pub mod bundle_validator;
 mod calibration;
 mod choice;
 pub mod example;
-mod index;
 mod palette;
 mod picture;
 mod recording;

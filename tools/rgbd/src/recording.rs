@@ -10,15 +10,13 @@ use prost::Message;
 use serde::Serialize;
 use tools_cli::failure::Failure;
 use tools_mcap::{
+    channel::Channel,
+    index::{Index, Place, Stored},
     reader::ReadError,
-    schema::{
-        BUNDLE_MANIFEST, COMPRESSED_VIDEO, PROTOBUF, cvmmap_streamer::BundleManifest, foxglove::CameraCalibration,
-    },
+    schema::{BUNDLE_MANIFEST, COMPRESSED_VIDEO, cvmmap_streamer::BundleManifest, foxglove::CameraCalibration},
     topics::{self, Leaf},
     writer::BUNDLE_TOPIC,
 };
-
-use super::index::{Channel, Entry, Index, Segmented};
 
 /// Topic of the only camera, where nobody chose another.
 const SINGLE_TOPIC: &str = "/camera/video";
@@ -68,34 +66,34 @@ impl Layout {
 /// Messages of one topic, in the order of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Track {
-    entries: Vec<Entry>,
+    places: Vec<Place>,
     /// Their numbers, by time.
     by_time: Vec<usize>,
 }
 
 impl Track {
-    fn new(entries: Vec<Entry>) -> Self {
-        let mut by_time = (0..entries.len()).collect::<Vec<_>>();
-        by_time.sort_by_key(|at| entries[*at].time);
-        Self { entries, by_time }
+    fn new(places: Vec<Place>) -> Self {
+        let mut by_time = (0..places.len()).collect::<Vec<_>>();
+        by_time.sort_by_key(|at| places[*at].time);
+        Self { places, by_time }
     }
 
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// First and last time.
     pub fn times(&self) -> Option<(u64, u64)> {
-        let time = |at: Option<&usize>| at.map(|at| self.entries[*at].time);
+        let time = |at: Option<&usize>| at.map(|at| self.places[*at].time);
         time(self.by_time.first()).zip(time(self.by_time.last()))
     }
 
     /// The message of a time. In a recording that goes over the same time again, the one that is nearest to `beside` in the
     /// file.
     pub fn at(&self, time: u64, beside: u64) -> Option<usize> {
-        let begin = self.by_time.partition_point(|at| self.entries[*at].time < time);
-        let same = self.by_time[begin..].iter().copied().take_while(|at| self.entries[*at].time == time);
-        same.min_by_key(|at| self.entries[*at].ordinal.abs_diff(beside))
+        let begin = self.by_time.partition_point(|at| self.places[*at].time < time);
+        let same = self.by_time[begin..].iter().copied().take_while(|at| self.places[*at].time == time);
+        same.min_by_key(|at| self.places[*at].ordinal.abs_diff(beside))
     }
 }
 
@@ -119,7 +117,7 @@ pub struct Recording {
     /// By label.
     pub cameras: Vec<Camera>,
     pub bundles: Track,
-    loaded: VecDeque<(u32, usize, Arc<Segmented>)>,
+    loaded: VecDeque<(u32, usize, Arc<[Stored]>)>,
 }
 
 impl Recording {
@@ -129,19 +127,18 @@ impl Recording {
     /// [`Failure::Configuration`] when it cannot be read or holds no camera, [`Failure::Protocol`] when it is damaged.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let mut index = Index::open(path).map_err(|error| unreadable(path, &error))?;
-        let entries = std::mem::take(&mut index.entries);
-        let assigned = topics::assign(index.channels.values().map(Channel::declared));
-        let mut tracks = BTreeMap::<(&str, Leaf), Vec<Entry>>::new();
+        let places = std::mem::take(&mut index.places);
+        let assigned = topics::assign(index.channels.iter().map(Channel::declared));
+        let mut tracks = BTreeMap::<(&str, Leaf), Vec<Place>>::new();
         let (mut bundles, mut videos) = (Vec::new(), BTreeSet::new());
-        for entry in entries {
-            let Some(channel) = index.channels.get(&entry.channel) else { continue };
-            let is_manifest = channel.message_encoding == PROTOBUF && channel.schema == BUNDLE_MANIFEST.name;
-            if channel.topic == BUNDLE_TOPIC && is_manifest {
-                bundles.push(entry);
+        for place in places {
+            let Some(channel) = index.channels.get(place.channel) else { continue };
+            if channel.topic == BUNDLE_TOPIC && channel.holds(BUNDLE_MANIFEST) {
+                bundles.push(place);
             } else if let Some((label, leaf)) = assigned.get(channel.topic.as_str())
                 && leaf.fits(channel.declared())
             {
-                tracks.entry((label, *leaf)).or_default().push(entry);
+                tracks.entry((label, *leaf)).or_default().push(place);
                 if *leaf == Leaf::Video {
                     videos.insert(channel.topic.as_str());
                 }
@@ -149,20 +146,20 @@ impl Recording {
         }
         let layout = Layout::of(!bundles.is_empty(), videos);
         let (mut cameras, mut intrinsics) = (BTreeMap::<&str, Camera>::new(), Vec::new());
-        for ((label, leaf), entries) in tracks {
+        for ((label, leaf), places) in tracks {
             let camera = cameras.entry(label).or_default();
             match leaf {
-                Leaf::Video => camera.video = Track::new(entries),
-                Leaf::Depth => camera.depth = Track::new(entries),
-                Leaf::Pose => camera.pose = Track::new(entries),
-                Leaf::Body => camera.bodies = entries.len(),
-                Leaf::Calibration | Leaf::DepthCalibration => intrinsics.push((label.to_owned(), leaf, entries[0])),
+                Leaf::Video => camera.video = Track::new(places),
+                Leaf::Depth => camera.depth = Track::new(places),
+                Leaf::Pose => camera.pose = Track::new(places),
+                Leaf::Body => camera.bodies = places.len(),
+                Leaf::Calibration | Leaf::DepthCalibration => intrinsics.push((label.to_owned(), leaf, places[0])),
             }
             camera.label = label.to_owned();
         }
         let mut cameras = cameras.into_values().collect::<Vec<_>>();
         let bundles = Track::new(bundles);
-        cameras.retain(|camera| !camera.video.entries.is_empty());
+        cameras.retain(|camera| !camera.video.places.is_empty());
         if cameras.is_empty() {
             return Err(Failure::Configuration(format!(
                 "{} has no camera: no topic with messages of {}",
@@ -171,8 +168,8 @@ impl Recording {
             )));
         }
         let mut recording = Self { path: path.to_owned(), index, layout, cameras, bundles, loaded: VecDeque::new() };
-        for (label, leaf, entry) in intrinsics {
-            let read = recording.message::<CameraCalibration>(&entry)?;
+        for (label, leaf, place) in intrinsics {
+            let read = recording.message::<CameraCalibration>(&place)?;
             let Some(camera) = recording.cameras.iter_mut().find(|camera| camera.label == label) else { continue };
             match leaf {
                 Leaf::DepthCalibration => camera.depth_calibration = Some(read),
@@ -221,33 +218,33 @@ impl Recording {
     /// # Errors
     /// When it cannot be read.
     pub fn bundle(&mut self, number: usize) -> Result<BundleManifest, Failure> {
-        let entry = self.bundles.entries[number];
-        self.message(&entry)
+        let place = self.bundles.places[number];
+        self.message(&place)
     }
 
     /// A message.
     ///
     /// # Errors
     /// [`Failure::Protocol`] when the file is damaged there, or the message is not what its channel says.
-    pub fn message<M: Message + Default>(&mut self, entry: &Entry) -> Result<M, Failure> {
-        let segment = self.segment(entry.segment()).map_err(|error| unreadable(&self.path, &error))?;
+    pub fn message<M: Message + Default>(&mut self, place: &Place) -> Result<M, Failure> {
+        let segment = self.segment(place.segment).map_err(|error| unreadable(&self.path, &error))?;
         let damaged = |why: &dyn std::fmt::Display| {
-            let topic = self.index.channels.get(&entry.channel).map_or("", |channel| channel.topic.as_str());
-            Failure::Protocol(format!("{}: the message of {topic} at {} ns {why}", self.path.display(), entry.time))
+            let topic = self.index.channels.get(place.channel).map_or("", |channel| channel.topic.as_str());
+            Failure::Protocol(format!("{}: the message of {topic} at {} ns {why}", self.path.display(), place.time))
         };
-        let bytes = entry.of(&segment).ok_or_else(|| damaged(&"is not where the index says"))?;
-        M::decode(&bytes[..]).map_err(|error| damaged(&format!("cannot be read: {error}")))
+        let message = place.of(&segment).ok_or_else(|| damaged(&"is not where the index says"))?;
+        M::decode(&message.data[..]).map_err(|error| damaged(&format!("cannot be read: {error}")))
     }
 
-    fn segment(&mut self, number: u32) -> Result<Arc<Segmented>, ReadError> {
+    fn segment(&mut self, number: u32) -> Result<Arc<[Stored]>, ReadError> {
         if let Some(at) = self.loaded.iter().position(|(loaded, ..)| *loaded == number)
             && let Some(segment) = self.loaded.remove(at)
         {
             self.loaded.push_front(segment);
         } else {
-            let messages = self.index.load(number)?;
-            let bytes = messages.values().flatten().map(Vec::len).sum();
-            self.loaded.push_front((number, bytes, Arc::new(messages)));
+            let messages = self.index.load(number as usize)?;
+            let bytes = messages.iter().map(|message| message.data.len()).sum();
+            self.loaded.push_front((number, bytes, messages.into()));
             while self.loaded.len() > SEGMENTS_KEPT
                 || self.loaded.len() > 2 && self.loaded.iter().map(|(_, bytes, _)| bytes).sum::<usize>() > BYTES_KEPT
             {

@@ -79,14 +79,14 @@ impl Sampler {
         let Some(number) = sample.video_index else {
             return Ok(sample);
         };
-        let entry = self.recording.cameras[camera].video.entries()[number];
-        sample.timestamp_ns = entry.time;
+        let place = self.recording.cameras[camera].video.places()[number];
+        sample.timestamp_ns = place.time;
         sample.picture = Some(self.picture(camera, number)?);
         let Self { recording, .. } = self;
         let tracks = &recording.cameras[camera];
-        let depth = tracks.depth.at(entry.time, entry.ordinal).map(|at| tracks.depth.entries()[at]);
-        let pose = tracks.pose.at(entry.time, entry.ordinal).map(|at| tracks.pose.entries()[at]);
-        if depth.is_none() && !tracks.depth.entries().is_empty() {
+        let depth = tracks.depth.at(place.time, place.ordinal).map(|at| tracks.depth.places()[at]);
+        let pose = tracks.pose.at(place.time, place.ordinal).map(|at| tracks.pose.places()[at]);
+        if depth.is_none() && !tracks.depth.places().is_empty() {
             sample.notes.push("there is no depth of this time".to_owned());
         }
         if let Some(depth) = depth {
@@ -104,7 +104,7 @@ impl Sampler {
     /// The picture that a bundle has of a camera.
     fn find_in_bundle(&mut self, camera: usize, frame: usize, sample: &mut Sample) -> Result<(), Failure> {
         let Self { recording, .. } = self;
-        let beside = recording.bundles.entries()[frame];
+        let beside = recording.bundles.places()[frame];
         let bundle = recording.bundle(frame)?;
         let Recording { cameras, .. } = recording;
         let Some(camera) = cameras.get(camera) else { return Ok(()) };
@@ -186,8 +186,8 @@ impl Sampler {
     }
 
     fn video(&mut self, camera: usize, number: usize) -> Result<CompressedVideo, Failure> {
-        let entry = self.recording.cameras[camera].video.entries()[number];
-        self.recording.message(&entry)
+        let place = self.recording.cameras[camera].video.places()[number];
+        self.recording.message(&place)
     }
 
     fn wrong(&self, camera: usize, number: usize, what: &str) -> Failure {

@@ -53,7 +53,7 @@ impl Summary {
             file: recording.path().display().to_string(),
             layout: recording.layout,
             finished: recording.finished(),
-            bundles: is_bundled.then(|| recording.bundles.entries().len()),
+            bundles: is_bundled.then(|| recording.bundles.places().len()),
             bundle_policy: policy,
             cameras,
         })
@@ -100,19 +100,19 @@ impl CameraSummary {
         let (first_timestamp_ns, last_timestamp_ns) = video.times().unwrap_or_default();
         let mut summary = Self {
             label: label.clone(),
-            video: video.entries().len(),
+            video: video.places().len(),
             format: String::new(),
             video_size: (picture.width, picture.height),
-            depth: depth.entries().len(),
+            depth: depth.places().len(),
             depth_size: None,
-            pose: pose.entries().len(),
+            pose: pose.places().len(),
             body: *bodies,
             calibration: calibration.is_some(),
             depth_calibration: depth_calibration.is_some(),
             first_timestamp_ns,
             last_timestamp_ns,
         };
-        let first = |track: &Track| track.entries().first().copied();
+        let first = |track: &Track| track.places().first().copied();
         let (video, depth) = (first(video), first(depth));
         if let Some(video) = video {
             summary.format = recording.message::<CompressedVideo>(&video)?.format;

@@ -3,13 +3,15 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use tools_media::annex_b;
+
 use super::options::Codec;
 
 /// A digest of the parameter sets in front of a keyframe's slices; none when it has none there.
 pub fn digest(codec: Codec, unit: &[u8]) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let mut found = false;
-    for nal in nal_units(unit) {
+    for nal in annex_b::stream_units(unit) {
         match kind(codec, nal) {
             Kind::Slice => break,
             Kind::ParameterSet => {
@@ -44,24 +46,6 @@ fn kind(codec: Codec, nal: &[u8]) -> Kind {
             _ => Kind::Other,
         },
     }
-}
-
-/// NAL units of an Annex B byte stream, without the zeros behind them, found as they are asked for.
-/// Source: ITU-T H.264 and H.265, B.1.1.
-fn nal_units(unit: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = after_start_code(unit);
-    std::iter::from_fn(move || {
-        let nal = rest?;
-        let end = nal.windows(3).position(|bytes| bytes == [0, 0, 1]);
-        rest = end.and_then(|end| after_start_code(&nal[end..]));
-        let nal = &nal[..end.unwrap_or(nal.len())];
-        Some(&nal[..nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)])
-    })
-}
-
-fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
-    let at = bytes.windows(3).position(|bytes| bytes == [0, 0, 1])?;
-    Some(&bytes[at + 3..])
 }
 
 #[cfg(test)]

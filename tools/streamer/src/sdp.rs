@@ -1,16 +1,15 @@
 //! The session description of the RTP stream. Source: RFC 8866.
 
 use std::{
-    fs::Permissions,
+    ffi::OsStr,
     io::{self, Write},
     net::{IpAddr, SocketAddr, UdpSocket},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use gst_sdp::{SDPMedia, SDPMessage};
-use tools_cli::failure::Failure;
+use tools_cli::{failure::Failure, whole::Whole};
 
 /// What receivers show as the session's name.
 const SESSION_NAME: &str = "cvmmap_streamer";
@@ -18,7 +17,7 @@ const SESSION_NAME: &str = "cvmmap_streamer";
 /// The file that holds the session description: at any time the whole of one, or none.
 #[derive(Debug)]
 pub struct File {
-    path: PathBuf,
+    file: Whole,
     session_id: u64,
     version: u64,
 }
@@ -38,9 +37,10 @@ impl File {
             Err(_) if path.file_name().is_none() => return Err(refuse(&"names no file")),
             Err(_) => path.to_owned(),
         };
-        temporary(&path).map_err(|error| refuse(&error))?;
+        let file = Whole { mode: 0o644, ..Whole::new(&path, true) };
+        begun(&file).map_err(|error| refuse(&error))?;
         let session_id = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Ok(Self { path, session_id, version: 0 })
+        Ok(Self { file, session_id, version: 0 })
     }
 
     /// Writes the description of a stream of these payloader caps. Does nothing while they lack parameter sets.
@@ -60,32 +60,23 @@ impl File {
         describe(caps, (destination, rtcp), self.session_id, self.version)
             .map_err(|error| error.to_string())
             .and_then(|text| self.replace(&text).map_err(|error| error.to_string()))
-            .map_err(|error| format!("--rtp-sdp {}: {error}", self.path.display()))
+            .map_err(|error| format!("--rtp-sdp {}: {error}", self.file.path.display()))
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {
-        let mut file = temporary(&self.path)?;
+        let mut file = begun(&self.file)?;
         file.write_all(text.as_bytes())?;
-        file.persist(&self.path)?;
-        Ok(())
+        self.file.keep(file)
     }
 }
 
-/// An empty file beside `path`, which goes with its handle unless it is renamed.
-fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new()
-        .prefix(".sdp-")
-        .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(directory)
-        // The error's own text names the temporary file, which says nothing to the user.
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => io::Error::other("its folder does not exist"),
-            kind => io::Error::other(format!("no file can be made in its folder: {kind}")),
-        })
+/// An empty file beside it.
+fn begun(file: &Whole) -> io::Result<tempfile::NamedTempFile> {
+    // The error's own text names the temporary file, which says nothing to the user.
+    file.begin(OsStr::new(".sdp-"), "").map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::Error::other("its folder does not exist"),
+        kind => io::Error::other(format!("no file can be made in its folder: {kind}")),
+    })
 }
 
 fn has_parameter_sets(caps: &gst::CapsRef) -> bool {

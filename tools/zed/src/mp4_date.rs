@@ -2,6 +2,8 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
+use tools_media::mp4_boxes::Head;
+
 /// Dates count from 1904. Source: ISO/IEC 14496-12, 8.2.2.
 const EPOCH: u64 = 2_082_844_800;
 /// Boxes that hold those with a date.
@@ -19,29 +21,25 @@ pub fn set(file: &File, unix_seconds: u64) -> io::Result<()> {
 }
 
 fn set_within(file: &File, mut at: u64, end: u64, date: u64) -> io::Result<()> {
-    while at + 16 <= end {
-        let mut head = [0; 16];
-        file.read_exact_at(&mut head, at)?;
-        let kind: [u8; 4] = head[4..8].try_into().expect("it has 4 bytes");
-        let (size, header) = match u64::from(u32::from_be_bytes(head[..4].try_into().expect("it has 4 bytes"))) {
-            1 => (u64::from_be_bytes(head[8..].try_into().expect("it has 8 bytes")), 16),
-            size => (size, 8),
-        };
+    while at < end
+        && let Some(head) = Head::read(file, at)?
         // The last box may have no size.
-        if size < header {
-            return Ok(());
-        }
-        if CONTAINERS.contains(&kind) {
-            set_within(file, at + header, at + size, date)?;
-        } else if DATED.contains(&kind) {
+        && let Some(next) = head.size.and_then(|size| at.checked_add(size)).filter(|next| *next <= end)
+    {
+        let body = at + head.length;
+        if CONTAINERS.contains(&head.kind) {
+            set_within(file, body, next, date)?;
+        } else if DATED.contains(&head.kind) {
+            let mut version = [0];
+            file.read_exact_at(&mut version, body)?;
             // Version 1 has 8 bytes for each.
-            let dates = match head[8] {
-                0 => u32::try_from(date).map(|date| [date.to_be_bytes(); 2].concat()).unwrap_or_default(),
+            let dates = match version {
+                [0] => u32::try_from(date).map(|date| [date.to_be_bytes(); 2].concat()).unwrap_or_default(),
                 _ => [date.to_be_bytes(); 2].concat(),
             };
-            file.write_all_at(&dates, at + header + 4)?;
+            file.write_all_at(&dates, body + 4)?;
         }
-        at += size;
+        at = next;
     }
     Ok(())
 }

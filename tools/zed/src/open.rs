@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use tools_cli::failure::Failure;
-use tools_mcap::walk::{MAGIC, Walk};
+use tools_mcap::{framing::MAGIC, walk::Walk};
 
 use super::{
     calibration::Rectified,

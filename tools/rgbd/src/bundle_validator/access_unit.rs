@@ -1,6 +1,7 @@
 //! What is in an access unit. Source: ITU-T H.264, 7.3.1, 7.3.3 and table 7-1; H.265, 7.3.1.2, 7.3.6.1 and table 7-1.
 
 use cvmmap::Codec;
+use tools_media::annex_b;
 
 /// What a message of video holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +25,7 @@ impl AccessUnit {
             Codec::H265 => &[32, 33, 34],
         };
         let mut sets = vec![false; wanted.len()];
-        let starts = bytes.windows(3).enumerate().filter(|(_, bytes)| *bytes == [0, 0, 1]);
-        for nal in starts.filter_map(|(at, _)| bytes.get(at + 3..)) {
+        for nal in annex_b::stream_units(bytes) {
             let Some(header) = nal.first() else { continue };
             // Of a slice: the first bit behind the header is set in the first one of a picture.
             let (kind, is_slice, is_key, slice_header) = match codec {

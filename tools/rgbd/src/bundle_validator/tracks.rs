@@ -22,9 +22,9 @@ use tools_mcap::{
             bundle_manifest::{Policy, member::Status},
         },
         foxglove::{CameraCalibration, CompressedVideo, PoseInFrame},
-        nanoseconds,
+        nanoseconds, own_time,
     },
-    topics::{BODY_ENCODING, Declared, Label, Leaf, owner},
+    topics::{BODY_ENCODING, Label, Leaf, owner},
     writer::BUNDLE_TOPIC,
 };
 
@@ -158,7 +158,7 @@ impl Tracks {
             {
                 self.bundle(message, &bundle);
             }
-        } else if let Some((label, leaf)) = Leaf::of(declared(message)) {
+        } else if let Some((label, leaf)) = Leaf::of((&*message.channel).into()) {
             self.leaf(message, label, leaf);
         }
     }
@@ -166,9 +166,7 @@ impl Tracks {
     fn leaf(&mut self, message: &Message<'static>, label: &str, leaf: Leaf) {
         // What cannot be read counts nevertheless.
         let mut time = message.log_time;
-        let own = |timestamp: &Option<Timestamp>| {
-            timestamp.as_ref().and_then(nanoseconds).filter(|time| *time != 0).unwrap_or(message.log_time)
-        };
+        let own = |timestamp: &Option<Timestamp>| own_time(timestamp.as_ref(), message.log_time);
         let is_as_it_should = leaf.schema().is_none_or(|schema| self.has_schema(message, schema));
         match leaf {
             _ if !is_as_it_should => {}
@@ -477,11 +475,4 @@ impl Tracks {
             }
         }
     }
-}
-
-/// How a message's channel is declared.
-fn declared<'a>(message: &'a Message<'_>) -> Declared<'a> {
-    let channel = &message.channel;
-    let schema = channel.schema.as_ref().map_or("", |schema| schema.name.as_str());
-    Declared { topic: &channel.topic, schema, message_encoding: &channel.message_encoding }
 }

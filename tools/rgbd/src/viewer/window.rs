@@ -75,10 +75,10 @@ impl Window {
     fn new(sampler: Sampler, wanted: Wanted, context: &Context) -> Self {
         let recording = &sampler.recording;
         let reels = recording.cameras.iter().map(|camera| {
-            let entries = recording.frames_of(camera).entries();
-            Reel { label: camera.label.clone(), times: entries.iter().map(|entry| entry.time).collect() }
+            let places = recording.frames_of(camera).places();
+            Reel { label: camera.label.clone(), times: places.iter().map(|place| place.time).collect() }
         });
-        let (reels, is_bundled) = (reels.collect(), !recording.bundles.entries().is_empty());
+        let (reels, is_bundled) = (reels.collect(), !recording.bundles.places().is_empty());
         let repaint = context.clone();
         let looker = Looker::start(sampler, move || repaint.request_repaint());
         Self { reels, is_bundled, looker, clock: Clock::default(), wanted, asked: None, shown: None }

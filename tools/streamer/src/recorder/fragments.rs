@@ -1,9 +1,9 @@
-//! How far a fragmented MP4 file is whole. Source: ISO/IEC 14496-12, 4.2 (boxes) and 8.8 (fragments).
+//! How far a fragmented MP4 file is whole. Source: ISO/IEC 14496-12, 8.8 (fragments).
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-/// Size and type of a box.
-const HEAD: usize = 8;
+use tools_media::mp4_boxes::Head;
+
 /// A fragment's table is kilobytes; what is larger is none of ours.
 const TABLE_MAX: u64 = 16 << 20;
 
@@ -25,15 +25,15 @@ pub fn look_through(file: &File) -> io::Result<Whole> {
     let mut whole = Whole::default();
     let mut announced = 0;
     let mut at = 0;
-    while let Some((kind, size)) = head(file, at)? {
-        let Some(next) = at.checked_add(size).filter(|next| *next <= end) else {
+    while let Some(head) = Head::read(file, at)? {
+        let Some(next) = head.size.and_then(|size| at.checked_add(size)).filter(|next| *next <= end) else {
             break;
         };
-        match &kind {
-            b"moof" if size <= TABLE_MAX => {
-                let mut table = vec![0; size as usize];
-                file.read_exact_at(&mut table, at)?;
-                announced = units_in(&table[HEAD..]);
+        match &head.kind {
+            b"moof" if next - at <= TABLE_MAX => {
+                let mut table = vec![0; (next - at - head.length) as usize];
+                file.read_exact_at(&mut table, at + head.length)?;
+                announced = units_in(&table);
             }
             b"mdat" => {
                 whole.units += std::mem::take(&mut announced);
@@ -48,37 +48,16 @@ pub fn look_through(file: &File) -> io::Result<Whole> {
     Ok(whole)
 }
 
-/// Type and size of the box at `at`; none where there is no whole one.
-fn head(file: &File, at: u64) -> io::Result<Option<([u8; 4], u64)>> {
-    let mut head = [0; HEAD + 8];
-    let mut got = 0;
-    while got < head.len() {
-        match file.read_at(&mut head[got..], at + got as u64)? {
-            0 => break,
-            more => got += more,
-        }
-    }
-    Ok(size(&head[..got]))
-}
-
-fn size(head: &[u8]) -> Option<([u8; 4], u64)> {
-    let kind = head.get(4..HEAD)?.try_into().ok()?;
-    let size = match u32::from_be_bytes(head[..4].try_into().ok()?) {
-        1 => u64::from_be_bytes(head.get(HEAD..HEAD + 8)?.try_into().ok()?),
-        size => size.into(),
-    };
-    (size >= HEAD as u64).then_some((kind, size))
-}
-
 /// Samples that the track runs of a `moof` announce.
 fn units_in(mut boxes: &[u8]) -> u64 {
     let mut units = 0;
-    while let Some((kind, size)) = size(boxes) {
-        let Some((this, rest)) = usize::try_from(size).ok().and_then(|size| boxes.split_at_checked(size)) else {
+    while let Some(head) = Head::of(boxes) {
+        let size = head.size.and_then(|size| usize::try_from(size).ok());
+        let Some((this, rest)) = size.and_then(|size| boxes.split_at_checked(size)) else {
             break;
         };
-        let body = &this[HEAD..];
-        units += match &kind {
+        let body = &this[head.length as usize..];
+        units += match &head.kind {
             b"traf" => units_in(body),
             // Behind version and flags.
             b"trun" => body.get(4..8).map_or(0, |count| u32::from_be_bytes(count.try_into().expect("4 bytes")).into()),
@@ -96,7 +75,7 @@ mod tests {
     use super::*;
 
     fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
-        let size = (HEAD + body.len()) as u32;
+        let size = (8 + body.len()) as u32;
         [&size.to_be_bytes()[..], kind, body].concat()
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, RenameFlags},
+    fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags},
     io::Errno,
 };
 
@@ -21,6 +21,8 @@ use super::RecordError;
 const UNFINISHED: &str = "partial";
 /// What killed runs left behind makes no more names than this.
 const LEFTOVERS_MAX: u32 = 10_000;
+/// How directories are opened: those that no link leads to.
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// A numbered recording ends here.
 const NUMBER_MAX: u32 = 999_999;
 
@@ -55,13 +57,8 @@ impl Root {
             fs::canonicalize(self.path.join(directory)).map_err(|error| RecordError::of(requested, error))?;
         let below = resolved.strip_prefix(&self.path).map_err(|_| outside())?;
         // The names are resolved; whoever puts a link in their place meanwhile gets an error.
-        let mut fd = open_directory(None, &self.path).map_err(RecordError::from_errno(&self.path))?;
-        for component in below.components() {
-            let Component::Normal(component) = component else {
-                return Err(outside());
-            };
-            fd = open_directory(Some(&fd), Path::new(component)).map_err(RecordError::from_errno(requested))?;
-        }
+        let root = open_directory(None, &self.path).map_err(RecordError::from_errno(&self.path))?;
+        let fd = open_below(root, below).map_err(RecordError::from_errno(requested))?;
         Ok(Place::new(fd, resolved, name))
     }
 }
@@ -224,11 +221,31 @@ fn split(requested: &Path) -> Result<(&Path, &OsStr), RecordError> {
 
 /// Opens a directory that no link leads to.
 fn open_directory(within: Option<&OwnedFd>, path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match within {
-        Some(directory) => rustix::fs::openat(directory, path, flags, Mode::empty()),
-        None => rustix::fs::open(path, flags, Mode::empty()),
+        Some(directory) => rustix::fs::openat(directory, path, DIRECTORY, Mode::empty()),
+        None => rustix::fs::open(path, DIRECTORY, Mode::empty()),
     }
+}
+
+/// Opens a directory below another, with no link on the way. The kernel sees to it where it can.
+fn open_below(root: OwnedFd, below: &Path) -> Result<OwnedFd, Errno> {
+    if below.as_os_str().is_empty() {
+        return Ok(root);
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match rustix::fs::openat2(&root, below, DIRECTORY, Mode::empty(), resolve) {
+        // A kernel before 5.6, or a container that does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => step_below(root, below),
+        opened => opened,
+    }
+}
+
+/// The same in steps of one name.
+fn step_below(root: OwnedFd, below: &Path) -> Result<OwnedFd, Errno> {
+    below.components().try_fold(root, |fd, component| match component {
+        Component::Normal(name) => open_directory(Some(&fd), Path::new(name)),
+        _ => Err(Errno::XDEV),
+    })
 }
 
 impl io::Write for &NewFile {
@@ -243,7 +260,14 @@ impl io::Write for &NewFile {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{
+        os::unix::fs::symlink,
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use rustix::fs::CWD;
 
     use super::*;
 
@@ -365,8 +389,48 @@ mod tests {
     #[test]
     fn a_link_that_appears_meanwhile_is_not_followed() {
         let tree = tree();
-        let fd = open_directory(None, &tree.root.path).unwrap();
-        symlink(tree.directory.path(), tree.root.path.join("out")).unwrap();
-        assert!(open_directory(Some(&fd), Path::new("out")).is_err());
+        symlink("../beside", tree.root.path.join("out")).unwrap();
+        symlink("day", tree.root.path.join("today")).unwrap();
+        fs::create_dir(tree.root.path.join("day/deep")).unwrap();
+        symlink("../../../beside", tree.root.path.join("day/deep/out")).unwrap();
+        for open in [open_below, step_below] {
+            let opened = |below| open(open_directory(None, &tree.root.path).unwrap(), Path::new(below));
+            for link in ["out", "out/.", "today", "today/deep", "day/deep/out", "..", "day/../..", "/"] {
+                assert!(opened(link).is_err(), "{link}");
+            }
+            for directory in ["", "day", "day/deep"] {
+                assert!(opened(directory).is_ok(), "{directory}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_that_turns_into_a_link_and_back_leads_nowhere() {
+        let tree = tree();
+        let (day, link) = (tree.root.path.join("day"), tree.root.path.join("link"));
+        symlink("../beside", &link).unwrap();
+        let is_over = AtomicBool::new(false);
+        let (mut made, mut refused, mut got_out) = (0, 0, false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    rustix::fs::renameat_with(CWD, &day, CWD, &link, RenameFlags::EXCHANGE).unwrap();
+                }
+            });
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while (made < 200 || refused < 200) && !got_out && Instant::now() < deadline {
+                match tree.root.place(Path::new("day/a.mcap")).and_then(|place| place.create()) {
+                    Ok(new) => {
+                        made += 1;
+                        got_out = fs::read_dir(tree.directory.path().join("beside")).unwrap().count() > 0;
+                        new.discard();
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        assert!(!got_out);
+        assert!(made > 0 && refused > 0, "{made} made, {refused} refused");
     }
 }

@@ -1,11 +1,6 @@
 //! Whether an output is whole.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs::File, io, path::Path};
 
 use prost::Message as _;
 use tools_cli::interrupt;
@@ -17,6 +12,7 @@ use tools_mcap::{
     },
     writer::{BUNDLE_TOPIC, Topics},
 };
+use tools_media::mp4_boxes::Head;
 
 use super::programs::Makes;
 use crate::{
@@ -60,35 +56,21 @@ fn mp4(path: &Path) -> Result<(), String> {
     }
 }
 
-/// The names of an MP4 file's boxes at the top. Source: ISO/IEC 14496-12, 4.2.
+/// The names of an MP4 file's boxes at the top.
 fn boxes(path: &Path) -> io::Result<Vec<[u8; 4]>> {
     let broken = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
-    let mut file = File::open(path)?;
+    let cut = || broken("it ends in the middle of a box");
+    let file = File::open(path)?;
     let length = file.metadata()?.len();
     let (mut boxes, mut at) = (Vec::new(), 0);
     while at < length {
-        let mut begin = [0; 16];
-        let header = &mut begin[..(length - at).min(16) as usize];
-        file.seek(SeekFrom::Start(at))?;
-        file.read_exact(header)?;
-        if header.len() < 8 {
-            return Err(broken("it ends in the middle of a box"));
+        if length - at < 8 {
+            return Err(cut());
         }
-        let size = u64::from(u32::from_be_bytes(begin[..4].try_into().expect("four bytes")));
-        let size = match size {
-            // To the end of the file.
-            0 => length - at,
-            1 => u64::from_be_bytes(begin[8..].try_into().expect("eight bytes")),
-            size => size,
-        };
-        boxes.push(begin[4..8].try_into().expect("four bytes"));
-        if size < 8 {
-            return Err(broken("it is no MP4 file"));
-        }
-        at = at
-            .checked_add(size)
-            .filter(|&end| end <= length)
-            .ok_or_else(|| broken("it ends in the middle of a box"))?;
+        let head = Head::read(&file, at)?.ok_or_else(|| broken("it is no MP4 file"))?;
+        boxes.push(head.kind);
+        let end = head.size.map_or(Some(length), |size| at.checked_add(size));
+        at = end.filter(|end| *end <= length).ok_or_else(cut)?;
     }
     Ok(boxes)
 }

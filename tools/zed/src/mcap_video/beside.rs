@@ -5,11 +5,11 @@ use std::{io, sync::Arc};
 
 use prost_types::Timestamp;
 use tools_mcap::{
-    schema::{Schema, nanoseconds},
+    schema::{Schema, own_time},
     walk::Walk,
 };
 
-use super::index::{Index, is};
+use super::index::Index;
 
 /// Messages of a topic, asked for by the timestamps of pictures.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Beside<M> {
     index: Arc<Index>,
     topic: String,
     schema: Schema,
-    own_time: fn(&M) -> Option<&Timestamp>,
+    timestamp: fn(&M) -> Option<&Timestamp>,
     /// The next one with its timestamp.
     next: Option<(u64, M)>,
 }
@@ -29,9 +29,9 @@ impl<M: prost::Message + Default> Beside<M> {
         index: Arc<Index>,
         topic: String,
         schema: Schema,
-        own_time: fn(&M) -> Option<&Timestamp>,
+        timestamp: fn(&M) -> Option<&Timestamp>,
     ) -> Self {
-        Self { walk, index, topic, schema, own_time, next: None }
+        Self { walk, index, topic, schema, timestamp, next: None }
     }
 
     /// The message of a picture. Timestamps rise from one time to the next.
@@ -50,14 +50,13 @@ impl<M: prost::Message + Default> Beside<M> {
 
     fn read(&mut self) -> io::Result<Option<(u64, M)>> {
         while let Some(message) = self.walk.next_message()? {
-            if message.suspect || message.channel.topic != self.topic || !is(&message.channel, self.schema) {
+            if message.suspect || message.channel.topic != self.topic || !message.channel.holds(self.schema) {
                 continue;
             }
             let Ok(decoded) = M::decode(message.data) else {
                 continue;
             };
-            let own = (self.own_time)(&decoded).and_then(nanoseconds).filter(|time| *time != 0);
-            let time = own.unwrap_or(message.log_time);
+            let time = own_time((self.timestamp)(&decoded), message.log_time);
             // One of no picture's time would hide all that are behind it.
             if self.index.entries.binary_search_by_key(&time, |entry| entry.timestamp).is_ok() {
                 return Ok(Some((time, decoded)));

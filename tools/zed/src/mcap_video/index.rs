@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, fs::File, io, ops::RangeInclusive, sync::Arc};
 use cvmmap::Codec;
 use prost::Message as _;
 use tools_mcap::{
+    channel::Channel,
     schema::{
-        CAMERA_CALIBRATION, COMPRESSED_VIDEO, PROTOBUF, Schema,
+        CAMERA_CALIBRATION, COMPRESSED_VIDEO,
         foxglove::{CameraCalibration, CompressedVideo},
-        nanoseconds,
+        own_time,
     },
-    topics::{self, Declared, Leaf},
-    walk::{Channel, Damage, Message, Walk},
+    topics::{self, Leaf},
+    walk::{Damage, Message, Walk},
 };
 use tools_media::annex_b;
 
@@ -59,11 +60,7 @@ pub enum Unreadable {
 
 /// Whether a message is an access unit.
 pub fn is_video(message: &Message<'_>) -> bool {
-    is(&message.channel, COMPRESSED_VIDEO)
-}
-
-pub fn is(channel: &Channel, schema: Schema) -> bool {
-    channel.encoding == PROTOBUF && channel.schema == schema.name
+    message.channel.holds(COMPRESSED_VIDEO)
 }
 
 /// The cameras that a file holds pictures of, by their labels.
@@ -79,23 +76,19 @@ pub fn cameras(file: File) -> io::Result<Vec<String>> {
     Ok(seen.cameras().into_values().collect())
 }
 
-/// The channels that have messages: schema and message encoding by topic.
+/// The channels that have messages, by topic.
 #[derive(Default)]
-struct Seen(BTreeMap<String, (String, String)>);
+struct Seen(BTreeMap<String, Arc<Channel>>);
 
 impl Seen {
-    fn add(&mut self, channel: &Channel) {
+    fn add(&mut self, channel: &Arc<Channel>) {
         if !self.0.contains_key(&channel.topic) {
-            self.0.insert(channel.topic.clone(), (channel.schema.clone(), channel.encoding.clone()));
+            self.0.insert(channel.topic.clone(), Arc::clone(channel));
         }
     }
 
     fn assigned(&self) -> BTreeMap<&str, (&str, Leaf)> {
-        topics::assign(self.0.iter().map(|(topic, (schema, message_encoding))| Declared {
-            topic,
-            schema,
-            message_encoding,
-        }))
+        topics::assign(self.0.values().map(|channel| channel.declared()))
     }
 
     /// Labels by topics of video.
@@ -113,8 +106,7 @@ impl Seen {
 
     /// Whether a topic that may be `leaf` is what is wanted, and declared so.
     fn holds(&self, topic: &str, leaf: Leaf, wanted: Leaf) -> bool {
-        let declared = self.0.get(topic).map(|(schema, message_encoding)| Declared { topic, schema, message_encoding });
-        leaf == wanted && declared.is_some_and(|declared| leaf.fits(declared))
+        leaf == wanted && self.0.get(topic).is_some_and(|channel| leaf.fits(channel.declared()))
     }
 }
 
@@ -149,7 +141,7 @@ impl Index {
                 let channel = &message.channel;
                 let found = || Found { about: channel.metadata.clone(), ..Found::default() };
                 cameras.entry(channel.topic.clone()).or_insert_with(found).add(&message);
-            } else if is(&message.channel, CAMERA_CALIBRATION)
+            } else if message.channel.holds(CAMERA_CALIBRATION)
                 && !message.suspect
                 && let Ok(calibration) = CameraCalibration::decode(message.data)
             {
@@ -206,7 +198,7 @@ impl Found {
         (self.sequences, self.harm, self.suspects) = (Some(message.sequence), message.harm, 0);
 
         let decoded = CompressedVideo::decode(message.data).ok();
-        let timestamp = decoded.as_ref().map_or(message.log_time, |video| timestamp(video, message.log_time));
+        let timestamp = own_time(decoded.as_ref().and_then(|video| video.timestamp.as_ref()), message.log_time);
         let format = decoded.as_ref().map(|video| codec(&video.format));
         if self.format.is_none() {
             self.format.clone_from(&format);
@@ -231,11 +223,6 @@ fn codec(format: &str) -> Result<Codec, String> {
         "h265" | "hevc" => Ok(Codec::H265),
         other => Err(other.chars().take(40).collect()),
     }
-}
-
-/// The message's own, or the log's where it tells none.
-fn timestamp(video: &CompressedVideo, log_time: u64) -> u64 {
-    video.timestamp.as_ref().and_then(nanoseconds).filter(|time| *time != 0).unwrap_or(log_time)
 }
 
 /// The access units of a range that can be shown.
@@ -279,7 +266,9 @@ impl Units {
             }
             // A file that somebody still writes to may have changed since it was looked through.
             let video = CompressedVideo::decode(message.data).ok();
-            if let Some(video) = video.filter(|video| timestamp(video, message.log_time) == entry.timestamp) {
+            if let Some(video) =
+                video.filter(|video| own_time(video.timestamp.as_ref(), message.log_time) == entry.timestamp)
+            {
                 return Ok(Some((entry.timestamp, video.data)));
             }
         }

@@ -14,7 +14,7 @@ use std::{fs::File, ops::RangeInclusive, os::unix::fs::FileExt as _, sync::Arc};
 
 use gst_video::{VideoFormat, VideoInfo};
 use tools_cli::{failure::Failure, interrupt};
-use tools_mcap::walk::{MAGIC, Walk};
+use tools_mcap::{framing::MAGIC, walk::Walk};
 
 use self::{
     index::Index,

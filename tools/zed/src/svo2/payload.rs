@@ -5,11 +5,13 @@
 
 use std::ops::Range;
 
+use tools_media::annex_b;
+
 /// Strips of a picture.
 pub const STRIPS: usize = 4;
 /// Two tick counts and the sizes of the strips.
 const STRIP_TABLE: usize = 4 + 4 + 8 * STRIPS;
-const START_CODE: [u8; 3] = [0, 0, 1];
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
 const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 const PNG: [u8; 4] = *b"\x89PNG";
 const ZSTD: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
@@ -51,13 +53,13 @@ pub fn parse(message: &[u8], known: Option<Compression>) -> Option<Payload> {
         _ => begin..message.len(),
     };
     let (codec, keyframe) = look_at(&message[bytes.clone()], known);
-    (bytes.len() > 1 + START_CODE.len()).then_some(Payload::AccessUnit { bytes, codec, keyframe })
+    (bytes.len() > START_CODE.len()).then_some(Payload::AccessUnit { bytes, codec, keyframe })
 }
 
 fn access_unit_begin(message: &[u8]) -> Option<usize> {
     let is_begin = |at: usize| {
         let rest = &message[at..];
-        rest.starts_with(&[0, 0, 0, 1]) || rest.starts_with(&PNG) || rest.starts_with(&ZSTD)
+        rest.starts_with(&START_CODE) || rest.starts_with(&PNG) || rest.starts_with(&ZSTD)
     };
     let last = message.len().checked_sub(4)?;
     if last >= 8 && is_begin(8) {
@@ -84,10 +86,8 @@ fn strips(message: &[u8]) -> Option<[Range<usize>; STRIPS]> {
 /// NAL unit types: H.264 table 7-1, H.265 table 7-1.
 fn look_at(access_unit: &[u8], known: Option<Compression>) -> (Option<Compression>, bool) {
     let mut codec = known;
-    let headers = access_unit
-        .windows(START_CODE.len() + 1)
-        .filter(|window| window[..START_CODE.len()] == START_CODE)
-        .map(|window| window[START_CODE.len()]);
+    // An empty unit is damage: it counts as what ends one.
+    let headers = annex_b::stream_units(access_unit).map(|nal| nal.first().copied().unwrap_or_default());
     for header in headers {
         codec = codec.or_else(|| recognise(header));
         let (is_picture, is_key) = match codec {

@@ -2,79 +2,73 @@
 //! MCAP specification, "Records" and "Summary Section".
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     fs::File,
-    io,
     os::unix::fs::FileExt as _,
     path::Path,
+    sync::Arc,
 };
 
 use mcap::{
-    MAGIC, McapError, Summary,
-    records::{ChunkIndex, Record, op},
-    sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions},
+    McapError, Summary,
+    records::{ChunkIndex, Record},
 };
 use prost::Message as _;
-use tools_mcap::{
-    reader::{RECORD_MAX, ReadError, check_magic, summary},
-    schema::{PROTOBUF, nanoseconds},
-    topics::Declared,
+
+use super::{
+    channel::{Channel, Channels},
+    framing::{FRAME, RECORD_MAX, frame},
+    reader::{ReadError, check_magic, summary},
+    schema::{PROTOBUF, own_time},
+    segment::Segment,
 };
-
-/// Kind and length of a record, before its content.
-const FRAMING: u64 = 9;
-/// Records outside chunks are taken together up to so many bytes.
-const LOOSE_BYTES: u64 = 4 << 20;
-
-/// A channel as the file declares it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Channel {
-    pub topic: String,
-    /// Name of its schema; empty for none.
-    pub schema: String,
-    pub message_encoding: String,
-}
-
-impl Channel {
-    pub fn declared(&self) -> Declared<'_> {
-        Declared { topic: &self.topic, schema: &self.schema, message_encoding: &self.message_encoding }
-    }
-}
 
 /// A message's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Place {
+    /// Number of its channel.
     pub channel: u16,
     /// When, in nanoseconds.
     pub time: u64,
     /// Number of the message in the file.
     pub ordinal: u64,
     /// Number of the segment.
-    segment: u32,
-    /// Number of the message among those of its channel in the segment.
+    pub segment: u32,
+    /// Number of the message in the segment.
     nth: u32,
 }
 
-/// Part of the file that can be read by itself: a chunk, or records that are in none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Segment {
-    offset: u64,
-    length: u64,
+impl Place {
+    /// The message, of its segment's.
+    pub fn of<'a>(&self, messages: &'a [Stored]) -> Option<&'a Stored> {
+        messages.get(self.nth as usize).filter(|message| message.id == self.channel)
+    }
+}
+
+/// A message as the file has it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Number of its channel.
+    pub id: u16,
+    /// Its channel.
+    pub channel: Arc<Channel>,
+    /// When it was written, in nanoseconds.
+    pub log_time: u64,
+    /// What it holds.
+    pub data: Vec<u8>,
 }
 
 /// Offset in its chunk, channel and log time of a message.
 type Indexed = (u64, u16, u64);
 
-/// The messages of a segment, by channel.
-pub type Segmented = HashMap<u16, Vec<Vec<u8>>>;
-
 /// The index of a recording.
 #[derive(Debug)]
 pub struct Index {
     file: File,
-    pub channels: BTreeMap<u16, Channel>,
-    /// In the order of the file.
-    pub entries: Vec<Entry>,
+    /// What messages are.
+    pub channels: Channels,
+    /// In the order of the file; none when chunks alone are known.
+    pub places: Vec<Place>,
     /// Whether the file has its end.
     pub finished: bool,
     /// What is wrong with the file; messages behind it are not in the index.
@@ -93,18 +87,10 @@ impl Index {
     /// Reads the index of a file, or makes one.
     ///
     /// # Errors
-    /// When the file cannot be read, is no MCAP file, or its summary is damaged.
+    /// When the file cannot be read, or is no MCAP file.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         check_magic(path)?;
-        let file = File::open(path)?;
-        let mut index = Self {
-            file,
-            channels: BTreeMap::new(),
-            entries: Vec::new(),
-            finished: false,
-            damage: None,
-            segments: Vec::new(),
-        };
+        let mut index = Self::empty(File::open(path)?);
         let summary = match summary(path) {
             Ok(summary) => summary,
             Err(ReadError::Mcap(error)) => {
@@ -124,15 +110,49 @@ impl Index {
         Ok(index)
     }
 
+    /// The chunks of a finished file with their first and last log times, in its order. None for a file without its end.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its summary is damaged.
+    pub fn of_chunks(path: &Path) -> Result<Option<(Self, Vec<(u64, u64)>)>, ReadError> {
+        let Some(mut summary) = summary(path)? else {
+            return Ok(None);
+        };
+        let mut index = Self::empty(File::open(path)?);
+        index.finished = true;
+        index.channels = Channels::of(&summary);
+        summary.chunk_indexes.sort_by_key(|chunk| chunk.chunk_start_offset);
+        index.segments = summary.chunk_indexes.iter().map(Segment::of).collect();
+        let times = summary.chunk_indexes.iter().map(|chunk| (chunk.message_start_time, chunk.message_end_time));
+        Ok(Some((index, times.collect())))
+    }
+
+    fn empty(file: File) -> Self {
+        let (channels, places, segments) = Default::default();
+        Self { file, channels, places, finished: false, damage: None, segments }
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// The messages of a segment.
     ///
     /// # Errors
     /// When the segment cannot be read, or is damaged.
-    pub fn load(&self, segment: u32) -> Result<Segmented, ReadError> {
-        let mut messages = Segmented::new();
-        records(&self.file, self.segments[segment as usize], |record| {
-            if let Record::Message { header, data } = record {
-                messages.entry(header.channel_id).or_default().push(data.into_owned());
+    pub fn load(&self, segment: usize) -> Result<Vec<Stored>, ReadError> {
+        // A summary need not repeat the channels.
+        let mut channels = self.channels.clone();
+        let mut messages = Vec::new();
+        self.segments[segment].records(&self.file, |record| {
+            match record {
+                Record::Message { header, data } => {
+                    let channel = Arc::clone(known(&channels, &header)?);
+                    let (id, log_time) = (header.channel_id, header.log_time);
+                    messages.push(Stored { id, channel, log_time, data: data.into_owned() });
+                }
+                declared => channels.learn(declared, true),
             }
             Ok(())
         })?;
@@ -141,12 +161,7 @@ impl Index {
 
     /// Takes what the summary says. False when it does not tell of every message.
     fn take(&mut self, summary: &Summary) -> Result<bool, ReadError> {
-        for (id, channel) in &summary.channels {
-            let schema = channel.schema.as_ref().map(|schema| schema.name.clone()).unwrap_or_default();
-            let channel =
-                Channel { topic: channel.topic.clone(), schema, message_encoding: channel.message_encoding.clone() };
-            self.channels.insert(*id, channel);
-        }
+        self.channels = Channels::of(summary);
         let size = self.file.metadata()?.len();
         let mut chunks = summary.chunk_indexes.iter().collect::<Vec<_>>();
         chunks.sort_by_key(|chunk| chunk.chunk_start_offset);
@@ -154,12 +169,11 @@ impl Index {
             let Some(messages) = self.message_index(chunk, size)? else {
                 return Ok(false);
             };
-            self.segments.push(Segment { offset: chunk.chunk_start_offset, length: chunk.chunk_length });
+            self.segments.push(Segment::of(chunk));
             self.note(messages.into_iter().map(|(_, channel, time)| (channel, time)));
         }
-        let is_complete = summary.stats.as_ref().is_some_and(|stats| stats.message_count == self.entries.len() as u64);
-        let is_declared = self.entries.iter().all(|entry| self.channels.contains_key(&entry.channel));
-        Ok(is_complete && is_declared)
+        let is_complete = summary.stats.as_ref().is_some_and(|stats| stats.message_count == self.places.len() as u64);
+        Ok(is_complete && self.places.iter().all(|place| self.channels.get(place.channel).is_some()))
     }
 
     /// The messages of a chunk, in their order. None when the file does not say.
@@ -175,8 +189,8 @@ impl Index {
         let mut bytes = vec![0; chunk.message_index_length as usize];
         self.file.read_exact_at(&mut bytes, begin)?;
         let (mut rest, mut messages) = (&bytes[..], Vec::new());
-        while let Some((framing, content)) = rest.split_first_chunk::<{ FRAMING as usize }>() {
-            let (kind, length) = framing_of(framing);
+        while let Some((kind, length)) = frame(rest) {
+            let content = &rest[FRAME..];
             let Some((content, behind)) = usize::try_from(length).ok().and_then(|at| content.split_at_checked(at))
             else {
                 return Ok(None);
@@ -193,34 +207,27 @@ impl Index {
     /// Adds the messages of the last segment.
     fn note(&mut self, messages: impl Iterator<Item = (u16, u64)>) {
         let segment = self.segments.len() as u32 - 1;
-        let mut counts = HashMap::<u16, u32>::new();
-        for (channel, time) in messages {
-            let nth = counts.entry(channel).or_default();
-            let ordinal = self.entries.len() as u64;
-            self.entries.push(Entry { channel, time, ordinal, segment, nth: *nth });
-            *nth += 1;
+        for (nth, (channel, time)) in (0..).zip(messages) {
+            self.places.push(Place { channel, time, ordinal: self.places.len() as u64, segment, nth });
         }
     }
 
     /// Whether the log's times, which are all that the index has, are the messages' own. The first message of each channel
     /// answers for the others.
     fn logs_are_timestamps(&self) -> Result<bool, ReadError> {
-        let mut firsts = BTreeMap::<u32, Vec<&Entry>>::new();
+        let mut firsts = BTreeMap::<u32, Vec<&Place>>::new();
         let mut seen = HashSet::new();
-        for entry in self.entries.iter().filter(|entry| seen.insert(entry.channel)) {
-            firsts.entry(entry.segment).or_default().push(entry);
+        for place in self.places.iter().filter(|place| seen.insert(place.channel)) {
+            firsts.entry(place.segment).or_default().push(place);
         }
-        for (segment, entries) in firsts {
-            let messages = self.load(segment)?;
-            for entry in entries {
-                let message = entry.of(&messages);
-                let is_same = |message: &Vec<u8>| {
-                    let channel = &self.channels[&entry.channel];
-                    own_time(channel, message, entry.time) == entry.time
-                };
-                if !message.is_some_and(is_same) {
-                    return Ok(false);
-                }
+        for (segment, places) in firsts {
+            let messages = self.load(segment as usize)?;
+            let is_same = |place: &&Place| {
+                let message = place.of(&messages);
+                message.is_some_and(|message| time_of(&message.channel, &message.data, place.time) == place.time)
+            };
+            if !places.iter().all(is_same) {
+                return Ok(false);
             }
         }
         Ok(true)
@@ -228,26 +235,16 @@ impl Index {
 
     /// Makes the index anew from the file itself, as far as it goes.
     fn look_through(&mut self) -> Result<(), ReadError> {
-        let mut channels = BTreeMap::<u16, Channel>::new();
-        let mut schemas = HashMap::new();
-        (self.segments, self.entries) = (Vec::new(), Vec::new());
-        for segment in framed(&self.file)? {
+        (self.channels, self.segments, self.places) = Default::default();
+        for segment in Segment::all_of(&self.file)? {
             let mut messages = Vec::new();
-            let read = records(&self.file, segment, |record| {
+            let read = segment.records(&self.file, |record| {
                 match record {
-                    Record::Schema { header, .. } => drop(schemas.insert(header.id, header.name)),
-                    Record::Channel(channel) => {
-                        let schema = schemas.get(&channel.schema_id).cloned().unwrap_or_default();
-                        let declared =
-                            Channel { topic: channel.topic, schema, message_encoding: channel.message_encoding };
-                        channels.insert(channel.id, declared);
-                    }
                     Record::Message { header, data } => {
-                        let unknown = McapError::UnknownChannel(header.sequence, header.channel_id);
-                        let channel = channels.get(&header.channel_id).ok_or(ReadError::Mcap(unknown))?;
-                        messages.push((header.channel_id, own_time(channel, &data, header.log_time)));
+                        let channel = known(&self.channels, &header)?;
+                        messages.push((header.channel_id, time_of(channel, &data, header.log_time)));
                     }
-                    _ => {}
+                    declared => self.channels.learn(declared, true),
                 }
                 Ok(())
             });
@@ -264,101 +261,19 @@ impl Index {
                 }
             }
         }
-        self.channels = channels;
         Ok(())
     }
 }
 
-impl Entry {
-    /// The message, of its segment's.
-    pub fn of<'a>(&self, messages: &'a Segmented) -> Option<&'a Vec<u8>> {
-        messages.get(&self.channel)?.get(self.nth as usize)
-    }
-
-    /// Number of its segment.
-    pub fn segment(&self) -> u32 {
-        self.segment
-    }
+fn known<'a>(channels: &'a Channels, header: &mcap::records::MessageHeader) -> Result<&'a Arc<Channel>, ReadError> {
+    let unknown = || ReadError::Mcap(McapError::UnknownChannel(header.sequence, header.channel_id));
+    channels.get(header.channel_id).ok_or_else(unknown)
 }
 
 /// A message's own time, or the log's where it tells none.
-fn own_time(channel: &Channel, message: &[u8], log_time: u64) -> u64 {
-    let stamped = if channel.message_encoding == PROTOBUF { Stamped::decode(message).ok() } else { None };
-    let time = stamped.and_then(|stamped| stamped.timestamp).as_ref().and_then(nanoseconds);
-    time.filter(|time| *time != 0).unwrap_or(log_time)
-}
-
-/// Kind and length of a record.
-fn framing_of(bytes: &[u8; FRAMING as usize]) -> (u8, u64) {
-    let [kind, length @ ..] = *bytes;
-    (kind, u64::from_le_bytes(length))
-}
-
-/// The parts of a file that hold messages, as far as they are whole.
-fn framed(file: &File) -> Result<Vec<Segment>, ReadError> {
-    let size = file.metadata()?.len();
-    let mut segments = Vec::<Segment>::new();
-    let mut loose = false;
-    let mut offset = MAGIC.len() as u64;
-    while size.saturating_sub(offset) >= FRAMING {
-        let mut framing = [0; FRAMING as usize];
-        file.read_exact_at(&mut framing, offset)?;
-        let (kind, length) = framing_of(&framing);
-        if length > size - offset - FRAMING || kind == op::DATA_END {
-            break;
-        }
-        let segment = Segment { offset, length: FRAMING + length };
-        offset += segment.length;
-        match (kind, segments.last_mut()) {
-            (op::MESSAGE | op::SCHEMA | op::CHANNEL, Some(last))
-                if loose && last.offset + last.length == segment.offset && last.length < LOOSE_BYTES =>
-            {
-                last.length += segment.length;
-            }
-            (op::CHUNK | op::MESSAGE | op::SCHEMA | op::CHANNEL, _) => {
-                loose = kind != op::CHUNK;
-                segments.push(segment);
-            }
-            _ => {}
-        }
-    }
-    Ok(segments)
-}
-
-/// Reads the records of a segment, which has to be whole.
-fn records(
-    file: &File,
-    segment: Segment,
-    mut each: impl FnMut(Record<'_>) -> Result<(), ReadError>,
-) -> Result<(), ReadError> {
-    let options = LinearReaderOptions::default()
-        .with_skip_start_magic(true)
-        .with_prevalidate_chunk_crcs(true)
-        .with_record_length_limit(RECORD_MAX);
-    let mut reader = LinearReader::new_with_options(options);
-    let (mut at, mut left) = (segment.offset, segment.length);
-    while let Some(event) = reader.next_event() {
-        match event {
-            Ok(LinearReadEvent::ReadRequest(wanted)) => {
-                let wanted = wanted.min(usize::try_from(left).unwrap_or(usize::MAX));
-                let read = loop {
-                    match file.read_at(reader.insert(wanted), at) {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        read => break read?,
-                    }
-                };
-                reader.notify_read(read);
-                (at, left) = (at + read as u64, left - read as u64);
-            }
-            Ok(LinearReadEvent::Record { opcode, data }) => {
-                each(mcap::parse_record(opcode, data).map_err(ReadError::Mcap)?)?;
-            }
-            // The segment ends before the file does.
-            Err(McapError::UnexpectedEof) if left == 0 => break,
-            Err(error) => return Err(ReadError::Mcap(error)),
-        }
-    }
-    Ok(())
+fn time_of(channel: &Channel, message: &[u8], log_time: u64) -> u64 {
+    let stamped = if channel.encoding == PROTOBUF { Stamped::decode(message).ok() } else { None };
+    own_time(stamped.and_then(|stamped| stamped.timestamp).as_ref(), log_time)
 }
 
 #[cfg(test)]
@@ -366,9 +281,9 @@ mod tests {
     use std::fs;
 
     use mcap::{WriteOptions, records::MessageHeader};
-    use tools_mcap::schema::{COMPRESSED_VIDEO, foxglove::CompressedVideo, timestamp};
 
     use super::*;
+    use crate::schema::{COMPRESSED_VIDEO, foxglove::CompressedVideo, timestamp};
 
     /// A file of two cameras' messages with these times, the log's and their own.
     fn recording(path: &Path, options: WriteOptions, times: &[(u64, u64)]) {
@@ -389,11 +304,11 @@ mod tests {
 
     /// Time of each message in the index, and the number that it holds.
     fn found(index: &Index) -> Vec<(u64, u8)> {
-        let number = |entry: &Entry| {
-            let messages = index.load(entry.segment()).unwrap();
-            CompressedVideo::decode(&entry.of(&messages).unwrap()[..]).unwrap().data[0]
+        let number = |place: &Place| {
+            let messages = index.load(place.segment as usize).unwrap();
+            CompressedVideo::decode(&place.of(&messages).unwrap().data[..]).unwrap().data[0]
         };
-        index.entries.iter().map(|entry| (entry.time, number(entry))).collect()
+        index.places.iter().map(|place| (place.time, number(place))).collect()
     }
 
     fn chunked() -> WriteOptions {
@@ -423,7 +338,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.mcap");
         recording(&path, chunked(), &TIMES.map(|(time, own)| (time + 1000, own)));
-        let times = Index::open(&path).unwrap().entries.iter().map(|entry| entry.time).collect::<Vec<_>>();
+        let times = Index::open(&path).unwrap().places.iter().map(|place| place.time).collect::<Vec<_>>();
         assert_eq!(times, [5, 6, 7, 8, 3, 4, 11, 11, 1012]);
     }
 
@@ -435,8 +350,8 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         let load_all = || {
             if let Ok(index) = Index::open(&path) {
-                for segment in index.entries.iter().map(Entry::segment) {
-                    let _ = index.load(segment);
+                for place in &index.places {
+                    let _ = index.load(place.segment as usize);
                 }
             }
         };
