@@ -2,6 +2,8 @@
 
 use cvmmap::Codec;
 
+use super::codec;
+
 /// What stands before each NAL unit.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Bytes of a length: the parsers write no other.
@@ -10,11 +12,7 @@ const LENGTH_SIZE: usize = 4;
 /// The name that recordings give to the codec of `caps`, and whether units are a byte stream already.
 pub fn codec(caps: &gst::CapsRef) -> Option<(&'static str, bool)> {
     let structure = caps.structure(0)?;
-    let codec = match structure.name().as_str() {
-        "video/x-h264" => "h264",
-        "video/x-h265" => "h265",
-        _ => return None,
-    };
+    let codec = codec::of_media_type(structure.name())?.name();
     match structure.get::<&str>("stream-format").ok()? {
         "byte-stream" => Some((codec, true)),
         "avc" | "avc3" | "hvc1" | "hev1" => Some((codec, false)),

@@ -3,7 +3,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use super::options::Codec;
+use cvmmap::Codec;
 
 /// A digest of the parameter sets in front of a keyframe's slices; none when it has none there.
 pub fn digest(codec: Codec, unit: &[u8]) -> Option<u64> {
