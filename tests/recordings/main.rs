@@ -6,15 +6,20 @@ mod batch_support;
 mod nats_server;
 #[path = "../support/recordings.rs"]
 mod recordings_support;
+#[path = "../support/stand_in_encoders/mod.rs"]
+mod stand_in_encoders;
 #[path = "../support/stand_in_zed/mod.rs"]
 mod stand_in_zed;
 #[path = "../support/program.rs"]
 mod support;
+#[path = "../support/without_x264.rs"]
+mod without_x264;
 
 mod batch;
 mod batch_children;
 mod batch_queue;
 mod damaged_mp4;
+mod encoders;
 mod grid;
 mod inputs;
 mod rectified;

@@ -18,7 +18,7 @@ fn convert(input: &Path, flags: &[&str]) -> Ended {
 
 /// Asserts that these pictures are in the file, each at its time.
 #[track_caller]
-fn expect_pictures(path: &Path, begin: u64, expected: &[usize]) {
+pub fn expect_pictures(path: &Path, begin: u64, expected: &[usize]) {
     assert_eq!(numbers(path), expected);
     let first = timestamp(begin, expected[0]);
     for (shown, &number) in shown_at(&probe(path)).into_iter().zip(expected) {

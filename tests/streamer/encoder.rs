@@ -1,7 +1,8 @@
 //! The encoder's flags, by what FFmpeg receives.
 
-use crate::clip_camera::{ClipCamera, FPS, without_x264};
+use crate::clip_camera::{ClipCamera, FPS};
 use crate::streamer_support::{Names, RtmpServer, ffmpeg, finish, kbit};
+use crate::without_x264::without_x264;
 
 const TEN_SECONDS: u32 = 10 * FPS;
 
@@ -16,7 +17,7 @@ fn publish(names: &Names, encoder: &str, frames: u32, flags: &[&str]) -> (RtmpSe
         _ => streamer.args(["--codec", "h264"]),
     };
     if encoder == "openh264enc" {
-        without_x264(names, &mut streamer);
+        without_x264(&names.path(""), &mut streamer);
     }
     let (status, _, said) = finish(streamer.args(flags).args(["--rtmp", "--rtmp-url", &server.url()]));
     assert_eq!(status, Some(0), "{said}");
@@ -156,7 +157,7 @@ fn what_cannot_be_is_said() {
 fn an_encoder_that_lacks_something_is_named() {
     let names = Names::new();
     let mut streamer = names.streamer();
-    without_x264(&names, &mut streamer);
+    without_x264(&names.path(""), &mut streamer);
     let flags = ["--codec", "h264", "--encoder-device", "software", "--b-frames", "2"];
     let (status, _, said) = finish(streamer.args(flags));
     assert_eq!(status, Some(5), "{said}");

@@ -272,6 +272,23 @@ fn va_encoders_are_taken_and_the_low_power_ones_after_them() {
     assert_eq!(encoder_lines(&said), ["vah265enc (VA-API; not installed: nvh265enc, nvv4l2h265enc)"]);
 }
 
+/// They count pictures, and the many that come while the first one is encoded are left out.
+#[test]
+fn va_streams_keep_the_pictures_own_times() {
+    let names = Names::new();
+    let server = RtmpServer::start(&names);
+    let url = server.url();
+    let arguments =
+        [&DUMMY[..4], &["--dummy-frames=150", "--dummy-fps=30", "--codec=h264", "--rtmp", "--rtmp-url", &url]];
+    let (status, summary, said) = launch("vah264enc=slow", &names, &arguments.concat()).end();
+    assert_eq!((status, &summary["encoder"]), (0, &"vah264enc".into()), "{said}");
+    server.wait();
+    let units = server.units();
+    let times: Vec<_> = units.iter().map(|unit| unit.seconds).collect();
+    assert!(times.len() < 120, "none is left out: {}", times.len());
+    assert!(times.is_sorted_by(|one, next| one < next) && (4.5..5.2).contains(times.last().unwrap()), "{times:?}");
+}
+
 #[test]
 fn encoders_that_cannot_be_used_are_passed_over_with_the_reason() {
     let said = encoded_on("nvh264enc=hangs,nvv4l2h264enc=works,vah264enc=closed", "h264", "auto");

@@ -28,6 +28,8 @@ mod stalled_disk;
 mod stand_in_encoders;
 #[path = "../support/streamer.rs"]
 mod streamer_support;
+#[path = "../support/without_x264.rs"]
+mod without_x264;
 
 mod browser;
 mod capture_time;

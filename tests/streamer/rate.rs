@@ -2,10 +2,11 @@
 
 use std::process::{Command, Stdio};
 
-use crate::clip_camera::{ClipCamera, FPS, without_x264};
+use crate::clip_camera::{ClipCamera, FPS};
 use crate::nats_server::NatsServer;
 use crate::slow_relay::SlowRelay;
 use crate::streamer_support::{ENDLESS, Names, RtmpServer, Running, finish, json, kbit, program, wait_for};
+use crate::without_x264::without_x264;
 use serde_json::Value;
 
 /// A streamer of the clip that can be asked over NATS.
@@ -29,7 +30,7 @@ impl Scene {
             _ => streamer.args(["--codec", "h264"]),
         };
         if encoder == "openh264enc" {
-            without_x264(names, &mut streamer);
+            without_x264(&names.path(""), &mut streamer);
         }
         streamer.args(["--rtmp", "--rtmp-url", url]).args(flags);
         Self { nats, uri, streamer: Running::start(&mut streamer), _camera: camera }

@@ -86,6 +86,25 @@ pub enum Codec {
     H265 = 2,
 }
 
+impl Codec {
+    /// Its name in flags, files and metas: `h264` or `h265`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+        }
+    }
+}
+
+impl std::fmt::Display for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+        })
+    }
+}
+
 /// What v2.1 tells of the encoded plane: one Annex B access unit, keyframes with their parameter sets in band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoded {

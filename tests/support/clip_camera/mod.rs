@@ -3,11 +3,10 @@
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
 use std::{
-    fs,
     io::BufReader,
-    os::{fd::AsRawFd as _, unix::fs::symlink},
+    os::fd::AsRawFd as _,
     path::Path,
-    process::{ChildStdout, Command, Stdio},
+    process::{ChildStdout, Stdio},
 };
 
 use gst::prelude::*;
@@ -59,19 +58,4 @@ impl Drop for ClipCamera {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
-}
-
-/// Without x264 GStreamer has OpenH264 for H.264.
-pub fn without_x264(names: &Names, streamer: &mut Command) {
-    gst::init().unwrap();
-    let plugin = gst::Registry::get().find_plugin("coreelements").unwrap();
-    let plugins = plugin.filename().unwrap().parent().unwrap().to_owned();
-    let some = names.path("plugins");
-    fs::create_dir(&some).unwrap();
-    for plugin in fs::read_dir(plugins).unwrap().map(Result::unwrap) {
-        if plugin.file_name() != "libgstx264.so" {
-            symlink(plugin.path(), some.join(plugin.file_name())).unwrap();
-        }
-    }
-    streamer.env("GST_PLUGIN_SYSTEM_PATH_1_0", some).env("GST_REGISTRY_1_0", names.path("registry"));
 }

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        LazyLock,
+        LazyLock, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -86,6 +86,24 @@ fn act(factory: &'static str, pad: &gst::Pad, seen: &AtomicU64) -> gst::PadProbe
     }
 }
 
+/// GStreamer's VA-API encoders do not hand on the times of pictures: they count on from the first one's.
+fn count_times(pad: &gst::Pad) {
+    let first = OnceLock::new();
+    let given = AtomicU64::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let caps = pad.current_caps().unwrap();
+        let rate = caps.structure(0).unwrap().get::<gst::Fraction>("framerate").unwrap();
+        let unit = info.buffer_mut().unwrap().make_mut();
+        let first = *first.get_or_init(|| unit.pts().unwrap());
+        let interval = gst::ClockTime::SECOND.mul_div_floor(rate.denom() as u64, rate.numer() as u64).unwrap();
+        let time = first + interval * given.fetch_add(1, Ordering::Relaxed);
+        unit.set_pts(time);
+        unit.set_dts(time);
+        unit.set_duration(interval);
+        gst::PadProbeReturn::Ok
+    });
+}
+
 fn told(factory: &str, what: impl std::fmt::Display) {
     eprintln!("stand-in {factory}: {what}");
 }
@@ -145,6 +163,9 @@ macro_rules! encoder {
                         let template = bin.pad_template(name).unwrap();
                         let ghost = gst::GhostPad::from_template_with_target(&template, pad).unwrap();
                         bin.add_pad(&ghost).unwrap();
+                    }
+                    if $factory.starts_with("va") {
+                        count_times(&inner.by_name("last").unwrap().static_pad("src").unwrap());
                     }
                     let seen = AtomicU64::new(0);
                     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
@@ -245,6 +266,10 @@ enum RateControl {
     Variable,
     #[enum_value(name = "Constant", nick = "cbr")]
     Constant,
+    #[enum_value(name = "NVENC's quantizers", nick = "constqp")]
+    Quantizers,
+    #[enum_value(name = "VA's quantizers", nick = "cqp")]
+    VaQuantizers,
 }
 
 /// Nicks as NVIDIA's elements have them.
@@ -266,10 +291,23 @@ enum PresetLevel {
     Disable,
     #[enum_value(name = "Fastest", nick = "UltraFastPreset")]
     UltraFast,
+    #[enum_value(name = "Fast", nick = "FastPreset")]
+    Fast,
+    #[enum_value(name = "Medium", nick = "MediumPreset")]
+    Medium,
+    #[enum_value(name = "Slow", nick = "SlowPreset")]
+    Slow,
 }
 
 fn nvenc_properties() -> Vec<glib::ParamSpec> {
-    vec![uint("bitrate"), choice::<RateControl>("rc-mode"), boolean("zerolatency"), uint("bframes")]
+    vec![
+        uint("bitrate"),
+        choice::<RateControl>("rc-mode"),
+        boolean("zerolatency"),
+        uint("bframes"),
+        uint("qp-const"),
+        uint("gop-size"),
+    ]
 }
 
 fn jetson_properties() -> Vec<glib::ParamSpec> {
@@ -282,6 +320,9 @@ fn jetson_properties() -> Vec<glib::ParamSpec> {
         uint("iframeinterval"),
         uint("idrinterval"),
         uint("num-B-Frames"),
+        boolean("ratecontrol-enable"),
+        uint("quant-i-frames"),
+        uint("quant-p-frames"),
     ]
 }
 
@@ -293,6 +334,9 @@ fn va_properties() -> Vec<glib::ParamSpec> {
         uint("key-int-max"),
         uint("b-frames"),
         boolean("aud"),
+        uint("qpi"),
+        uint("qpp"),
+        uint("qpb"),
     ]
 }
 

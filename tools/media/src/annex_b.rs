@@ -3,6 +3,8 @@
 use cvmmap::Codec;
 use memchr::memmem;
 
+use super::codec;
+
 /// What stands before each NAL unit. The first zero may be left out.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Bytes of a length: the parsers write no other.
@@ -11,11 +13,7 @@ const LENGTH_SIZE: usize = 4;
 /// The name that recordings give to the codec of `caps`, and whether units are a byte stream already.
 pub fn codec(caps: &gst::CapsRef) -> Option<(&'static str, bool)> {
     let structure = caps.structure(0)?;
-    let codec = match structure.name().as_str() {
-        "video/x-h264" => "h264",
-        "video/x-h265" => "h265",
-        _ => return None,
-    };
+    let codec = codec::of_media_type(structure.name())?.name();
     match structure.get::<&str>("stream-format").ok()? {
         "byte-stream" => Some((codec, true)),
         "avc" | "avc3" | "hvc1" | "hev1" => Some((codec, false)),

@@ -1,8 +1,10 @@
-//! GStreamer as the programs use it: elements, access units, capture times, pictures, running time.
+//! GStreamer as the programs use it: elements, encoders, access units, capture times, running time.
 
 pub mod annex_b;
 pub mod capture_time;
+pub mod codec;
 pub mod elements;
+pub mod encoders;
 pub mod mp4_boxes;
 pub mod nats;
 pub mod running_time;

@@ -6,15 +6,15 @@ use std::{
 };
 
 use tools_cli::{failure::Failure, file_format::FileFormat};
+use tools_media::encoders::{Choice, Device, PICK_MAX};
 
 use super::{
-    encoder::{Choice, PICK_MAX},
     encoder_control::Control,
     events::Events,
     log::{tell, teller},
     micro_service::MicroService,
-    options::{EncoderDevice, VideoSource},
-    plan::{Plan, Stream},
+    options::VideoSource,
+    plan::{Encoding, Plan, Stream},
     recorder_control::RecorderControl,
     stream::Streamer,
     summary::{self, Summary},
@@ -123,15 +123,15 @@ fn stream(
 fn pick_encoder(events: &Events, plan: &Stream) -> Result<Option<Choice>, Failure> {
     let needed = match plan.video_source {
         VideoSource::Raw => true,
-        VideoSource::Auto => plan.encoding.device != EncoderDevice::Auto,
+        VideoSource::Auto => plan.encoding.device != Device::Auto,
         VideoSource::Encoded => false,
     };
     let Some(codec) = plan.codec.filter(|_| needed) else {
         return Ok(None);
     };
-    let encoding = plan.encoding;
+    let Encoding { device, live, .. } = plan.encoding;
     let patience = |signals| if signals == 0 { PICK_MAX } else { Duration::ZERO };
-    events.beside(move || Choice::pick(codec, &encoding), patience).transpose()
+    events.beside(move || Choice::pick(codec, device, live.needs()), patience).transpose()
 }
 
 /// Begins what is recorded from the start.

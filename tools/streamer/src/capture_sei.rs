@@ -1,9 +1,8 @@
 //! The capture time in the bit stream itself: a message of supplemental enhancement information before the first slice of an
 //! access unit. Source: ITU-T H.264, 7.3.2.3, D.1.7 and D.2.7; ITU-T H.265, 7.3.2.4, D.2.7 and D.3.7.
 
-use tools_media::{annex_b, capture_time};
-
-use super::options::Codec;
+use cvmmap::Codec;
+use tools_media::{annex_b, capture_time, codec};
 
 /// Names our `user_data_unregistered`: behind it stand the nanoseconds since the Unix epoch, 8 bytes, big-endian.
 pub const UUID: [u8; 16] =
@@ -16,11 +15,7 @@ pub fn stamp(sample: gst::Sample) -> gst::Sample {
 
 fn stamped(sample: &gst::Sample) -> Option<gst::Sample> {
     let (buffer, caps) = (sample.buffer()?, sample.caps_owned()?);
-    let codec = match caps.structure(0)?.name().as_str() {
-        "video/x-h264" => Codec::H264,
-        "video/x-h265" => Codec::H265,
-        _ => return None,
-    };
+    let codec = codec::of_media_type(caps.structure(0)?.name())?;
     let unit = insert(codec, &buffer.map_readable().ok()?, capture_time::of(buffer)?)?;
     let mut stamped = gst::Buffer::from_mut_slice(unit);
     let flags = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;

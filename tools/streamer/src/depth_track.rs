@@ -6,20 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cvmmap::Codec;
 use gst::prelude::*;
 use tools_cli::failure::Failure;
-use tools_media::elements;
+use tools_media::{
+    elements,
+    encoders::{Choice, Picking},
+};
 
 use super::{
     complaint,
     depth_colour::DepthColour,
     encode_time::EncodeTime,
-    encoder,
     handoff::Handoff,
     ingest,
     log::{tell, teller},
     media::Media,
-    options::Codec,
     outlet::{FanOut, Said},
     plan::{Encoding, Stream},
     stage::{Place, Stage},
@@ -38,8 +40,8 @@ pub struct DepthTrack {
     place: Place,
     reader: gst::Pipeline,
     /// The encoder that was picked, or is being picked.
-    choice: Option<encoder::Choice>,
-    picking: Option<encoder::Picking>,
+    choice: Option<Choice>,
+    picking: Option<Picking>,
     stage: Option<Stage>,
     started: Option<Instant>,
     told_silence: bool,
@@ -122,7 +124,7 @@ impl DepthTrack {
 
     /// Picks an encoder once there is depth, and has it take what waits.
     fn look_after_encoder(&mut self) -> Result<(), Failure> {
-        if let Some(picked) = self.picking.as_ref().and_then(encoder::Picking::look) {
+        if let Some(picked) = self.picking.as_ref().and_then(Picking::look) {
             self.picking = None;
             self.choice = Some(picked?);
         }
@@ -132,15 +134,14 @@ impl DepthTrack {
         match self.choice.clone() {
             Some(choice) => self.encode(choice, codec, media),
             None => {
-                let encoding = self.encoding;
-                self.picking
-                    .get_or_insert_with(|| encoder::Picking::begin(move || encoder::Choice::pick(codec, &encoding)));
+                let Encoding { device, live, .. } = self.encoding;
+                self.picking.get_or_insert_with(|| Picking::begin(move || Choice::pick(codec, device, live.needs())));
                 Ok(())
             }
         }
     }
 
-    fn encode(&mut self, choice: encoder::Choice, codec: Codec, media: Media) -> Result<(), Failure> {
+    fn encode(&mut self, choice: Choice, codec: Codec, media: Media) -> Result<(), Failure> {
         let mut stage = Stage::encoder(choice, codec, &self.encoding, media, &self.place)?;
         stage.start(&self.place);
         if let Some(old) = self.stage.replace(stage) {

@@ -8,7 +8,6 @@ pub mod config;
 mod depth_colour;
 mod depth_track;
 mod encode_time;
-mod encoder;
 mod encoder_control;
 mod encoder_service;
 mod endpoint;

@@ -1,6 +1,9 @@
 //! What frames hold.
 
-use super::{options::Codec, parameter_sets};
+use cvmmap::Codec;
+use tools_media::codec;
+
+use super::parameter_sets;
 
 /// What frames hold that one pipeline can take. Encoders are made anew for another picture, for not all of them get
 /// through a change: x265 gives broken NAL units.
@@ -31,15 +34,11 @@ impl Watch {
     pub fn media(&mut self, sample: &gst::SampleRef) -> Option<Media> {
         let caps = sample.caps()?;
         let same_caps = self.last.as_ref().filter(|(last, _)| last.as_ref() == caps).map(|(_, media)| *media);
-        let codec = match caps.structure(0)?.name().as_str() {
-            "video/x-h264" => Codec::H264,
-            "video/x-h265" => Codec::H265,
-            _ => {
-                return Some(same_caps.unwrap_or_else(|| {
-                    let media = self.another_picture();
-                    self.keep(caps, media)
-                }));
-            }
+        let Some(codec) = codec::of_media_type(caps.structure(0)?.name()) else {
+            return Some(same_caps.unwrap_or_else(|| {
+                let media = self.another_picture();
+                self.keep(caps, media)
+            }));
         };
         let keyframe = sample.buffer().filter(|unit| !unit.flags().contains(gst::BufferFlags::DELTA_UNIT));
         let digest = keyframe.and_then(|unit| parameter_sets::digest(codec, &unit.map_readable().ok()?));

@@ -3,17 +3,18 @@
 mod encoding;
 mod output;
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use cvmmap::Permissions;
+use cvmmap::{Codec, Permissions};
 use tools_cli::{
     command_line::VERSION,
     nats::{NatsArgs, SecretText, secret},
 };
+use tools_media::{codec, encoders::Device};
 
 pub use self::{
-    encoding::{EncoderPreset, EncodingArgs, Profile, Scale},
+    encoding::{EncodingArgs, Scale},
     output::{OutputArgs, Slate},
 };
 use crate::{log, recorder::args::RecordingArgs};
@@ -103,11 +104,11 @@ pub struct Options {
     pub nats: NatsArgs,
 
     /// Video codec; may be left out for a producer that encodes itself
-    #[arg(long, value_enum, help_heading = "Codec")]
+    #[arg(long, value_parser = codec::flag(), help_heading = "Codec")]
     pub codec: Option<Codec>,
     /// Encoder: the first that works, and software when it stops working; or one kind and no other
-    #[arg(long, value_enum, default_value_t = EncoderDevice::Auto, help_heading = "Codec")]
-    pub encoder_device: EncoderDevice,
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Codec")]
+    pub encoder_device: Device,
     #[command(flatten)]
     pub encoding: EncodingArgs,
 
@@ -216,7 +217,7 @@ pub struct Options {
     #[arg(long, help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_confidence: bool,
     /// Publish each picture encoded as well
-    #[arg(long, value_enum, value_name = "CODEC", help_heading = "Simulator (--input-mode dummy)")]
+    #[arg(long, value_parser = codec::flag(), value_name = "CODEC", help_heading = "Simulator (--input-mode dummy)")]
     pub dummy_encoded: Option<Codec>,
     /// Publish simulated skeletons of so many keypoints over NATS
     #[arg(long, value_enum, value_name = "KEYPOINTS", help_heading = "Simulator (--input-mode dummy)")]
@@ -262,41 +263,6 @@ pub enum VideoSource {
     Raw,
     /// The producer's access units, and nothing else
     Encoded,
-}
-
-/// `--codec`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Codec {
-    /// H.264 / AVC
-    #[value(alias = "avc")]
-    H264,
-    /// H.265 / HEVC
-    #[value(alias = "hevc")]
-    H265,
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::H264 => "H.264",
-            Self::H265 => "H.265",
-        })
-    }
-}
-
-/// `--encoder-device`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EncoderDevice {
-    /// NVENC, Jetson, VA-API or software: the first that works
-    Auto,
-    /// NVENC or nothing
-    Nvidia,
-    /// The encoder of an NVIDIA Jetson or nothing
-    Jetson,
-    /// VA-API (Intel, AMD) or nothing
-    Vaapi,
-    /// x264, OpenH264 or x265
-    Software,
 }
 
 /// `--rtmp-mode`.

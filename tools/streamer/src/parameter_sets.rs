@@ -3,9 +3,8 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use cvmmap::Codec;
 use tools_media::annex_b;
-
-use super::options::Codec;
 
 /// A digest of the parameter sets in front of a keyframe's slices; none when it has none there.
 pub fn digest(codec: Codec, unit: &[u8]) -> Option<u64> {

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use tools_media::encoders::Live;
+
 use super::{
     adaptation::{Adaptation, Congestion},
     encoder_control::{Control, Told},
@@ -29,7 +31,8 @@ impl RateKeeper {
 
     /// How an encoder is made now.
     pub fn encoding(&self) -> Encoding {
-        Encoding { kbit: self.lowered_to().or(self.encoding.kbit), ..self.encoding }
+        let live = Live { kbit: self.lowered_to().or(self.encoding.live.kbit), ..self.encoding.live };
+        Encoding { live, ..self.encoding }
     }
 
     /// How often the bit rate was changed.
@@ -40,12 +43,12 @@ impl RateKeeper {
     /// Looks what is asked for and, where the rate adapts, how the `slowest` server does. What the encoder, at `kbit` now, has
     /// to change to, and what is said of it.
     pub fn look(&mut self, kbit: Option<u32>, slowest: impl FnOnce() -> Option<Congestion>) -> Option<(u32, String)> {
-        if self.encoding.kbit.is_none() && self.lowered_to().is_none() {
+        if self.encoding.live.kbit.is_none() && self.lowered_to().is_none() {
             self.natural = kbit.or(self.natural);
         }
         let asked = self.control.asked();
-        self.encoding.kbit = asked.or(self.encoding.kbit);
-        let full = self.encoding.kbit.or(self.natural)?;
+        self.encoding.live.kbit = asked.or(self.encoding.live.kbit);
+        let full = self.encoding.live.kbit.or(self.natural)?;
         if let Some(adaptation) = &mut self.adaptation {
             adaptation.look(Instant::now(), full, slowest());
         }
@@ -66,7 +69,7 @@ impl RateKeeper {
 
     /// Tells those who ask how `encoder` does.
     pub fn tell(&self, encoder: &'static str, kbit: Option<u32>) {
-        let full_kbit = self.lowered_to().and(self.encoding.kbit.or(self.natural));
+        let full_kbit = self.lowered_to().and(self.encoding.live.kbit.or(self.natural));
         self.control.tell(Told { encoder, kbit, full_kbit });
     }
 

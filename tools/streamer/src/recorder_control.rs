@@ -38,7 +38,7 @@ impl std::fmt::Debug for RecorderControl {
 impl RecorderControl {
     /// For each format that a stream may be recorded in.
     pub fn all(plan: &Stream, recorders: &Arc<Recorders>) -> [Arc<Self>; 2] {
-        let has_b_frames = plan.encoding.b_frames > 0;
+        let has_b_frames = plan.encoding.live.b_frames > 0;
         FileFormat::ALL.map(|format| {
             Arc::new(Self {
                 format,

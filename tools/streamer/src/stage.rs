@@ -9,19 +9,21 @@ use std::{
     thread,
 };
 
+use cvmmap::Codec;
 use gst::prelude::*;
 use tools_cli::{
     aside::{Aside, Hangs},
     failure::Failure,
 };
-use tools_media::elements;
+use tools_media::{
+    codec, elements,
+    encoders::{Choice, Rate},
+};
 
 use super::{
     encode_time::EncodeTime,
-    encoder,
     handoff::Handoff,
     media::Media,
-    options::Codec,
     outlet::{FanOut, Line, Retired, Said},
     padding,
     plan::Encoding,
@@ -63,7 +65,7 @@ pub struct Stage {
 
 #[derive(Debug)]
 enum Maker {
-    Encoder { choice: encoder::Choice, sentence: String, rate: encoder::Rate },
+    Encoder { choice: Choice, sentence: String, rate: Rate },
     Producer(Codec),
 }
 
@@ -87,7 +89,7 @@ impl Stage {
     /// # Errors
     /// When an element is missing or refuses its settings.
     pub fn encoder(
-        choice: encoder::Choice,
+        choice: Choice,
         codec: Codec,
         encoding: &Encoding,
         media: Media,
@@ -111,11 +113,12 @@ impl Stage {
         }
         padding::install(&before[entry], &videobox, choice.side_min());
         before.push(videobox);
-        let made = choice.make(encoding)?;
+        let (made, rate) = choice.live(&encoding.live)?;
         before.extend(made.before);
         let makers = Makers { before, encoder: Some(made.encoder), after: made.after };
-        let maker = Maker::Encoder { sentence: choice.sentence(encoding), choice, rate: made.rate };
-        Self::new(makers, maker, (codec, media), encoding.b_frames, place)
+        let sentence = format!("{}, {}", choice.sentence(), encoding.live.rate());
+        let maker = Maker::Encoder { choice, sentence, rate };
+        Self::new(makers, maker, (codec, media), encoding.live.b_frames, place)
     }
 
     /// Passes access units of this kind through.
@@ -141,15 +144,18 @@ impl Stage {
         let handoff = Arc::clone(&place.handoff);
         let feed = move |source: &gst_app::AppSrc, _| handoff.feed(source);
         source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(feed).build());
-        let (parser, (media_type, stream_format)) = match codec {
-            Codec::H264 => ("h264parse", ("video/x-h264", "avc")),
-            Codec::H265 => ("h265parse", ("video/x-h265", "hvc1")),
+        let stream_format = match codec {
+            Codec::H264 => "avc",
+            Codec::H265 => "hvc1",
         };
-        let parser = elements::make(parser)?;
+        let parser = elements::make(codec::parser(codec))?;
         // Parameter sets in every keyframe, and in the caps for the outputs' headers.
         parser.set_property("config-interval", -1);
         let parsed = elements::filter(
-            gst::Caps::builder(media_type).field("stream-format", stream_format).field("alignment", "au").build(),
+            gst::Caps::builder(codec::media_type(codec))
+                .field("stream-format", stream_format)
+                .field("alignment", "au")
+                .build(),
         )?;
         let end = place.fan_out.end()?;
         let counts = Arc::new(Counts::default());

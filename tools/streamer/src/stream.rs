@@ -5,17 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cvmmap::Codec;
 use tools_cli::failure::Failure;
+use tools_media::encoders::{Choice, Device, Live, Picking};
 
 use super::{
     depth_track::DepthTrack,
-    encoder,
     encoder_control::Control,
     handoff::Handoff,
     ingest::Ingest,
     log::tell,
     media::Media,
-    options::{self, Codec, EncoderDevice, VideoSource},
+    options::{self, VideoSource},
     outlet::{FanOut, Outlets, Retired, Said},
     plan::{self, Encoding, Stream},
     rate_keeper::RateKeeper,
@@ -56,13 +57,13 @@ pub struct Streamer<'a> {
     depth: Option<DepthTrack>,
     stage: Option<Stage>,
     /// The encoder that was picked,
-    choice: Option<encoder::Choice>,
+    choice: Option<Choice>,
     /// and the hardware one that software stands in for, until it is known whose fault that was.
-    suspect: Option<encoder::Choice>,
+    suspect: Option<Choice>,
     /// The encoder's bit rate.
     keeper: RateKeeper,
     /// An encoder is being picked; which can be had shows when they are opened.
-    picking: Option<encoder::Picking>,
+    picking: Option<Picking>,
     /// Why a picture was not encoded.
     refusal: Option<String>,
     /// What was last told of a stage.
@@ -88,7 +89,7 @@ impl<'a> Streamer<'a> {
         recorders: &Arc<Recorders>,
         camera: &Arc<watch::Camera>,
         control: &Arc<Control>,
-        choice: Option<encoder::Choice>,
+        choice: Option<Choice>,
     ) -> Result<Self, Failure> {
         let place = Place {
             handoff: Arc::<Handoff>::default(),
@@ -298,7 +299,7 @@ impl<'a> Streamer<'a> {
                 self.turn_to(Stage::passthrough(codec, media, &self.place)?);
                 if self.slate.is_some() && self.choice.is_none() {
                     // It is there when the producer leaves.
-                    self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
+                    self.pick(move |encoding| Choice::pick(codec, encoding.device, encoding.live.needs()));
                 }
                 Ok(())
             }
@@ -346,8 +347,9 @@ impl<'a> Streamer<'a> {
             Wish::Stage(media) => self.encode(codec, media),
             // As large as the producer's, whatever is asked of pictures that are encoded.
             Wish::Encoder(media) => {
-                let gop = encoding.gop.min(SLATE_GOP_MAX);
-                self.encode_as(codec, media, &Encoding { scale: None, b_frames: 0, gop, ..encoding })
+                let gop = encoding.live.gop.min(SLATE_GOP_MAX);
+                let live = Live { b_frames: 0, gop, ..encoding.live };
+                self.encode_as(codec, media, &Encoding { live, scale: None, ..encoding })
             }
         }
     }
@@ -401,7 +403,7 @@ impl<'a> Streamer<'a> {
     }
 
     fn look_after_picking(&mut self) -> Result<(), Failure> {
-        let Some(picked) = self.picking.as_ref().and_then(encoder::Picking::look) else {
+        let Some(picked) = self.picking.as_ref().and_then(Picking::look) else {
             return Ok(());
         };
         self.picking = None;
@@ -414,9 +416,9 @@ impl<'a> Streamer<'a> {
     }
 
     /// Has an encoder picked, while everything else goes on.
-    fn pick(&mut self, pick: impl FnOnce(Encoding) -> Result<encoder::Choice, Failure> + Send + 'static) {
+    fn pick(&mut self, pick: impl FnOnce(Encoding) -> Result<Choice, Failure> + Send + 'static) {
         let encoding = self.plan.encoding;
-        self.picking = Some(encoder::Picking::begin(move || pick(encoding)));
+        self.picking = Some(Picking::begin(move || pick(encoding)));
     }
 
     /// Goes on with another encoder, or without this picture, where that is allowed.
@@ -437,7 +439,7 @@ impl<'a> Streamer<'a> {
             return Ok(());
         }
         let (codec, media) = (*codec, stage.media());
-        let (is_hardware, is_auto) = (stage.is_hardware(), self.plan.encoding.device == EncoderDevice::Auto);
+        let (is_hardware, is_auto) = (stage.is_hardware(), self.plan.encoding.device == Device::Auto);
         // Another one of the same kind got through.
         let refuses = stage.given() == 0 && (!is_hardware || self.given_before > 0);
         match (is_hardware, is_auto) {
@@ -445,7 +447,7 @@ impl<'a> Streamer<'a> {
                 self.retire_stage();
                 self.place.handoff.detach();
                 self.suspect = self.choice.take();
-                self.pick(move |encoding| encoder::Choice::software(codec, &encoding, &failure));
+                self.pick(move |encoding| Choice::software(codec, encoding.live.needs(), &failure));
                 Ok(())
             }
             _ if refuses => {
@@ -495,7 +497,7 @@ impl<'a> Streamer<'a> {
     /// The same, in a way of its own.
     fn encode_as(&mut self, codec: Codec, media: Media, encoding: &Encoding) -> Result<(), Failure> {
         let Some(choice) = self.choice.clone() else {
-            self.pick(move |encoding| encoder::Choice::pick(codec, &encoding));
+            self.pick(move |encoding| Choice::pick(codec, encoding.device, encoding.live.needs()));
             return Ok(());
         };
         let stage = Stage::encoder(choice, codec, encoding, media, &self.place)?;

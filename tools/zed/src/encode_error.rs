@@ -5,7 +5,7 @@ use tools_cli::failure::Failure;
 /// What went wrong with a file.
 #[derive(Debug)]
 pub enum EncodeError {
-    /// The encoder does not work, and has given nothing yet.
+    /// The encoder does not work. Another one may, from the first picture on.
     Encoder(String),
     Other(Failure),
 }

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -16,16 +16,31 @@ use tools_cli::{
     interrupt,
     target::{disk_full, is_full},
 };
-use tools_media::elements;
+use tools_media::{
+    codec, elements,
+    encoders::{Choice, stored::Purpose},
+};
 
 use super::{
     encode_error::EncodeError,
-    encoder::{Choice, Encoding, Purpose},
-    stall::{self, Watch},
+    encoder::Encoding,
+    stall::{self, FIRST_LOOKS_MAX, Watch},
 };
 
 /// Pictures that wait for the encoder. It has a queue of its own besides.
 const WAITING: u64 = 4;
+/// Pictures that an encoder on a card takes without giving anything before it is judged broken: more than any looks ahead.
+const SWALLOWED_MAX: u64 = 100;
+
+/// What is said of an encoder that gives none of what it takes.
+const NOTHING: &str = "it gives nothing";
+
+/// What passed the encoder.
+#[derive(Debug, Default)]
+struct Counts {
+    pictures: AtomicU64,
+    units: AtomicU64,
+}
 
 /// From pictures to whatever takes the access units. Dropped, it stops.
 #[derive(Debug)]
@@ -33,10 +48,13 @@ pub struct Line {
     pipeline: gst::Pipeline,
     source: gst_app::AppSrc,
     encoder: gst::Element,
-    /// Told when the encoder takes a picture.
+    name: &'static str,
+    is_hardware: bool,
+    /// What takes the access units.
+    tail: Vec<gst::Element>,
+    /// Told when a picture is on its way to the encoder.
     taken: Arc<(Mutex<()>, Condvar)>,
-    /// Whether an access unit came out.
-    encoded: Arc<AtomicBool>,
+    counts: Arc<Counts>,
     watch: Mutex<Watch>,
     /// Where the file is that is made of it.
     directory: PathBuf,
@@ -48,7 +66,7 @@ impl Line {
     /// # Errors
     /// When the pipeline cannot be made or started.
     pub fn new(
-        (encoding, choice, purpose): (&Encoding, Choice, Purpose),
+        (encoding, choice, purpose): (&Encoding, &Choice, Purpose),
         info: &VideoInfo,
         interval: u64,
         tail: &[&gst::Element],
@@ -62,40 +80,50 @@ impl Line {
         queue.set_property("max-size-buffers", WAITING as u32);
         queue.set_property("max-size-bytes", 0_u32);
         queue.set_property("max-size-time", 0_u64);
-        let convert = elements::make("videoconvert")?;
-        let format = if choice.hardware { "NV12" } else { "I420" };
-        let raw = elements::filter(gst::Caps::builder("video/x-raw").field("format", format).build())?;
-        let [encoder, parser] = encoding.make(choice, purpose, interval)?;
+        let made = choice.stored(&encoding.stored(purpose, interval))?;
+        let parser = elements::make(codec::parser(encoding.codec))?;
+        if purpose == Purpose::Messages {
+            // Parameter sets before each keyframe.
+            parser.set_property("config-interval", -1);
+        }
         let pipeline = gst::Pipeline::new();
-        let head = [source.upcast_ref(), &queue, &convert, &raw, &encoder, &parser];
-        elements::add_chain(&pipeline, &[&head[..], tail].concat())?;
+        let head = [source.upcast_ref(), &queue].into_iter().chain(&made.before).chain([&made.encoder, &parser]);
+        elements::add_chain(&pipeline, &head.chain(tail.iter().copied()).collect::<Vec<_>>())?;
         let line = Self {
             pipeline,
             source,
-            encoder,
+            encoder: made.encoder,
+            name: choice.name(),
+            is_hardware: choice.is_hardware(),
+            tail: tail.iter().map(|element| (*element).clone()).collect(),
             taken: Arc::default(),
-            encoded: Arc::default(),
+            counts: Arc::default(),
             watch: Mutex::default(),
             directory: directory.to_owned(),
         };
-        line.start(tail)?;
+        line.start()?;
         Ok(line)
     }
 
-    fn start(&self, tail: &[&gst::Element]) -> Result<(), EncodeError> {
+    fn start(&self) -> Result<(), EncodeError> {
         let taken = Arc::clone(&self.taken);
         elements::pad(self.source.upcast_ref(), "src").add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             taken.1.notify_one();
             gst::PadProbeReturn::Ok
         });
-        let encoded = Arc::clone(&self.encoded);
+        let counts = Arc::clone(&self.counts);
+        elements::pad(&self.encoder, "sink").add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            counts.pictures.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        let counts = Arc::clone(&self.counts);
         elements::pad(&self.encoder, "src").add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            encoded.store(true, Ordering::Relaxed);
-            gst::PadProbeReturn::Remove
+            counts.units.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
         });
         let watch = self.watch();
         watch.over(&elements::pad(self.source.upcast_ref(), "src"));
-        for pad in tail.iter().chain([&&self.encoder]).flat_map(|element| element.sink_pads()) {
+        for pad in self.tail.iter().chain([&self.encoder]).flat_map(|element| element.sink_pads()) {
             watch.over(&pad);
         }
         drop(watch);
@@ -108,6 +136,9 @@ impl Line {
                 Some(Ok(true)) => return Ok(()),
                 Some(Ok(false)) => {
                     self.check()?;
+                    if self.is_hardware {
+                        return Err(EncodeError::Encoder("it does not start".to_owned()));
+                    }
                     return Err(Failure::Pipeline("the pipeline does not start".to_owned()).into());
                 }
                 Some(Err(Hangs)) => return Err(EncodeError::Encoder("it hangs while it opens".to_owned())),
@@ -153,7 +184,12 @@ impl Line {
     pub fn check(&self) -> Result<(), EncodeError> {
         interrupt::check()?;
         // `timed_pop_filtered` without any time would look at nothing.
-        self.judge(self.bus().pop_filtered(&[gst::MessageType::Error])).map(drop)
+        self.judge(self.bus().pop_filtered(&[gst::MessageType::Error]))?;
+        let pictures = self.counts.pictures.load(Ordering::Relaxed);
+        if self.is_hardware && self.units() == 0 && pictures >= SWALLOWED_MAX {
+            return Err(EncodeError::Encoder(format!("{NOTHING} for {pictures} pictures")));
+        }
+        Ok(())
     }
 
     /// Encodes the rest.
@@ -169,7 +205,22 @@ impl Line {
             interrupt::check()?;
             self.look()?;
         }
-        Ok(())
+        let lost = self.counts.pictures.load(Ordering::Relaxed).saturating_sub(self.units());
+        match (lost, self.is_hardware) {
+            (0, _) => Ok(()),
+            (_, true) if self.units() == 0 => Err(EncodeError::Encoder(NOTHING.to_owned())),
+            (_, true) => Err(EncodeError::Encoder(format!("it loses {lost} pictures"))),
+            (_, false) => Err(Failure::Pipeline(format!(
+                "{} has lost {lost} pictures; take another --encoder-device or --codec",
+                self.name
+            ))
+            .into()),
+        }
+    }
+
+    /// Access units that came out.
+    fn units(&self) -> u64 {
+        self.counts.units.load(Ordering::Relaxed)
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
@@ -178,10 +229,13 @@ impl Line {
 
     /// Looks whether something moves still.
     fn look(&self) -> Result<(), EncodeError> {
-        if !self.watch().stands(&self.pipeline) {
+        let mut watch = self.watch();
+        let (stands, looks) = (watch.stands(&self.pipeline), watch.looks());
+        let is_silent = self.is_hardware && looks >= FIRST_LOOKS_MAX && self.units() == 0;
+        if !stands && !is_silent {
             return Ok(());
         }
-        if !self.encoded.load(Ordering::Relaxed) {
+        if self.units() == 0 {
             return Err(EncodeError::Encoder("it stands still".to_owned()));
         }
         Err(Failure::Pipeline("the file cannot be made: encoder, muxer or disk stand still".to_owned()).into())
@@ -197,11 +251,10 @@ impl Line {
             Some(gst::MessageView::Error(error)) => error,
             message => return Ok(message.is_some()),
         };
-        let why = error.error();
-        let is_encoder = error.src().is_some_and(|element| element == self.encoder.upcast_ref::<gst::Object>());
-        if is_encoder && !self.encoded.load(Ordering::Relaxed) {
-            return Err(EncodeError::Encoder(why.message().to_owned()));
+        if let Some(fault) = self.fault_of_encoder(error) {
+            return Err(EncodeError::Encoder(fault));
         }
+        let why = error.error();
         Err(match why.kind::<gst::ResourceError>() {
             Some(gst::ResourceError::NoSpaceLeft) => disk_full(),
             // The muxer tells of its own file what the system says, not what it means.
@@ -213,6 +266,18 @@ impl Line {
             _ => Failure::Pipeline(format!("the file cannot be made: {}", why.message())),
         }
         .into())
+    }
+
+    /// What the encoder is to blame for, where another one could do better. One on a card is blamed for all but what the file
+    /// and its muxer have to say: the source tells of caps that it refuses, and the muxer of an end without access units.
+    fn fault_of_encoder(&self, error: &gst::message::Error) -> Option<String> {
+        let comes_from = |element: &gst::Element| error.src() == Some(element.upcast_ref());
+        let (why, has_given) = (error.error(), self.units() > 0);
+        match (self.is_hardware, self.tail.iter().any(comes_from)) {
+            (true, false) => Some(why.message().to_owned()),
+            (true, true) => (!has_given && !why.is::<gst::ResourceError>()).then(|| NOTHING.to_owned()),
+            (false, _) => (!has_given && comes_from(&self.encoder)).then(|| why.message().to_owned()),
+        }
     }
 }
 
@@ -232,14 +297,15 @@ fn caps(info: &VideoInfo, interval: u64) -> gst::Caps {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
+    use std::sync::{LazyLock, atomic::AtomicU32};
 
+    use cvmmap::Codec;
     use gst::{glib, subclass::prelude::*};
+    use tools_media::encoders::{Device, stored::Preset};
 
     use super::*;
-    use crate::encoder::{Codec, Device, Preset};
 
-    /// An encoder whose driver never answers.
+    /// An encoder whose driver answers once, and never again.
     #[derive(Default)]
     pub struct Hanging;
 
@@ -283,12 +349,14 @@ mod tests {
         }
 
         fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-            loop {
-                if transition != gst::StateChange::NullToReady {
-                    return self.parent_change_state(transition);
+            static OPENINGS: AtomicU32 = AtomicU32::new(0);
+            let opens = transition == gst::StateChange::NullToReady;
+            if opens && OPENINGS.fetch_add(1, Ordering::Relaxed) > 0 {
+                loop {
+                    std::thread::park();
                 }
-                std::thread::park();
             }
+            self.parent_change_state(transition)
         }
     }
 
@@ -299,15 +367,16 @@ mod tests {
     #[test]
     fn an_encoder_that_hangs_while_it_opens_is_given_up() {
         gst::init().unwrap();
-        let factory = "hangingencoder";
-        gst::Element::register(None, factory, gst::Rank::NONE, HangingEncoder::static_type()).unwrap();
-        let tried = elements::try_out(gst::ElementFactory::find(factory).unwrap());
-        let encoding = Encoding { codec: Codec::H264, encoder_device: Device::Auto, preset: Preset::Fast, quality: 20 };
+        gst::Element::register(None, "nvh264enc", gst::Rank::NONE, HangingEncoder::static_type()).unwrap();
+        let encoding =
+            Encoding { codec: Codec::H264, encoder_device: Device::Nvidia, preset: Preset::Fast, quality: 20 };
         let info = VideoInfo::builder(gst_video::VideoFormat::I420, 64, 64).build().unwrap();
-        let choice = Choice { factory, hardware: true };
+        let choice = encoding.pick(Device::Nvidia).unwrap();
         let sink = elements::make("fakesink").unwrap();
-        let opened = Line::new((&encoding, choice, Purpose::File), &info, 33_000_000, &[&sink], Path::new("."));
+        let opened = Line::new((&encoding, &choice, Purpose::File), &info, 33_000_000, &[&sink], Path::new("."));
         assert!(matches!(opened, Err(EncodeError::Encoder(why)) if why.contains("hangs while it opens")));
-        assert_eq!(tried.wait(OPEN_MAX), Some(Err(Hangs)));
+        let again = encoding.pick(Device::Nvidia).unwrap_err().to_string();
+        assert!(again.contains("hangs while it opens: nvh264enc"), "{again}");
+        assert_eq!(encoding.pick(Device::Auto).unwrap().name(), "x264enc");
     }
 }

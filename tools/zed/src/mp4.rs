@@ -4,14 +4,12 @@ use gst::prelude::*;
 use gst_video::VideoInfo;
 use tempfile::{NamedTempFile, TempPath};
 use tools_cli::target::Target;
-use tools_media::elements;
-
-use super::{
-    encode_error::EncodeError,
-    encoder::{Choice, Encoding, Purpose},
-    line::Line,
-    mp4_date,
+use tools_media::{
+    elements,
+    encoders::{Choice, stored::Purpose},
 };
+
+use super::{encode_error::EncodeError, encoder::Encoding, line::Line, mp4_date};
 
 /// Units of the file's timestamps in a second: the usual one of video, 11 microseconds.
 const TIMESCALE: u32 = 90_000;
@@ -37,7 +35,7 @@ impl Writer {
     pub fn new(
         target: &Target,
         encoding: &Encoding,
-        choice: Choice,
+        choice: &Choice,
         info: &VideoInfo,
         interval: u64,
         tags: &gst::TagList,

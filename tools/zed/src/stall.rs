@@ -17,6 +17,8 @@ use tools_cli::{aside::Aside, interrupt::TICK};
 const LOOKS_MAX: u32 = (60 * 1000 / TICK.as_millis()) as u32;
 /// One without a running thread has nobody who could move anything. Threads begin and end one after the other.
 const LOOKS_WITHOUT_THREADS: u32 = 10;
+/// An encoder on a card that has given nothing before, and for so long gives nothing: 10 seconds.
+pub const FIRST_LOOKS_MAX: u32 = (10 * 1000 / TICK.as_millis()) as u32;
 /// A pipeline stops within so long, or not at all.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -54,6 +56,11 @@ impl Watch {
         self.looks += 1;
         self.without_threads = if has_threads(pipeline) { 0 } else { self.without_threads + 1 };
         self.looks >= LOOKS_MAX || self.without_threads >= LOOKS_WITHOUT_THREADS
+    }
+
+    /// Looks since something moved.
+    pub fn looks(&self) -> u32 {
+        self.looks
     }
 }
 

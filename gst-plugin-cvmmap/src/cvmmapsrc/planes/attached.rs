@@ -69,11 +69,7 @@ pub(crate) fn plane_name(kind: PlaneKind) -> &'static str {
 fn describe(metadata: &Metadata, kind: PlaneKind, plane: &cvmmap::Plane, buffer: gst::Buffer) -> gst::Structure {
     let described = gst::Structure::builder("plane").field("buffer", buffer);
     if let (PlaneKind::Encoded, Some(encoded)) = (kind, metadata.encoded) {
-        let codec = match encoded.codec {
-            cvmmap::Codec::H264 => "h264",
-            cvmmap::Codec::H265 => "h265",
-        };
-        return described.field("codec", codec).field("keyframe", encoded.keyframe).build();
+        return described.field("codec", encoded.codec.name()).field("keyframe", encoded.keyframe).build();
     }
     let described = described
         .field("pixel-format", plane.pixel_format.to_string())

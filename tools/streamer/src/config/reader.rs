@@ -314,7 +314,7 @@ mod tests {
         let streams = config.cameras.iter().map(|camera| camera.plan.stream.as_ref().unwrap()).collect::<Vec<_>>();
         assert_eq!(streams.iter().map(|stream| stream.input.name()).collect::<Vec<_>>(), ["a", "x"]);
         assert_eq!(streams[0].rtp[0].sdp.as_deref(), Some("/tmp/a.sdp".as_ref()));
-        assert_eq!((streams[0].encoding.gop, streams[1].encoding.gop), (10, 30));
+        assert_eq!((streams[0].encoding.live.gop, streams[1].encoding.live.gop), (10, 30));
         assert_eq!((streams[0].rtsp, streams[1].rtsp), (true, false));
         assert_eq!(config.servers.rtsp.map(|rtsp| rtsp.listen.to_string()).as_deref(), Some("127.0.0.1:4"));
         assert_eq!((streams[0].http.is_some(), streams[1].http.is_some(), streams[1].rtp.len()), (true, false, 0));

@@ -1,8 +1,9 @@
 //! The encoder's flags.
 
-use std::{fmt, num::NonZeroU32, str::FromStr};
+use std::{num::NonZeroU32, str::FromStr};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use tools_media::encoders::live::{Preset, Profile};
 
 /// What is asked of the encoder.
 #[derive(Clone, Debug, Args)]
@@ -21,7 +22,7 @@ pub struct EncodingArgs {
     pub quality: Option<u32>,
     /// How much time the encoder takes for a picture [default: what has the lowest latency]
     #[arg(long, value_enum, value_name = "PRESET", help_heading = "Codec")]
-    pub encoder_preset: Option<EncoderPreset>,
+    pub encoder_preset: Option<Preset>,
     /// Profile of H.264, for receivers that know no other [default: the encoder's choice]
     #[arg(long, value_enum, help_heading = "Codec")]
     pub profile: Option<Profile>,
@@ -34,45 +35,6 @@ pub struct EncodingArgs {
     /// Lower the bit rate, to this many kbit/s at most, while an RTMP server does not keep up
     #[arg(long, value_name = "MIN", help_heading = "Codec")]
     pub adapt: Option<u32>,
-}
-
-/// `--encoder-preset`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EncoderPreset {
-    /// Least time
-    Fast,
-    /// More time for a better picture
-    Balanced,
-    /// The best picture that a live camera allows
-    Quality,
-}
-
-/// `--profile`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
-    /// What every decoder knows
-    ConstrainedBaseline,
-    /// With CABAC and B-frames
-    Main,
-    /// With the larger transform
-    High,
-}
-
-impl Profile {
-    /// Its name in GStreamer's caps.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ConstrainedBaseline => "constrained-baseline",
-            Self::Main => "main",
-            Self::High => "high",
-        }
-    }
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// `--scale`.

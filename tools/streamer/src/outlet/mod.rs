@@ -17,16 +17,10 @@ mod webrtc;
 
 use std::sync::Arc;
 
+use cvmmap::Codec;
 use tools_cli::failure::Failure;
 
-use super::{
-    adaptation::Congestion,
-    foxglove::Live,
-    options::{Codec, VideoSource},
-    plan::Stream,
-    summary,
-    watch::DepthFeed,
-};
+use super::{adaptation::Congestion, foxglove::Live, options::VideoSource, plan::Stream, summary, watch::DepthFeed};
 
 pub use fan_out::FanOut;
 use feed::Feed;
@@ -121,7 +115,7 @@ impl Outlets {
             let settings = webrtc::Settings {
                 http: http.listen,
                 viewers_max: http.viewers_max,
-                reordered: plan.encoding.b_frames > 0 && plan.video_source != VideoSource::Encoded,
+                reordered: plan.encoding.live.b_frames > 0 && plan.video_source != VideoSource::Encoded,
             };
             let viewers =
                 webrtc::Viewers::new(codec, settings, Arc::clone(&doors.signalling), fan_out.ask_for_keyframe());

@@ -6,6 +6,7 @@ mod silence;
 use std::sync::Arc;
 
 use connection::Connection;
+use cvmmap::Codec;
 use tools_cli::failure::Failure;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     publisher::{self, Publisher},
     retry::Bounds,
 };
-use crate::{complaint, options::Codec, plan::Rtmp};
+use crate::{complaint, plan::Rtmp};
 
 /// An RTMP server.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use capture_clock::CaptureClock;
+use cvmmap::Codec;
 use gst::prelude::*;
 use tools_cli::failure::Failure;
 use tools_media::elements;
@@ -19,7 +20,7 @@ use super::{
     line::{Line, Said},
     meter::Part,
 };
-use crate::{log::tell, options::Codec, plan::Rtp, sdp};
+use crate::{log::tell, plan::Rtp, sdp};
 
 /// Sends to one receiver.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cvmmap::Codec;
 use tools_cli::failure::Failure;
 
 use super::{Outlet, feed::Feed};
 use crate::{
     log::tell,
-    options::Codec,
     rtsp::{Mount, Mounts, Picture},
 };
 

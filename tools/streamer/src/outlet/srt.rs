@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
+use cvmmap::Codec;
 use gst::prelude::*;
 use probe::Probe;
 use tools_cli::failure::Failure;
-use tools_media::elements;
+use tools_media::{codec, elements};
 
 use super::{
     feed::Feed,
@@ -20,7 +21,6 @@ use super::{
     retry::Bounds,
 };
 use crate::{
-    options::Codec,
     plan::Srt,
     srt_url::{Mode, SrtUrl},
 };
@@ -118,10 +118,7 @@ impl Connection {
         let Peer { codec, url, .. } = peer;
         let source = feed.source()?;
         // To a byte stream, as MPEG-TS has it.
-        let parser = elements::make(match codec {
-            Codec::H264 => "h264parse",
-            Codec::H265 => "h265parse",
-        })?;
+        let parser = elements::make(codec::parser(*codec))?;
         let muxer = elements::make("mpegtsmux")?;
         let sink = elements::make("srtsink")?;
         // The URI first: it sets the rest anew.

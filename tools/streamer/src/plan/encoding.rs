@@ -2,10 +2,12 @@
 
 use std::{num::NonZeroU32, ops::RangeInclusive};
 
+use cvmmap::Codec;
 use tools_cli::failure::Failure;
+use tools_media::encoders::{Device, Live, live::Profile};
 
 use super::wrong::usage;
-use crate::options::{Codec, EncoderDevice, EncoderPreset, Options, Profile, Scale};
+use crate::options::{Options, Scale};
 
 /// Most B-frames in a row that x264 and x265 take.
 const B_FRAMES_MAX: u32 = 16;
@@ -18,19 +20,9 @@ const QUANTIZERS: RangeInclusive<u32> = 1..=51;
 #[derive(Clone, Copy, Debug)]
 pub struct Encoding {
     /// Which encoders may be taken.
-    pub device: EncoderDevice,
-    /// Frames from one keyframe to the next.
-    pub gop: u32,
-    /// B-frames between two reference frames.
-    pub b_frames: u32,
-    /// Bit rate in kbit/s, or with a quality the highest one; none follows the picture's size and rate.
-    pub kbit: Option<u32>,
-    /// Constant quantizer.
-    pub quality: Option<u32>,
-    /// How much time a picture may take; none is what has the lowest latency.
-    pub preset: Option<EncoderPreset>,
-    /// Profile of H.264.
-    pub profile: Option<Profile>,
+    pub device: Device,
+    /// What is asked of it.
+    pub live: Live,
     /// Size of the encoded picture.
     pub scale: Option<Scale>,
     /// Most frames a second.
@@ -74,12 +66,14 @@ pub(super) fn encoding(options: &Options) -> Result<Encoding, Failure> {
     }
     Ok(Encoding {
         device: options.encoder_device,
-        gop: args.gop,
-        b_frames: args.b_frames,
-        kbit: args.bitrate,
-        quality: args.quality,
-        preset: args.encoder_preset,
-        profile: args.profile,
+        live: Live {
+            gop: args.gop,
+            b_frames: args.b_frames,
+            kbit: args.bitrate,
+            quality: args.quality,
+            preset: args.encoder_preset,
+            profile: args.profile,
+        },
         scale: args.scale,
         max_fps: args.max_fps,
         adapt: args.adapt,

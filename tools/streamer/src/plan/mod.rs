@@ -14,6 +14,7 @@ mod wrong;
 
 use std::fmt;
 
+use cvmmap::Codec;
 use tools_cli::{failure::Failure, nats};
 
 use self::wrong::usage;
@@ -27,7 +28,7 @@ pub use self::{
     rtsp::{Login, Rtsp, server as rtsp_server},
     srt::Srt,
 };
-use super::options::{Codec, InputMode, Options, Slate, VideoSource};
+use super::options::{InputMode, Options, Slate, VideoSource};
 use crate::{recorder::args::Recordings, simulator};
 
 /// The servers of all cameras.
@@ -167,9 +168,9 @@ fn stream(options: &Options, encoding: Encoding, input: Input, nats: Option<nats
         (InputMode::Dummy, _) if options.dummy_encoded.is_none() => VideoSource::Raw,
         (_, video_source) => video_source,
     };
-    let recordings = Recordings::new(&options.recording, encoding.b_frames)?;
+    let recordings = Recordings::new(&options.recording, encoding.live.b_frames)?;
     Ok(Stream {
-        foxglove: foxglove::shown(&options.output, &recordings.settings, encoding.b_frames)?,
+        foxglove: foxglove::shown(&options.output, &recordings.settings, encoding.live.b_frames)?,
         rtsp: options.output.rtsp.is_some() || options.output.rtsp_of_all,
         input,
         nats,

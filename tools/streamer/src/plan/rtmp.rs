@@ -2,11 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use cvmmap::Codec;
 use tools_cli::{failure::Failure, typed_url};
 
 use super::wrong::{twice, usage};
 use crate::{
-    options::{Codec, InputMode, Options, RtmpAudio, RtmpDepth, RtmpMode},
+    options::{InputMode, Options, RtmpAudio, RtmpDepth, RtmpMode},
     outlet::retry,
     rtmp_url::RtmpUrl,
 };

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use cvmmap::Codec;
 use gst::prelude::*;
 use tools_cli::failure::Failure;
-use tools_media::{elements, x265};
-
-use crate::options::Codec;
+use tools_media::{
+    codec, elements,
+    encoders::{Choice, Device, Live, Needs, live::Preset},
+};
 
 /// An encoder that has not given a picture's access unit after so long gives none for it.
 const UNIT_MAX: Duration = Duration::from_secs(2);
@@ -28,30 +30,21 @@ impl Encoder {
     /// # Errors
     /// When an element is missing or does not start.
     pub fn new(codec: Codec, caps: &gst::Caps, fps: u32) -> Result<Self, Failure> {
-        let (factory, media) = match codec {
-            Codec::H264 => ("x264enc", "video/x-h264"),
-            Codec::H265 => ("x265enc", "video/x-h265"),
-        };
+        let choice = Choice::pick(codec, Device::Software, Needs::default())?;
+        // A keyframe a second.
+        let live = Live { gop: fps, b_frames: 0, kbit: None, quality: None, preset: Some(Preset::Fast), profile: None };
+        let (made, _) = choice.live(&live)?;
         let input = gst_app::AppSrc::builder().caps(caps).format(gst::Format::Time).build();
-        let convert = elements::make("videoconvert")?;
-        let planar = elements::make("capsfilter")?;
-        planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
-        let encoder = elements::make(factory)?;
-        encoder.set_property_from_str("tune", "zerolatency");
-        encoder.set_property_from_str("speed-preset", "ultrafast");
-        encoder.set_property("key-int-max", i32_or_u32(&encoder, fps));
-        if codec == Codec::H265 {
-            // Consumers start at any keyframe: parameter sets in each, and nothing behind it that needs what was before.
-            encoder.set_property("option-string", "repeat-headers=1:open-gop=0:info=0");
-            x265::keep_last_headers(&encoder);
-        }
-        let caps = gst::Caps::builder(media).field("stream-format", "byte-stream").field("alignment", "au").build();
-        let output = gst_app::AppSink::builder().caps(&caps).sync(false).build();
+        let output = gst_app::AppSink::builder().caps(&codec::byte_stream(codec)).sync(false).build();
         let pipeline = gst::Pipeline::with_name("simulator-encoder");
-        elements::add_chain(&pipeline, &[input.upcast_ref(), &convert, &planar, &encoder, output.upcast_ref()])?;
+        let chain = std::iter::once(input.upcast_ref())
+            .chain(&made.before)
+            .chain([&made.encoder, output.upcast_ref()])
+            .collect::<Vec<_>>();
+        elements::add_chain(&pipeline, &chain)?;
         pipeline
             .set_state(gst::State::Playing)
-            .map_err(|_| Failure::Pipeline(format!("the simulator's {factory} does not start")))?;
+            .map_err(|_| Failure::Pipeline(format!("the simulator's {} does not start", choice.name())))?;
         let interval = gst::ClockTime::SECOND / u64::from(fps);
         Ok(Self { pipeline, input, output, codec, count: 0, interval })
     }
@@ -76,19 +69,7 @@ impl Encoder {
 
     /// Name of the codec on a picture's meta.
     pub fn codec(&self) -> &'static str {
-        match self.codec {
-            Codec::H264 => "h264",
-            Codec::H265 => "h265",
-        }
-    }
-}
-
-/// The encoders have this property in different types.
-fn i32_or_u32(encoder: &gst::Element, value: u32) -> gst::glib::Value {
-    if encoder.property_type("key-int-max") == Some(i32::static_type()) {
-        i32::try_from(value).unwrap_or(i32::MAX).to_value()
-    } else {
-        value.to_value()
+        self.codec.name()
     }
 }
 

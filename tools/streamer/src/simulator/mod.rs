@@ -12,7 +12,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use cvmmap::{Address, Permissions, body::Format};
+use cvmmap::{Address, Codec, Permissions, body::Format};
 use gst::prelude::*;
 use tools_cli::{failure::Failure, nats};
 use tools_media::{capture_time, elements};
@@ -23,7 +23,7 @@ use self::{
     playlist::{DEFAULT_PATTERN, Playlist},
     timeline::Timeline,
 };
-use crate::options::{Codec, Skeleton};
+use crate::options::Skeleton;
 
 /// Name of the publishing element in the pipeline.
 pub const SINK: &str = "simulator";

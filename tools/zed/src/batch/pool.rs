@@ -1,9 +1,10 @@
 //! Who works: with which encoder, and on which devices.
 
 use tools_cli::failure::Failure;
+use tools_media::encoders::Device;
 
 use super::args;
-use crate::{batch::programs::name, encoder::Device};
+use crate::batch::programs::name;
 
 /// One conversion at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]

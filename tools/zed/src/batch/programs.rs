@@ -5,10 +5,11 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, ValueEnum};
 use tools_cli::command_line::VERSION;
 use tools_mcap::writer::Compression;
+use tools_media::encoders::Device;
 
 use super::args::Batch;
 use crate::{
-    encoder::{Device, Encoding},
+    encoder::Encoding,
     grid::args as grid_args,
     open::Reading,
     to_mcap::policy::{CopyRange, Policy},
@@ -271,7 +272,7 @@ impl Flags {
         self.path("--calibration", calibration.as_ref());
         self.give("--camera-label", camera_label.as_ref());
         let Encoding { codec, encoder_device, preset, quality } = *encoding;
-        self.give("--codec", Some(name(codec)));
+        self.give("--codec", Some(codec.name()));
         self.give("--preset", Some(name(preset)));
         self.give("--quality", Some(quality));
         Told { flags: self.0, device: encoder_device }

@@ -17,11 +17,11 @@ use tools_cli::{
     report,
     target::Target,
 };
+use tools_media::encoders::Choice;
 
 use self::{args::Args, canvas::Canvas, tile::Tile};
 use super::{
     encode_error::EncodeError,
-    encoder::Choice,
     mp4::Writer,
     open::{self, Reading},
     provenance::Provenance,
@@ -159,7 +159,7 @@ fn convert(
     inputs: &[Input],
     plan: &Plan,
     args: &Args,
-    choice: Choice,
+    choice: &Choice,
     target: &Target,
 ) -> Result<Summary, EncodeError> {
     let mut tiles = Vec::new();
@@ -208,7 +208,7 @@ fn convert(
         .collect();
     Ok(Summary {
         output: target.path().to_owned(),
-        encoder: choice.factory,
+        encoder: choice.name(),
         rectified: rectified.flatten(),
         frames: plan.frames,
         clock: plan.clock.name(),

@@ -20,6 +20,7 @@ use tools_mcap::{
     },
     walk::Walk,
 };
+use tools_media::codec;
 
 use self::{
     beside::Beside,
@@ -142,12 +143,7 @@ impl Recording for McapVideo {
             .and_then(|file| Units::new(file, Arc::clone(&self.index), begin..=*range.end()))
             .map_err(|error| entries::unreadable(&error))?;
         let epoch = entries::epoch(&self.index.entries);
-        let media_type = match self.index.codec {
-            Codec::H264 => "video/x-h264",
-            Codec::H265 => "video/x-h265",
-        };
-        let caps =
-            gst::Caps::builder(media_type).field("stream-format", "byte-stream").field("alignment", "au").build();
+        let caps = codec::byte_stream(self.index.codec);
         self.decoder = Some(Decoder::fed(&caps, move || {
             let unit = units.next().map_err(|error| entries::unreadable(&error))?;
             Ok(unit.map(|(timestamp, unit)| {

@@ -5,12 +5,15 @@ use std::{ops::RangeInclusive, path::Path};
 use gst::prelude::*;
 use gst_video::VideoInfo;
 use tools_cli::failure::Failure;
-use tools_media::elements;
+use tools_media::{
+    codec, elements,
+    encoders::{Choice, stored::Purpose},
+};
 
 use super::plan::INTERVAL;
 use crate::{
     encode_error::EncodeError,
-    encoder::{Choice, Codec, Encoding, Purpose},
+    encoder::Encoding,
     line::Line,
     picture::Picture,
     source::{Facts, Losses, Recording},
@@ -106,7 +109,12 @@ impl<'a> Camera<'a> {
     ///
     /// # Errors
     /// What the pipeline complains of, or [`Failure::Interrupted`].
-    pub fn encode(&mut self, picture: Picture, with: (&Encoding, Choice), directory: &Path) -> Result<(), EncodeError> {
+    pub fn encode(
+        &mut self,
+        picture: Picture,
+        with: (&Encoding, &Choice),
+        directory: &Path,
+    ) -> Result<(), EncodeError> {
         let interval = self.recording.facts().interval().unwrap_or(INTERVAL);
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
@@ -162,18 +170,12 @@ struct Encoder {
 
 impl Encoder {
     fn new(
-        (encoding, choice): (&Encoding, Choice),
+        (encoding, choice): (&Encoding, &Choice),
         first: &Picture,
         interval: u64,
         directory: &Path,
     ) -> Result<Self, EncodeError> {
-        let media_type = match encoding.codec {
-            Codec::H264 => "video/x-h264",
-            Codec::H265 => "video/x-h265",
-        };
-        let caps =
-            gst::Caps::builder(media_type).field("stream-format", "byte-stream").field("alignment", "au").build();
-        let stream = elements::filter(caps)?;
+        let stream = elements::filter(codec::byte_stream(encoding.codec))?;
         let sink: gst_app::AppSink = elements::make_app("appsink")?;
         // The end is told when it is there, and not when everything has been taken out.
         sink.set_wait_on_eos(false);

@@ -16,6 +16,7 @@ use tools_mcap::{
     },
     writer::{self, Compression, Topics, Writer},
 };
+use tools_media::encoders::Choice;
 
 use super::{
     Input, PROGRAM,
@@ -26,13 +27,7 @@ use super::{
     queue::{Entry, Moment, Queue},
     summary::{CameraSummary, Summary},
 };
-use crate::{
-    encode_error::EncodeError,
-    encoder::{Choice, Codec, Encoding},
-    picture::Picture,
-    source::Recording,
-    wanted::Wanted,
-};
+use crate::{encode_error::EncodeError, encoder::Encoding, picture::Picture, source::Recording, wanted::Wanted};
 
 /// Bytes of what is encoded that wait for a camera whose encoder looks ahead to a picture that does not come. Then it has
 /// to give what it has.
@@ -55,7 +50,7 @@ pub struct Job<'a> {
 ///
 /// # Errors
 /// What cannot be read, encoded or written. After a signal, [`Failure::CutShort`] when there is something to keep.
-pub fn convert(job: &Job<'_>, recordings: &mut [Box<dyn Recording>], choice: Choice) -> Result<Summary, EncodeError> {
+pub fn convert(job: &Job<'_>, recordings: &mut [Box<dyn Recording>], choice: &Choice) -> Result<Summary, EncodeError> {
     let file = job.target.beside(".partial")?;
     let mut work = Work::begin(job, recordings, choice, &file)?;
     match work.run() {
@@ -76,7 +71,7 @@ pub fn convert(job: &Job<'_>, recordings: &mut [Box<dyn Recording>], choice: Cho
 /// A file at work.
 struct Work<'a> {
     job: &'a Job<'a>,
-    choice: Choice,
+    choice: &'a Choice,
     cameras: Vec<Camera<'a>>,
     tallies: Vec<Tally>,
     queue: Queue,
@@ -108,7 +103,7 @@ impl<'a> Work<'a> {
     fn begin(
         job: &'a Job<'a>,
         recordings: &'a mut [Box<dyn Recording>],
-        choice: Choice,
+        choice: &'a Choice,
         file: &NamedTempFile,
     ) -> Result<Self, Failure> {
         let described = recordings.iter().zip(job.inputs).map(|(recording, input)| {
@@ -271,7 +266,7 @@ impl<'a> Work<'a> {
         if self.queue.is_owed_by(camera) {
             return Err(Failure::Pipeline(format!(
                 "{} has lost pictures; take another --encoder-device or --codec",
-                self.choice.factory
+                self.choice.name()
             ))
             .into());
         }
@@ -284,7 +279,7 @@ impl<'a> Work<'a> {
             Failure::Pipeline(format!(
                 "{} has given an access unit of no picture, or out of order ({}: of {timestamp} ns, and {} ns was due); take \
                  another --encoder-device or --codec",
-                self.choice.factory,
+                self.choice.name(),
                 self.job.inputs[camera].path.display(),
                 due.map_or("none".to_owned(), |due| due.to_string())
             ))
@@ -332,15 +327,11 @@ impl<'a> Work<'a> {
             if let Some(pose) = &pose {
                 writer.pose(camera, time, pose)?;
             }
-            let format = match self.job.encoding.codec {
-                Codec::H264 => "h264",
-                Codec::H265 => "h265",
-            };
             let unit = CompressedVideo {
                 timestamp: Some(timestamp(time)),
                 frame_id: label.clone(),
                 data: unit.unwrap_or_default(),
-                format: format.to_owned(),
+                format: self.job.encoding.codec.name().to_owned(),
             };
             writer.video(camera, time, &unit)
         };
@@ -364,7 +355,7 @@ impl<'a> Work<'a> {
         });
         Summary {
             output: self.job.target.path().to_owned(),
-            encoder: self.choice.factory,
+            encoder: self.choice.name(),
             policy: match self.job.policy {
                 Policy::Nearest => "nearest",
                 Policy::Strict => "strict",

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 
 use tools_cli::{command_line, failure::Failure, interrupt, progress::say, report, target::Target};
 
+pub use self::args::Args;
 use self::{
-    args::Args,
     convert::{Job, convert},
     plan::Plan,
     policy::Policy,
@@ -38,9 +38,17 @@ pub struct Input {
 /// # Errors
 /// What makes it exit with another code than 0.
 pub fn run() -> Result<(), Failure> {
-    let Some(args) = command_line::parse::<Args>()? else {
-        return Ok(());
-    };
+    match command_line::parse::<Args>()? {
+        Some(args) => run_with(&args),
+        None => Ok(()),
+    }
+}
+
+/// The program, told this.
+///
+/// # Errors
+/// What makes it exit with another code than 0.
+pub fn run_with(args: &Args) -> Result<(), Failure> {
     args.check()?;
     let wanted = args.wanted()?;
     let inputs = args.inputs()?;
@@ -55,7 +63,7 @@ pub fn run() -> Result<(), Failure> {
         recordings.push(recording);
     }
     let policy = args.bundle_policy.unwrap_or_default();
-    let plan = plan(&args, &inputs, &recordings)?;
+    let plan = plan(args, &inputs, &recordings)?;
     let job = Job {
         plan: &plan,
         inputs: &inputs,

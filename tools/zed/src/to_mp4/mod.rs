@@ -13,11 +13,12 @@ use tools_cli::{
     report,
     target::Target,
 };
+use tools_media::encoders::Choice;
 
-use self::{args::Args, summary::Summary};
+pub use self::args::Args;
+use self::summary::Summary;
 use super::{
     encode_error::EncodeError,
-    encoder::Choice,
     mp4::Writer,
     open,
     provenance::Provenance,
@@ -37,9 +38,17 @@ const PAUSE_MAX: u64 = 6 * 3600 * 1_000_000_000;
 /// # Errors
 /// What makes it exit with another code than 0.
 pub fn run() -> Result<(), Failure> {
-    let Some(args) = command_line::parse::<Args>()? else {
-        return Ok(());
-    };
+    match command_line::parse::<Args>()? {
+        Some(args) => run_with(&args),
+        None => Ok(()),
+    }
+}
+
+/// The program, told this.
+///
+/// # Errors
+/// What makes it exit with another code than 0.
+pub fn run_with(args: &Args) -> Result<(), Failure> {
     let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("mp4"));
     let target = Target::new(&output, args.overwrite, std::slice::from_ref(&args.input))?;
     gst::init().map_err(|error| Failure::Pipeline(format!("GStreamer does not start: {error}")))?;
@@ -50,7 +59,7 @@ pub fn run() -> Result<(), Failure> {
     say(PROGRAM, &recording.facts().sentence());
     let encoding = args.encoding;
     let summary =
-        encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), &args, range.clone(), choice, &target))?;
+        encoding.attempt(PROGRAM, |choice| convert(recording.as_mut(), args, range.clone(), choice, &target))?;
     report::print(&summary, args.json, || summary.to_string())?;
     Ok(())
 }
@@ -59,7 +68,7 @@ fn convert(
     recording: &mut dyn Recording,
     args: &Args,
     range: RangeInclusive<usize>,
-    choice: Choice,
+    choice: &Choice,
     target: &Target,
 ) -> Result<Summary, EncodeError> {
     let frames = range.clone().count();
@@ -119,7 +128,7 @@ fn convert(
     drop(progress);
     Ok(Summary {
         output: target.path().to_owned(),
-        encoder: choice.factory,
+        encoder: choice.name(),
         provider: facts.provider,
         rectified: facts.rectified,
         frames,

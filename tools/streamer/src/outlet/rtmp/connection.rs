@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use cvmmap::Codec;
 use gst::prelude::*;
 use tools_cli::failure::Failure;
 use tools_media::elements;
 
 use super::silence;
 use crate::{
-    options::{Codec, RtmpAudio, RtmpDepth, RtmpMode},
+    options::{RtmpAudio, RtmpDepth, RtmpMode},
     outlet::{feed::Feed, line::Line, meter::Part, publisher},
     plan::Rtmp,
 };

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use cvmmap::Codec;
 use gst::prelude::*;
 use gst_rtsp_server::{RTSPMedia, RTSPMediaFactory, gst_rtsp::RTSPLowerTrans, prelude::*};
-use tools_media::elements;
+use tools_media::{codec, elements};
 
-use crate::{
-    options::Codec,
-    outlet::{
-        feed::Feed,
-        rtp::{capture_clock::CaptureClock, part_of_unit},
-    },
+use crate::outlet::{
+    feed::Feed,
+    rtp::{capture_clock::CaptureClock, part_of_unit},
 };
 
 const SOURCE: &str = "source";
@@ -20,9 +18,10 @@ const PAYLOADER: &str = "pay0";
 
 /// Makes the pipeline when the first player comes.
 pub fn factory(codec: Codec, feed: &Arc<Feed>) -> RTSPMediaFactory {
-    let (parser, payloader) = match codec {
-        Codec::H264 => ("h264parse", "rtph264pay"),
-        Codec::H265 => ("h265parse", "rtph265pay"),
+    let parser = codec::parser(codec);
+    let payloader = match codec {
+        Codec::H264 => "rtph264pay",
+        Codec::H265 => "rtph265pay",
     };
     let factory = RTSPMediaFactory::new();
     factory.set_launch(&format!(

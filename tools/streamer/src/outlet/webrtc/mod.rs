@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use cvmmap::Codec;
 use tokio::sync::mpsc;
 use tools_cli::failure::Failure;
 
@@ -25,10 +26,7 @@ use super::{
     feed::{AskForKeyframe, Feed, Unit},
     meter::Meter,
 };
-use crate::{
-    log::{self, tell},
-    options::Codec,
-};
+use crate::log::{self, tell};
 
 /// Access units on their way to the thread: a second of a fast camera.
 const UNITS_MAX: usize = 64;

@@ -2,9 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use cvmmap::Codec;
 use tokio::sync::{mpsc, oneshot};
-
-use crate::options::Codec;
 
 /// Questions that wait at most; more are turned away.
 const QUESTIONS_MAX: usize = 16;

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use cvmmap::Codec;
 use str0m::{
     Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError,
     change::SdpOffer,
@@ -18,7 +19,6 @@ use str0m::{
 };
 
 use super::signalling::Refusal;
-use crate::options::Codec;
 
 /// How long packets are kept for viewers that ask for them again,
 const HISTORY: Duration = Duration::from_millis(500);

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use cvmmap::Codec as VideoCodec;
+use cvmmap::Codec;
 use gst_video::{VideoFormat, VideoInfo};
 use prost::Message as _;
 use tools_mcap::{
@@ -22,12 +22,14 @@ use tools_mcap::{
         nanoseconds,
     },
 };
-use tools_media::annex_b;
+use tools_media::{
+    annex_b,
+    encoders::{Device, stored::Preset},
+};
 
 use super::*;
 use crate::{
     camera::{Intrinsics, Pose},
-    encoder::{Device, Preset},
     picture,
     source::{Clock, Facts, Losses},
     to_mcap::{plan::Part, policy::CopyRange},
@@ -193,10 +195,8 @@ fn depth_poses_and_intrinsics_are_beside_the_pictures() {
             let unit = CompressedVideo::decode(&**unit).unwrap();
             assert_eq!(nanoseconds(&unit.timestamp.unwrap()), Some(*time));
             assert_eq!(unit.frame_id, "zed1");
-            let (format, known) =
-                if codec == Codec::H264 { ("h264", VideoCodec::H264) } else { ("h265", VideoCodec::H265) };
-            assert_eq!(unit.format, format);
-            since = if annex_b::is_keyframe(known, &unit.data) { 0 } else { since + 1 };
+            assert_eq!(unit.format, if codec == Codec::H264 { "h264" } else { "h265" });
+            since = if annex_b::is_keyframe(codec, &unit.data) { 0 } else { since + 1 };
             assert!(since < 30, "decoding cannot begin anywhere up to {time}");
         }
         for (number, (_, depth_map)) in topics["/zed1/depth"].iter().enumerate() {
@@ -260,7 +260,7 @@ fn a_camera_that_gives_nothing_for_long_does_not_hold_the_others_in_memory() {
         assert_eq!((topics["/zed1/video"].len(), topics["/zed2/video"].len()), (70, 40));
         assert_eq!((topics["/zed1/depth"].len(), topics["/zed2/depth"].len()), (70, 40));
         let unit = CompressedVideo::decode(&*topics["/zed2/video"][20].1).unwrap();
-        sizes.push(annex_b::is_keyframe(VideoCodec::H264, &unit.data));
+        sizes.push(annex_b::is_keyframe(Codec::H264, &unit.data));
     }
     // Where it had to give what it had, the picture behind begins anew.
     assert_eq!(sizes, [false, true]);

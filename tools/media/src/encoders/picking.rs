@@ -1,11 +1,13 @@
 //! Picking an encoder while everything else goes on: which can be had shows when they are opened, and a driver may not answer.
 
+use std::time::Duration;
+
 use tools_cli::{
     aside::{Aside, Hangs},
     failure::Failure,
 };
 
-use super::{Choice, PICK_MAX};
+use super::choice::{Choice, PICK_MAX};
 
 /// An encoder that is being picked.
 #[derive(Debug)]
@@ -19,7 +21,15 @@ impl Picking {
 
     /// What was picked, as far as can be told now.
     pub fn look(&self) -> Option<Result<Choice, Failure>> {
-        let hangs = |Hangs| Err(Failure::Pipeline("encoders hang while they are looked for".to_owned()));
-        Some(self.0.look()?.unwrap_or_else(hangs))
+        Some(picked(self.0.look()?))
     }
+
+    /// Waits for it, `patience` at most.
+    pub fn wait(&self, patience: Duration) -> Option<Result<Choice, Failure>> {
+        Some(picked(self.0.wait(patience)?))
+    }
+}
+
+fn picked(picked: Result<Result<Choice, Failure>, Hangs>) -> Result<Choice, Failure> {
+    picked.unwrap_or_else(|Hangs| Err(Failure::Pipeline("encoders hang while they are looked for".to_owned())))
 }

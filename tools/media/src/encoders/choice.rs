@@ -1,24 +1,22 @@
 //! Which encoder runs, and why that one.
 
-mod candidates;
-mod picking;
-mod probe;
-mod rate;
-
 use std::time::Duration;
 
-use candidates::{CANDIDATES, Candidate, Kind, ProfileBy};
+use cvmmap::Codec;
 use gst::prelude::*;
 use tools_cli::{aside::OPEN_MAX, failure::Failure};
-use tools_media::{elements, x265};
 
 use super::{
-    options::{Codec, EncoderDevice},
-    plan::Encoding,
+    candidate::{Candidate, Kind, ProfileBy, Settings},
+    device::{Device, SOFTWARE},
+    live::{Live, Needs},
+    probe::{self, Obstacle},
+    rate::Rate,
+    stored::{Purpose, Stored},
+    table::CANDIDATES,
+    times,
 };
-pub use picking::Picking;
-use probe::Obstacle;
-pub use rate::Rate;
+use crate::{elements, x265};
 
 /// H.265 codes blocks of this size, and x265 takes no side below it; neither does OpenH264.
 const BLOCK: i32 = 16;
@@ -39,46 +37,26 @@ impl Choice {
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when there is none.
-    pub fn pick(codec: Codec, encoding: &Encoding) -> Result<Self, Failure> {
-        let allowed = |candidate: &Candidate| match encoding.device {
-            EncoderDevice::Auto => true,
-            EncoderDevice::Nvidia => candidate.kind == Kind::Nvenc,
-            EncoderDevice::Jetson => candidate.kind == Kind::Jetson,
-            EncoderDevice::Vaapi => candidate.kind == Kind::Vaapi,
-            EncoderDevice::Software => candidate.kind == Kind::Software,
-        };
-        Self::first(codec, encoding, allowed).map_err(|passed_over| {
-            let (flag, remedy) = match encoding.device {
-                EncoderDevice::Auto => ("auto", SOFTWARE_REMEDY),
-                EncoderDevice::Software => ("software", SOFTWARE_REMEDY),
-                EncoderDevice::Nvidia => ("nvidia", "install the NVIDIA driver and GStreamer's nvcodec plugin"),
-                EncoderDevice::Jetson => ("jetson", "install NVIDIA's L4T GStreamer plugins (nvidia-l4t-gstreamer)"),
-                EncoderDevice::Vaapi => ("vaapi", "install the card's VA-API driver and GStreamer's va plugin"),
-            };
-            let otherwise = match encoding.device {
-                EncoderDevice::Auto | EncoderDevice::Software => "",
-                _ => ", or take --encoder-device auto or software",
-            };
-            Failure::Pipeline(format!("--encoder-device {flag}: {passed_over}; {remedy}{otherwise}"))
-        })
+    pub fn pick(codec: Codec, device: Device, needs: Needs) -> Result<Self, Failure> {
+        Self::first(codec, device, needs).map_err(|passed_over| Failure::Pipeline(device.in_vain(&passed_over)))
     }
 
     /// A software encoder, after the hardware one let the run down; `why` says how.
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when there is none.
-    pub fn software(codec: Codec, encoding: &Encoding, why: &str) -> Result<Self, Failure> {
-        let software = |candidate: &Candidate| candidate.kind == Kind::Software;
-        let found = Self::first(codec, encoding, software)
-            .map_err(|passed_over| Failure::Pipeline(format!("{why}; {passed_over}; {SOFTWARE_REMEDY}")))?;
+    pub fn software(codec: Codec, needs: Needs, why: &str) -> Result<Self, Failure> {
+        let found = Self::first(codec, Device::Software, needs)
+            .map_err(|passed_over| Failure::Pipeline(format!("{why}; {passed_over}; {SOFTWARE}")))?;
         Ok(Self { note: Some(why.to_owned()), ..found })
     }
 
     /// The first that works, or why none does.
-    fn first(codec: Codec, encoding: &Encoding, allowed: impl Fn(&Candidate) -> bool) -> Result<Self, String> {
+    fn first(codec: Codec, device: Device, needs: Needs) -> Result<Self, String> {
         let mut passed_over = Vec::new();
-        for candidate in CANDIDATES.iter().filter(|candidate| candidate.codec == codec && allowed(candidate)) {
-            let obstacle = match probe::look_at(candidate, encoding) {
+        let allowed = |candidate: &&Candidate| candidate.codec == codec && device.allows(candidate.kind);
+        for candidate in CANDIDATES.iter().filter(allowed) {
+            let obstacle = match probe::look_at(candidate, needs) {
                 Ok(()) => return Ok(Self { candidate, note: told(&passed_over) }),
                 Err(obstacle) => obstacle,
             };
@@ -97,23 +75,12 @@ impl Choice {
         self.candidate.kind != Kind::Software
     }
 
-    /// One line for the user.
-    pub fn sentence(&self, encoding: &Encoding) -> String {
-        let kind = match self.candidate.kind {
-            Kind::Nvenc => "NVENC",
-            Kind::Jetson => "Jetson",
-            Kind::Vaapi => "VA-API",
-            Kind::Software => "software",
-        };
-        let rate = match (encoding.quality, encoding.kbit) {
-            (None, None) => "bit rate by picture size and rate".to_owned(),
-            (None, Some(kbit)) => format!("{kbit} kbit/s"),
-            (Some(quality), None) => format!("quality {quality}"),
-            (Some(quality), Some(kbit)) => format!("quality {quality}, {kbit} kbit/s at most"),
-        };
+    /// Which one it is, and why not another one, for the user.
+    pub fn sentence(&self) -> String {
+        let kind = self.candidate.kind.name();
         match &self.note {
-            Some(note) => format!("encoder: {} ({kind}; {note}), {rate}", self.name()),
-            None => format!("encoder: {} ({kind}), {rate}", self.name()),
+            Some(note) => format!("encoder: {} ({kind}; {note})", self.name()),
+            None => format!("encoder: {} ({kind})", self.name()),
         }
     }
 
@@ -126,11 +93,40 @@ impl Choice {
     }
 
     /// Makes the encoder with low-latency settings, between what brings I420 pictures to its input and what keeps to its
-    /// profile.
+    /// profile; and its bit rate.
     ///
     /// # Errors
     /// [`Failure::Pipeline`] when it cannot be made.
-    pub fn make(&self, encoding: &Encoding) -> Result<Made, Failure> {
+    pub fn live(&self, asked: &Live) -> Result<(Made, Rate), Failure> {
+        let mut made = self.make((self.candidate.live)(asked))?;
+        let rate = Rate::new(&made.encoder, self.candidate, asked);
+        if self.candidate.counts_time && asked.b_frames == 0 {
+            times::keep(&made.encoder);
+        }
+        if self.candidate.factory == "x265enc" {
+            x265::keep_last_headers(&made.encoder);
+        }
+        let profile = asked.profile.filter(|_| self.candidate.profile == ProfileBy::Caps);
+        made.after = profile.map(|profile| elements::filter(probe::profile_caps(profile))).transpose()?;
+        Ok((made, rate))
+    }
+
+    /// Makes the encoder with settings of a constant quality, behind what brings pictures to its input.
+    ///
+    /// # Errors
+    /// [`Failure::Pipeline`] when it cannot be made.
+    pub fn stored(&self, asked: &Stored) -> Result<Made, Failure> {
+        let made = self.make((self.candidate.stored)(asked))?;
+        if self.candidate.counts_time {
+            times::keep(&made.encoder);
+        }
+        if self.candidate.factory == "x265enc" && asked.purpose == Purpose::Messages {
+            x265::keep_last_headers(&made.encoder);
+        }
+        Ok(made)
+    }
+
+    fn make(&self, settings: Settings) -> Result<Made, Failure> {
         let Candidate { format, upload, .. } = self.candidate;
         let raw = || gst::Caps::builder("video/x-raw").field("format", *format);
         let mut before = vec![elements::make("videoconvert")?, elements::filter(raw().build())?];
@@ -139,34 +135,23 @@ impl Choice {
             before.push(elements::filter(raw().features([upload.memory]).build())?);
         }
         let encoder = elements::make(self.candidate.factory)?;
-        for (name, value) in (self.candidate.settings)(encoding) {
+        for (name, value) in settings {
             set(&encoder, name, &value);
         }
-        let rate = Rate::new(&encoder, self.candidate, encoding);
-        if self.candidate.factory == "x265enc" {
-            x265::keep_last_headers(&encoder);
-        }
-        let profile = encoding.profile.filter(|_| self.candidate.profile == ProfileBy::Caps);
-        let after = profile.map(|profile| elements::filter(probe::profile_caps(profile))).transpose()?;
-        Ok(Made { before, encoder, after, rate })
+        Ok(Made { before, encoder, after: None })
     }
 }
 
 /// An encoder and what stands around it.
 #[derive(Debug)]
 pub struct Made {
-    /// What brings I420 pictures to it.
+    /// What brings pictures to it.
     pub before: Vec<gst::Element>,
     /// The encoder.
     pub encoder: gst::Element,
     /// What has it keep to a profile.
     pub after: Option<gst::Element>,
-    /// Its bit rate.
-    pub rate: Rate,
 }
-
-const SOFTWARE_REMEDY: &str =
-    "install x264enc (Debian: gstreamer1.0-plugins-ugly) or x265enc (gstreamer1.0-plugins-bad)";
 
 /// Encoders that were passed over, together by what is wrong with them.
 fn told(passed_over: &[(&str, Obstacle)]) -> Option<String> {

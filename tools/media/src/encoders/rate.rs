@@ -5,13 +5,11 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use cvmmap::Codec;
 use gst::prelude::*;
-use tools_media::elements;
 
-use super::{
-    super::{options::Codec, plan::Encoding},
-    candidates::Candidate,
-};
+use super::{candidate::Candidate, live::Live};
+use crate::elements;
 
 /// Bits for each pixel of each frame: enough for camera pictures at the fast presets that latency asks for.
 const H264_BITS_PER_PIXEL: f64 = 0.10;
@@ -36,11 +34,11 @@ pub struct Rate {
 
 impl Rate {
     /// Sets the bit rate, now or with the first picture.
-    pub(super) fn new(encoder: &gst::Element, candidate: &'static Candidate, encoding: &Encoding) -> Self {
-        let property = if encoding.quality.is_some() { candidate.ceiling } else { "bitrate" };
-        let kbit = Arc::new(AtomicU32::new(encoding.kbit.unwrap_or(0)));
+    pub(super) fn new(encoder: &gst::Element, candidate: &'static Candidate, asked: &Live) -> Self {
+        let property = if asked.quality.is_some() { candidate.ceiling } else { "bitrate" };
+        let kbit = Arc::new(AtomicU32::new(asked.kbit.unwrap_or(0)));
         let rate = Self { encoder: encoder.clone(), candidate, property, kbit };
-        match (encoding.kbit, encoding.quality) {
+        match (asked.kbit, asked.quality) {
             (Some(kbit), _) => rate.apply(kbit),
             (None, Some(_)) => {}
             (None, None) => rate.follow_picture(),

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use tools_cli::aside::{Hangs, OPEN_MAX};
-use tools_media::elements;
 
 use super::{
-    super::{options::Profile, plan::Encoding},
-    candidates::{Candidate, ProfileBy},
+    candidate::{Candidate, ProfileBy},
+    live::{Needs, Profile},
 };
+use crate::elements;
 
 /// What speaks against an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +40,18 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Looks whether an encoder is there, does what is asked for, and its device opens.
-pub(super) fn look_at(candidate: &Candidate, encoding: &Encoding) -> Result<(), Obstacle> {
+/// Looks whether an encoder is there, does what is asked for, and its device opens. One that is not there costs nothing.
+pub(super) fn look_at(candidate: &Candidate, needs: Needs) -> Result<(), Obstacle> {
     let factory = gst::ElementFactory::find(candidate.factory).ok_or(Obstacle::Absent)?;
     if let Some(upload) = &candidate.upload
         && gst::ElementFactory::find(upload.element).is_none()
     {
         return Err(Obstacle::NoUpload(upload.element));
     }
-    if encoding.b_frames > 0 && !candidate.b_frames {
+    if needs.b_frames && !candidate.b_frames {
         return Err(Obstacle::NoBFrames);
     }
-    if let Some(profile) = encoding.profile.filter(|_| candidate.profile == ProfileBy::Caps)
+    if let Some(profile) = needs.profile.filter(|_| candidate.profile == ProfileBy::Caps)
         && !factory.can_src_any_caps(&profile_caps(profile))
     {
         return Err(Obstacle::NoProfile(profile));
