@@ -22,8 +22,12 @@ mod coherence;
 mod connection;
 mod contact;
 mod diagnosis;
+mod fences;
 #[allow(unsafe_code)]
 mod guarded_mapping;
+mod header_first;
+#[cfg(test)]
+mod header_first_model;
 mod incumbent;
 mod lookout;
 mod metadata;

@@ -4,7 +4,6 @@ use std::{
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::atomic::{Ordering, fence},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -17,7 +16,7 @@ use rustix::{
 use crate::{
     address::Address,
     guarded_mapping::{Access, Cut, GuardedMapping, Rows},
-    incumbent,
+    header_first, incumbent,
     metadata::{
         Abi, DepthUnit, Encoded, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind, mark_header_first,
     },
@@ -388,7 +387,7 @@ impl Drop for OwnedSegment {
     }
 }
 
-/// Writes in an order that a coherent reader relies on: each step is visible before the next one is, on every processor.
+/// Writes in the order that a coherent reader relies on.
 fn write_frame(
     mapping: &mut GuardedMapping,
     last: Option<&MetadataBytes>,
@@ -396,18 +395,22 @@ fn write_frame(
     metadata: &Metadata,
     bytes: &MetadataBytes,
 ) -> Result<(), Cut> {
-    let region = Rows::one(METADATA_SIZE);
-    if let Some(last) = last {
-        mapping.write(0, METADATA_SIZE, last, METADATA_SIZE, region)?;
-    }
-    fence(Ordering::Release);
-    for (image, plane) in planes.iter().zip(metadata.planes.iter().flatten()) {
-        let rows = Rows { bytes: plane.row_bytes() as usize, count: plane.height as usize };
-        let offset = METADATA_SIZE + plane.offset as usize;
-        mapping.write(offset, plane.stride as usize, image.data, image.stride as usize, rows)?;
-    }
-    fence(Ordering::Release);
-    mapping.write(0, METADATA_SIZE, bytes, METADATA_SIZE, region)
+    let write_metadata = |mapping: &mut GuardedMapping, bytes: &MetadataBytes| {
+        mapping.write(0, METADATA_SIZE, bytes, METADATA_SIZE, Rows::one(METADATA_SIZE))
+    };
+    header_first::write(
+        mapping,
+        |mapping| last.map_or(Ok(()), |last| write_metadata(mapping, last)),
+        |mapping| {
+            for (image, plane) in planes.iter().zip(metadata.planes.iter().flatten()) {
+                let rows = Rows { bytes: plane.row_bytes() as usize, count: plane.height as usize };
+                let offset = METADATA_SIZE + plane.offset as usize;
+                mapping.write(offset, plane.stride as usize, image.data, image.stride as usize, rows)?;
+            }
+            Ok(())
+        },
+        |mapping| write_metadata(mapping, bytes),
+    )
 }
 
 /// Whether a live process has the Unix socket; what a dead one left refuses.

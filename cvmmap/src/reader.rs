@@ -4,7 +4,6 @@ use std::{
     io,
     ops::Range,
     path::PathBuf,
-    sync::atomic::{Ordering, fence},
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +12,7 @@ use crate::{
     address::Address,
     coherence::{Cadence, Coherence, Verdict},
     guarded_mapping::Rows,
+    header_first,
     metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane, PlaneKind, is_header_first},
     segment::{Segment, shm_path},
     subscriber::Arrival,
@@ -210,8 +210,8 @@ impl SnapshotReader {
         if (metadata.frame_id, metadata.timestamp_ns) != (announced.frame_id, announced.timestamp_ns) {
             return Err(SnapshotError::Superseded { announced: announced.frame_id, found: metadata.frame_id });
         }
-        // The payload is not read before the metadata; on the other side of the copy, `finish` has its counterpart.
-        fence(Ordering::Acquire);
+        // On the other side of the copy, `finish` has its counterpart.
+        header_first::begin_copy();
         Ok(Found { bytes, metadata, is_linked: extent.is_linked })
     }
 }
@@ -290,10 +290,8 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`SnapshotError::Torn`] or [`SnapshotError::Late`]; what was copied is to be thrown away.
     pub fn finish(self) -> Result<Metadata, SnapshotError> {
-        // Every byte of the payload was read before the metadata are, again: on some processors reads overtake each other.
-        // A writer that changes its metadata first has a release fence between them and the payload, so whoever has seen
-        // any byte of its new payload sees its new metadata here.
-        fence(Ordering::Acquire);
+        // On some processors reads overtake each other.
+        header_first::end_copy();
         if self.segment.read_metadata()?.0 != self.bytes {
             return Err(SnapshotError::Torn);
         }

@@ -5,14 +5,18 @@
 //! and throws out of the caches what both sides would rather keep. So on x86-64 whoever reads a frame writes it past them,
 //! and looks up the next page of the mapping in time: half to two thirds of the time, and less in sum even when the same
 //! core looks at the copy next (`docs/performance.md`). Whoever writes a frame leaves it in the caches, for its readers.
+//!
+//! On arm64 whoever reads a frame moves whole lines through NEON's registers, whatever the C library's `memcpy` does there.
+//! The stores are usual ones: nobody has measured hints on such a processor, many of which stop fetching the target by
+//! themselves when they see a long row of stores.
 
 use std::{ffi::c_void, hint::black_box};
 
 /// Bytes from which on it pays. Less is probably looked at before it leaves the caches.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const BULK: usize = 256 << 10;
 /// Bytes of a cache line.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const LINE: usize = 64;
 
 /// Copies bytes to a mapping.
@@ -29,7 +33,7 @@ pub(super) unsafe fn write(from: *const u8, to: *mut u8, bytes: usize) {
 /// # Safety
 /// Both sides have as many bytes, and do not overlap.
 pub(super) unsafe fn read(from: *const u8, to: *mut u8, bytes: usize) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if bytes >= BULK {
         let head = to.addr().wrapping_neg() % LINE;
         let lines = (bytes - head) / LINE;
@@ -37,7 +41,7 @@ pub(super) unsafe fn read(from: *const u8, to: *mut u8, bytes: usize) {
         // SAFETY: three parts of the same bytes, and there is more than a line of them.
         unsafe {
             memcpy(from, to, head);
-            stream(from.add(head), to.add(head), lines);
+            copy_lines(from.add(head), to.add(head), lines);
             memcpy(from.add(tail), to.add(tail), bytes - tail);
         }
         return;
@@ -59,7 +63,7 @@ unsafe fn memcpy(from: *const u8, to: *mut u8, bytes: usize) {
 /// # Safety
 /// Both sides have as many lines, do not overlap, and `to` begins at one.
 #[cfg(target_arch = "x86_64")]
-unsafe fn stream(from: *const u8, to: *mut u8, lines: usize) {
+unsafe fn copy_lines(from: *const u8, to: *mut u8, lines: usize) {
     // SAFETY: reads and writes the lines and no more; SSE2 is part of x86-64. A prefetch past the end does nothing.
     unsafe {
         std::arch::asm!(
@@ -85,6 +89,36 @@ unsafe fn stream(from: *const u8, to: *mut u8, lines: usize) {
             b = out(xmm_reg) _,
             c = out(xmm_reg) _,
             d = out(xmm_reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// Copies whole lines, one or more.
+///
+/// # Safety
+/// Both sides have as many lines, and do not overlap.
+#[cfg(target_arch = "aarch64")]
+unsafe fn copy_lines(from: *const u8, to: *mut u8, lines: usize) {
+    // SAFETY: reads and writes the lines and no more; NEON is part of the target.
+    unsafe {
+        std::arch::asm!(
+            "2:",
+            "ldp {a:q}, {b:q}, [{from}]",
+            "ldp {c:q}, {d:q}, [{from}, #32]",
+            "add {from}, {from}, #64",
+            "subs {lines}, {lines}, #1",
+            "stp {a:q}, {b:q}, [{to}]",
+            "stp {c:q}, {d:q}, [{to}, #32]",
+            "add {to}, {to}, #64",
+            "b.ne 2b",
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
+            lines = inout(reg) lines => _,
+            a = out(vreg) _,
+            b = out(vreg) _,
+            c = out(vreg) _,
+            d = out(vreg) _,
             options(nostack),
         );
     }
