@@ -4,19 +4,24 @@ usage: foxglove.py watch PORT FOLDER UNITS DEPTHS BODIES [PROTOCOL]
        foxglove.py topics PORT
        foxglove.py stall PORT
        foxglove.py rude PORT
+       foxglove.py scenes PORT COUNT
+       foxglove.py crowd PORT NATS_PORT SUBJECT
 
 `watch` subscribes to every topic, until so many access units, depth pictures and packets have come, and prints what came as JSON; access
-units go to FOLDER. `stall` subscribes, says so, and reads nothing until its input ends. `rude` breaks every rule.
+units go to FOLDER. `stall` subscribes, says so, and reads nothing until its input ends. `rude` breaks every rule. `scenes` compares so many
+packets of bodies with what is to be drawn of them, `crowd` packets that it sends itself, strange ones among them.
 """
 
 import base64
 import hashlib
 import json
+import math
 import os
 import socket
 import struct
 import sys
 import time
+from random import Random
 
 sys.path.append(os.path.join(os.path.dirname(__file__), "../support"))
 from rvl import unpack_rvl
@@ -52,6 +57,9 @@ def watch(port, folder, units, depths, bodies, protocol=PROTOCOL):
                 said = json.loads(said)
                 assert said["op"] in ("advertise", "unadvertise"), said
                 for channel in said.get("channels", []):
+                    if channel["schemaName"] == "foxglove.SceneUpdate":
+                        # No recording has it.
+                        continue
                     channels[channel["id"]] = channel
                     found["channels"][channel["topic"]] = {
                         "schema": channel["schemaName"] or None,
@@ -273,4 +281,230 @@ def rude(port):
     print("survived", flush=True)
 
 
-{"watch": watch, "topics": topics, "stall": stall, "rude": rude}[sys.argv[1]](*sys.argv[2:])
+# A packet of bodies, by the offsets of the contract.
+HEADER, RECORD, KEYPOINTS_3D, KEYPOINT_CONFIDENCE = 64, 3248, 504, 960
+# Some bones that everybody has, by the number of keypoints: forearms and lower legs.
+LIMBS = {18: [(3, 4), (6, 7), (9, 10), (12, 13)], 34: [(6, 7), (13, 14), (19, 20), (23, 24)],
+         38: [(14, 16), (15, 17), (20, 22), (21, 23)]}
+FORMATS = (18, 34, 38)
+# What is there of a crowd.
+CROWD = 256
+
+
+def read_bodies(packet):
+    """Time, number of keypoints of a whole skeleton, and for each body its number, confidence, places and confidences of keypoints."""
+    time, sdk_time = struct.unpack_from("<QQ", packet, 8)
+    count, size = struct.unpack_from("<HH", packet, 24)
+    assert packet[0] == 0x62 and size == RECORD and len(packet) == HEADER + count * RECORD
+    bodies = []
+    for at in range(HEADER, len(packet), RECORD):
+        points = struct.unpack_from("<H", packet, at + RECORD - 4)[0]
+        places = list(struct.iter_unpack("<3f", packet[at + KEYPOINTS_3D:at + KEYPOINTS_3D + 12 * points]))
+        sure = struct.unpack_from(f"<{points}f", packet, at + KEYPOINT_CONFIDENCE)
+        bodies.append((struct.unpack_from("<i", packet, at)[0], struct.unpack_from("<f", packet, at + 8)[0], places, sure))
+    return time or sdk_time, FORMATS[packet[28]], bodies
+
+
+def write_bodies(time, keypoints, bodies, sdk_time=0):
+    """The inverse."""
+    packet = struct.pack("<4BIQQHHBBBBHBBI24s", 0x62, 2, 1, 0, 7, time, sdk_time, len(bodies), RECORD, FORMATS.index(keypoints), 0, 0, 0,
+                         1, 1, 0, len(bodies) * RECORD, b"cam0")
+    for number, confidence, places, sure in bodies:
+        record = bytearray(RECORD)
+        struct.pack_into("<iBBHf", record, 0, number, 1, 0, 0, confidence)
+        for point, (place, confident) in enumerate(zip(places, sure)):
+            struct.pack_into("<3f", record, KEYPOINTS_3D + 12 * point, *place)
+            struct.pack_into("<f", record, KEYPOINT_CONFIDENCE + 4 * point, confident)
+        struct.pack_into("<HH", record, RECORD - 4, len(places), 0)
+        packet += record
+    return packet
+
+
+def check_scene(packet, update, log_time):
+    """A message has to draw what is in a packet, nothing else, and nothing of what was there before. Returns the ids of its entities."""
+    time, keypoints, bodies = read_bodies(packet)
+    assert log_time == time
+    assert [(deletion.type, nanoseconds(deletion.timestamp)) for deletion in update.deletions] == [(1, time)], update.deletions
+    assert len(update.entities) == min(len(bodies), CROWD), len(update.entities)
+    ids = [entity.id for entity in update.entities]
+    assert len(set(ids)) == len(ids), ids
+    for entity, (number, confidence, places, sure) in zip(update.entities, bodies):
+        assert entity.id.split("/")[0] == str(number) and entity.frame_id == "camera", entity.id
+        assert nanoseconds(entity.timestamp) == time and entity.lifetime.seconds == 1 and not entity.frame_locked
+        assert {pair.key: pair.value for pair in entity.metadata}["coordinate_system"] == "right-handed, y up"
+        known = {point for point, place in enumerate(places) if all(map(math.isfinite, place))}
+        seen = [point for point in sorted(known) if sure[point] > 0]
+        assert [xyz(sphere.pose.position) for sphere in entity.spheres] == [places[point] for point in seen], entity.id
+        diameters = {value for sphere in entity.spheres for value in xyz(sphere.size)}
+        tall = max((max(of) - min(of) for of in zip(*(places[point] for point in known))), default=0)
+        assert all(tall / 100 <= diameter <= tall / 25 for diameter in diameters) and len(diameters) <= 1, (tall, diameters)
+        if known == set(range(keypoints)) and len(set(places)) == keypoints:
+            [line] = entity.lines
+            assert line.type == 2 and line.scale_invariant and line.pose.orientation.w == 1
+            ends = [places.index(xyz(point)) for point in line.points]
+            bones = {tuple(sorted(bone)) for bone in zip(ends[::2], ends[1::2])}
+            assert set(ends) == known and bones.issuperset(LIMBS[keypoints]), bones
+        else:
+            drawn = {xyz(point) for line in entity.lines for point in line.points}
+            assert drawn <= {places[point] for point in known}, drawn
+        colors = {(of.color.r, of.color.g, of.color.b, of.color.a) for of in [*entity.spheres, *entity.lines]}
+        assert len(colors) == 1 or not known, colors
+        if known:
+            [text] = entity.texts
+            assert text.text == f"{number} ({confidence:g})" and text.billboard, text.text
+    return ids
+
+
+def xyz(vector):
+    return vector.x, vector.y, vector.z
+
+
+def check_descriptors(data):
+    """They have to describe what Foxglove's own do."""
+    from foxglove_schemas_protobuf import SceneUpdate_pb2
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+    def fields(messages):
+        return {message.name: ([(field.name, field.number, field.type, field.label, field.type_name) for field in message.field],
+                               [(kind.name, [(value.name, value.number) for value in kind.value]) for kind in message.enum_type])
+                for message in messages}
+
+    ours, theirs, left = {}, {}, [SceneUpdate_pb2.DESCRIPTOR]
+    for file in FileDescriptorSet.FromString(data).file:
+        if file.package == "foxglove":
+            ours.update(fields(file.message_type))
+    while left:
+        file = left.pop()
+        copy = type(FileDescriptorSet().file.add())()
+        file.CopyToProto(copy)
+        if copy.package == "foxglove":
+            theirs.update(fields(copy.message_type))
+            left.extend(file.dependencies)
+    assert ours == theirs and len(ours) > 10, sorted(ours)
+
+
+class Scenes:
+    """A client of packets and of what is to be drawn, with what a panel shows then."""
+
+    def __init__(self, client):
+        self.client, self.packets, self.leaves, self.shown = client, {}, {}, {}
+
+    def hear(self, timeout):
+        """The time of a message that draws a packet that came before it; None for everything else."""
+        from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
+
+        said = self.client.recv(timeout=timeout)
+        if isinstance(said, str):
+            for channel in json.loads(said).get("channels", []):
+                leaf = channel["topic"].split("/")[-1]
+                if leaf not in ("body", "body_scene"):
+                    continue
+                if leaf == "body_scene":
+                    assert channel["schemaName"] == "foxglove.SceneUpdate" and channel["encoding"] == "protobuf"
+                    check_descriptors(base64.b64decode(channel["schema"]))
+                self.leaves[channel["id"]] = leaf
+                wanted = {"id": channel["id"], "channelId": channel["id"]}
+                self.client.send(json.dumps({"op": "subscribe", "subscriptions": [wanted]}))
+            return None
+        opcode, subscription, log_time = struct.unpack_from("<BIQ", said)
+        assert opcode == 1
+        if self.leaves[subscription] == "body":
+            self.packets[log_time] = said[13:]
+            return None
+        if log_time not in self.packets:
+            # Of before the other subscription.
+            return None
+        update = SceneUpdate.FromString(said[13:])
+        ids = check_scene(self.packets[log_time], update, log_time)
+        if any(deletion.type == 1 for deletion in update.deletions):
+            self.shown.clear()
+        self.shown.update((entity.id, entity) for entity in update.entities)
+        assert sorted(self.shown) == sorted(ids)
+        return log_time
+
+
+def connect_scenes(port):
+    from websockets.sync.client import connect
+
+    return connect(f"ws://127.0.0.1:{port}", subprotocols=[PROTOCOL], max_size=None, proxy=None)
+
+
+def scenes(port, count):
+    with connect_scenes(port) as client:
+        watched, drawn = Scenes(client), 0
+        while drawn < int(count):
+            drawn += watched.hear(30) is not None
+            assert len(watched.shown) in (0, 2)
+        places = {xyz(sphere.pose.position) for entity in watched.shown.values() for sphere in entity.spheres}
+        print(json.dumps({"ids": sorted(watched.shown), "places": len(places)}))
+
+
+def crowd(port, nats_port, subject):
+    def send(packet):
+        nats.sendall(f"PUB {subject} {len(packet)}\r\n".encode() + packet + b"\r\n")
+
+    def body(number, keypoints, confidence=87.25):
+        # Numbers that a float holds.
+        places = [tuple(random.randrange(-48000, 48000) / 16 for _ in range(3)) for _ in range(keypoints)]
+        return number, confidence, places, [50.0] * keypoints
+
+    random = Random(7)
+    nats = socket.create_connection(("127.0.0.1", int(nats_port)), timeout=10)
+    nats.sendall(b'CONNECT {"verbose":false}\r\n')
+    time_ns, sent = 1_790_000_000_000_000_000, set()
+    with connect_scenes(port) as client:
+        watched = Scenes(client)
+        until = time.monotonic() + 30
+        is_first = True
+        # Somebody listens when the topics are there, and both are subscribed to when a packet comes by both.
+        while is_first:
+            assert time.monotonic() < until
+            time_ns += 1
+            sent.add(first := write_bodies(time_ns, 18, [body(0, 18)]))
+            send(first)
+            try:
+                while is_first:
+                    is_first = watched.hear(0.2) is None
+            except TimeoutError:
+                pass
+
+        lame = body(4, 38)
+        lame[2][3], lame[2][10], lame[2][22] = (math.nan, 1.0, 2.0), (math.nan,) * 3, (1.0, math.inf, 2.0)
+        lame[3][0], lame[3][1], lame[3][2] = 0.0, math.nan, -1.0
+        unknown = (5, math.nan, [(math.nan,) * 3] * 38, [math.nan] * 38)
+        flat = (6, 1.0, [(1.0, 2.0, 3.0)] * 38, [50.0] * 38)
+        most = 3.4028234663852886e38
+        far = (7, 50.0, [(most, -most, most), (-most, most, -most)] * 19, [most] * 38)
+        good = write_bodies(0, 18, [body(1, 18)])
+        hostile = [b"", b"b", good[:63], good[:-1], good + b"x", bytes(4096), os.urandom(4096),
+                   good[:24] + b"\xff\xff" + good[26:],
+                   good[:24] + b"\xff\xff" + good[26:36] + struct.pack("<I", 65535 * RECORD) + good[40:],
+                   good[:28] + b"\x03" + good[29:], good[:-4] + b"\x27\x00\x00\x00", good[:36] + b"\xff\xff\xff\xff" + good[40:]]
+        for keypoints, bodies, ids in [
+            (38, [body(4, 38), body(-9, 38)], ["-9", "4"]),
+            (38, [lame], ["4"]),
+            (34, [body(4, 34), body(2147483647, 34)], ["2147483647", "4"]),
+            (34, [], []),
+            (18, [body(-1, 18), body(-1, 18), body(-1, 18, 0.5)], ["-1", "-1/2", "-1/3"]),
+            (38, [unknown, flat, far], ["5", "6", "7"]),
+            (38, [body(1, 18), body(2, 0), body(3, 1)], ["1", "2", "3"]),
+            # As many as a message of NATS holds.
+            (38, [body(number, 38) for number in range(320)], sorted(str(number) for number in range(CROWD))),
+            (18, [body(8, 18)], ["8"]),
+        ]:
+            # What is no packet is nobody's.
+            for wrong in hostile:
+                send(wrong)
+            time_ns += 1
+            sdk_time = time_ns if keypoints == 34 else 0
+            sent.add(right := write_bodies(0 if sdk_time else time_ns, keypoints, bodies, sdk_time))
+            send(right)
+            while watched.hear(30) != time_ns:
+                pass
+            assert sorted(watched.shown) == ids, sorted(watched.shown)
+        assert set(watched.packets.values()) <= sent
+    print("drawn", flush=True)
+
+
+modes = {"watch": watch, "topics": topics, "stall": stall, "rude": rude, "scenes": scenes, "crowd": crowd}
+modes[sys.argv[1]](*sys.argv[2:])

@@ -421,8 +421,73 @@ fn an_open_address_has_to_be_meant() {
         (&["--foxglove-label", "x"], "--foxglove-label needs --foxglove"),
         (&["--foxglove", ":8765", "--foxglove-label", "/"], "--foxglove-label is empty"),
         (&["--foxglove", ":8765", "--b-frames", "2"], "B-frames"),
+        (&["--foxglove", ":8765", "--mcap-depth-topic", "/camera/body_scene"], "/camera/body_scene"),
     ] {
         let (status, _, stderr) = with(flags);
         assert!(status == Some(1) && stderr.contains(told) && stderr.lines().count() == 1, "{flags:?}: {stderr}");
     }
+}
+
+#[test]
+fn bodies_are_drawn_where_the_packet_of_the_same_time_has_them() {
+    for keypoints in ["18", "34", "38"] {
+        let server = NatsServer::start();
+        let names = Names::new();
+        let port = free_port();
+        let uri = format!("cvmmap://drawn{}@{}", std::process::id(), names.path("").display());
+        let mut program = crate::streamer_support::program();
+        program
+            .args([
+                "--input-mode",
+                "dummy",
+                "--input-uri",
+                &uri,
+                "--nats-url",
+                &server.url(),
+                "--dummy-body",
+                keypoints,
+            ])
+            .args(["--dummy-width", "160", "--dummy-height", "120"])
+            .args(ENDLESS)
+            .args(["--codec", "h264", "--foxglove", &format!(":{port}")]);
+        let mut streamer = Running::start(&mut program);
+        let mut stderr = streamer.stderr();
+        read_until(&mut stderr, "encoder: ");
+        thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let (status, stdout, complaints) = finish(client("scenes", port).arg("20"));
+        assert_eq!(status, Some(0), "{complaints}");
+        let places = 2 * keypoints.parse::<u64>().unwrap();
+        assert_eq!(json(&stdout), serde_json::json!({"ids": ["0", "1"], "places": places}));
+        streamer.signal("-INT");
+        assert_eq!(streamer.wait().0, Some(0));
+    }
+}
+
+#[test]
+fn a_body_that_is_gone_vanishes_and_a_strange_one_disturbs_nobody() {
+    let server = NatsServer::start();
+    let names = Names::new();
+    let port = free_port();
+    let uri = format!("cvmmap://crowd{}@{}", std::process::id(), names.path("").display());
+    let target = uri.parse::<Target>().unwrap();
+    let mut program = crate::streamer_support::program();
+    program
+        .args(["--input-mode", "dummy", "--input-uri", &uri, "--nats-url", &server.url()])
+        .args(["--dummy-width", "160", "--dummy-height", "120"])
+        .args(ENDLESS)
+        .args(["--codec", "h264", "--foxglove", &format!(":{port}")]);
+    let mut streamer = Running::start(&mut program);
+    let mut stderr = streamer.stderr();
+    read_until(&mut stderr, "encoder: ");
+    let said = thread::spawn(move || std::io::read_to_string(&mut stderr).unwrap());
+    let nats = server.url().rsplit_once(':').unwrap().1.to_owned();
+    let subject = format!("cvmmap.{}.body", target.nats_target_key());
+    let (status, stdout, complaints) = finish(client("crowd", port).args([nats, subject]));
+    assert_eq!((status, stdout.as_str()), (Some(0), "drawn\n"), "{complaints}");
+    streamer.signal("-INT");
+    let (status, _, _) = streamer.wait();
+    let said = said.join().unwrap();
+    assert_eq!(status, Some(0), "{said}");
+    // Packets that are none are warned of ever more seldom.
+    assert!(said.lines().count() < 40, "{said}");
 }

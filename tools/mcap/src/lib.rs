@@ -1,5 +1,6 @@
 //! What an MCAP file of ours holds: schemas, writer, readers, index, coded depth and access units.
 
+pub mod bones;
 pub mod camera;
 pub mod channel;
 pub mod decoder;
@@ -9,6 +10,7 @@ pub mod framing;
 pub mod index;
 pub mod reader;
 pub mod rvl;
+pub mod scene;
 pub mod schema;
 pub mod segment;
 pub mod topics;

@@ -40,6 +40,9 @@ pub const CAMERA_CALIBRATION: Schema = Schema {
 /// Where a camera is.
 pub const POSE_IN_FRAME: Schema =
     Schema { name: "foxglove.PoseInFrame", descriptors: include_bytes!("generated/foxglove.PoseInFrame.descriptors") };
+/// What a 3D panel draws.
+pub const SCENE_UPDATE: Schema =
+    Schema { name: "foxglove.SceneUpdate", descriptors: include_bytes!("generated/foxglove.SceneUpdate.descriptors") };
 /// A depth picture.
 pub const DEPTH_MAP: Schema = Schema {
     name: "cvmmap_streamer.DepthMap",
@@ -91,7 +94,7 @@ mod tests {
     fn generated_code_and_descriptors_are_those_of_the_proto_files() {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
         let mut all = prost_types::FileDescriptorSet::default();
-        for schema in [COMPRESSED_VIDEO, CAMERA_CALIBRATION, POSE_IN_FRAME, DEPTH_MAP, BUNDLE_MANIFEST] {
+        for schema in [COMPRESSED_VIDEO, CAMERA_CALIBRATION, POSE_IN_FRAME, SCENE_UPDATE, DEPTH_MAP, BUNDLE_MANIFEST] {
             let mut compiler = protox::Compiler::new([&sources]).unwrap();
             compiler.include_imports(true).include_source_info(false);
             compiler.open_file(sources.join(format!("{}.proto", schema.name.replace('.', "/")))).unwrap();

@@ -79,6 +79,11 @@ impl Topics {
         }
     }
 
+    /// The topic of bodies as a 3D panel draws them. Files have none.
+    pub fn body_scene(&self) -> String {
+        format!("{}_scene", self.body)
+    }
+
     /// Whether they can be told apart.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Messages of a camera, made in one place for recordings and for those who watch live.
 
+use cvmmap::body::Packet;
 use tools_mcap::schema::{foxglove::CompressedVideo, timestamp};
 use tools_media::annex_b;
 
@@ -24,6 +25,10 @@ pub fn video(sample: &gst::SampleRef, timestamp_ns: u64, frame_id: &str) -> Resu
 
 /// The time of a body-tracking packet, which is a message as it is. `None` for what is no packet.
 pub fn body_time(packet: &[u8]) -> Option<u64> {
-    let parsed = cvmmap::body::Packet::parse(packet).ok()?;
-    Some(if parsed.timestamp_ns == 0 { parsed.sdk_timestamp_ns } else { parsed.timestamp_ns })
+    Packet::parse(packet).ok().as_ref().map(time_of)
+}
+
+/// The time of the bodies.
+pub fn time_of(packet: &Packet) -> u64 {
+    if packet.timestamp_ns == 0 { packet.sdk_timestamp_ns } else { packet.timestamp_ns }
 }

@@ -67,3 +67,268 @@ pub struct PoseInFrame {
     #[prost(message, optional, tag = "3")]
     pub pose: ::core::option::Option<Pose>,
 }
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Color {
+    #[prost(double, tag = "1")]
+    pub r: f64,
+    #[prost(double, tag = "2")]
+    pub g: f64,
+    #[prost(double, tag = "3")]
+    pub b: f64,
+    #[prost(double, tag = "4")]
+    pub a: f64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Point3 {
+    #[prost(double, tag = "1")]
+    pub x: f64,
+    #[prost(double, tag = "2")]
+    pub y: f64,
+    #[prost(double, tag = "3")]
+    pub z: f64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyValuePair {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ArrowPrimitive {
+    #[prost(message, optional, tag = "1")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(double, tag = "2")]
+    pub shaft_length: f64,
+    #[prost(double, tag = "3")]
+    pub shaft_diameter: f64,
+    #[prost(double, tag = "4")]
+    pub head_length: f64,
+    #[prost(double, tag = "5")]
+    pub head_diameter: f64,
+    #[prost(message, optional, tag = "6")]
+    pub color: ::core::option::Option<Color>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct CubePrimitive {
+    #[prost(message, optional, tag = "1")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(message, optional, tag = "2")]
+    pub size: ::core::option::Option<Vector3>,
+    #[prost(message, optional, tag = "3")]
+    pub color: ::core::option::Option<Color>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct SpherePrimitive {
+    #[prost(message, optional, tag = "1")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(message, optional, tag = "2")]
+    pub size: ::core::option::Option<Vector3>,
+    #[prost(message, optional, tag = "3")]
+    pub color: ::core::option::Option<Color>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct CylinderPrimitive {
+    #[prost(message, optional, tag = "1")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(message, optional, tag = "2")]
+    pub size: ::core::option::Option<Vector3>,
+    #[prost(double, tag = "3")]
+    pub bottom_scale: f64,
+    #[prost(double, tag = "4")]
+    pub top_scale: f64,
+    #[prost(message, optional, tag = "5")]
+    pub color: ::core::option::Option<Color>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LinePrimitive {
+    #[prost(enumeration = "line_primitive::Type", tag = "1")]
+    pub r#type: i32,
+    #[prost(message, optional, tag = "2")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(double, tag = "3")]
+    pub thickness: f64,
+    #[prost(bool, tag = "4")]
+    pub scale_invariant: bool,
+    #[prost(message, repeated, tag = "5")]
+    pub points: ::prost::alloc::vec::Vec<Point3>,
+    #[prost(message, optional, tag = "6")]
+    pub color: ::core::option::Option<Color>,
+    #[prost(message, repeated, tag = "7")]
+    pub colors: ::prost::alloc::vec::Vec<Color>,
+    #[prost(fixed32, repeated, tag = "8")]
+    pub indices: ::prost::alloc::vec::Vec<u32>,
+}
+/// Nested message and enum types in `LinePrimitive`.
+pub mod line_primitive {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Type {
+        LineStrip = 0,
+        LineLoop = 1,
+        LineList = 2,
+    }
+    impl Type {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::LineStrip => "LINE_STRIP",
+                Self::LineLoop => "LINE_LOOP",
+                Self::LineList => "LINE_LIST",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "LINE_STRIP" => Some(Self::LineStrip),
+                "LINE_LOOP" => Some(Self::LineLoop),
+                "LINE_LIST" => Some(Self::LineList),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TriangleListPrimitive {
+    #[prost(message, optional, tag = "1")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(message, repeated, tag = "2")]
+    pub points: ::prost::alloc::vec::Vec<Point3>,
+    #[prost(message, optional, tag = "3")]
+    pub color: ::core::option::Option<Color>,
+    #[prost(message, repeated, tag = "4")]
+    pub colors: ::prost::alloc::vec::Vec<Color>,
+    #[prost(fixed32, repeated, tag = "5")]
+    pub indices: ::prost::alloc::vec::Vec<u32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TextPrimitive {
+    #[prost(message, optional, tag = "1")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(bool, tag = "2")]
+    pub billboard: bool,
+    #[prost(double, tag = "3")]
+    pub font_size: f64,
+    #[prost(bool, tag = "4")]
+    pub scale_invariant: bool,
+    #[prost(message, optional, tag = "5")]
+    pub color: ::core::option::Option<Color>,
+    #[prost(string, tag = "6")]
+    pub text: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelPrimitive {
+    #[prost(message, optional, tag = "1")]
+    pub pose: ::core::option::Option<Pose>,
+    #[prost(message, optional, tag = "2")]
+    pub scale: ::core::option::Option<Vector3>,
+    #[prost(message, optional, tag = "3")]
+    pub color: ::core::option::Option<Color>,
+    #[prost(bool, tag = "4")]
+    pub override_color: bool,
+    #[prost(string, tag = "5")]
+    pub url: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub media_type: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "7")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SceneEntity {
+    #[prost(message, optional, tag = "1")]
+    pub timestamp: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "2")]
+    pub frame_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub lifetime: ::core::option::Option<::prost_types::Duration>,
+    #[prost(bool, tag = "5")]
+    pub frame_locked: bool,
+    #[prost(message, repeated, tag = "6")]
+    pub metadata: ::prost::alloc::vec::Vec<KeyValuePair>,
+    #[prost(message, repeated, tag = "7")]
+    pub arrows: ::prost::alloc::vec::Vec<ArrowPrimitive>,
+    #[prost(message, repeated, tag = "8")]
+    pub cubes: ::prost::alloc::vec::Vec<CubePrimitive>,
+    #[prost(message, repeated, tag = "9")]
+    pub spheres: ::prost::alloc::vec::Vec<SpherePrimitive>,
+    #[prost(message, repeated, tag = "10")]
+    pub cylinders: ::prost::alloc::vec::Vec<CylinderPrimitive>,
+    #[prost(message, repeated, tag = "11")]
+    pub lines: ::prost::alloc::vec::Vec<LinePrimitive>,
+    #[prost(message, repeated, tag = "12")]
+    pub triangles: ::prost::alloc::vec::Vec<TriangleListPrimitive>,
+    #[prost(message, repeated, tag = "13")]
+    pub texts: ::prost::alloc::vec::Vec<TextPrimitive>,
+    #[prost(message, repeated, tag = "14")]
+    pub models: ::prost::alloc::vec::Vec<ModelPrimitive>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SceneEntityDeletion {
+    #[prost(message, optional, tag = "1")]
+    pub timestamp: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(enumeration = "scene_entity_deletion::Type", tag = "2")]
+    pub r#type: i32,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `SceneEntityDeletion`.
+pub mod scene_entity_deletion {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Type {
+        MatchingId = 0,
+        All = 1,
+    }
+    impl Type {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::MatchingId => "MATCHING_ID",
+                Self::All => "ALL",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "MATCHING_ID" => Some(Self::MatchingId),
+                "ALL" => Some(Self::All),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SceneUpdate {
+    #[prost(message, repeated, tag = "1")]
+    pub deletions: ::prost::alloc::vec::Vec<SceneEntityDeletion>,
+    #[prost(message, repeated, tag = "2")]
+    pub entities: ::prost::alloc::vec::Vec<SceneEntity>,
+}

@@ -10,7 +10,10 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tools_mcap::topics::Leaf;
+use tools_mcap::{
+    schema::{PROTOBUF, SCENE_UPDATE, Schema},
+    topics::Leaf,
+};
 
 use super::{
     depth_source::DepthSource,
@@ -60,13 +63,34 @@ pub struct Channel {
     pub id: u32,
     /// Its name.
     pub topic: String,
-    /// What it holds.
-    pub leaf: Leaf,
+    /// What its messages are.
+    pub kind: Kind,
     /// Where its messages come from, when somebody has to be told that they are wanted.
     pub source: Source,
     subscriptions: Mutex<Vec<Subscription>>,
     /// How often somebody subscribed.
     subscribed: AtomicU64,
+}
+
+/// What messages are.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Their type, where it has a schema.
+    pub schema: Option<Schema>,
+    /// How they are encoded.
+    pub encoding: &'static str,
+}
+
+impl Kind {
+    /// What a 3D panel draws.
+    pub const SCENE: Self = Self { schema: Some(SCENE_UPDATE), encoding: PROTOBUF };
+}
+
+/// As in a recording.
+impl From<Leaf> for Kind {
+    fn from(leaf: Leaf) -> Self {
+        Self { schema: leaf.schema(), encoding: leaf.message_encoding() }
+    }
 }
 
 /// Where messages come from.
@@ -107,12 +131,12 @@ impl fmt::Debug for Channel {
 
 impl Channel {
     /// A channel that nobody has subscribed to.
-    pub fn new(topic: &str, leaf: Leaf, source: Source) -> Arc<Self> {
+    pub fn new(topic: &str, kind: impl Into<Kind>, source: Source) -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             topic: topic.to_owned(),
-            leaf,
+            kind: kind.into(),
             source,
             subscriptions: Mutex::default(),
             subscribed: AtomicU64::new(0),

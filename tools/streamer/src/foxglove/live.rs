@@ -5,11 +5,13 @@ use std::{
     time::Instant,
 };
 
+use cvmmap::body::Packet;
 use prost::Message as _;
 use tools_mcap::{depth::DepthCoding, topics::Leaf};
 use tools_media::capture_time;
 
 use super::{
+    bodies::Bodies,
     channels::{AskForKeyframe, Channel, Channels, Source},
     depth_source::DepthSource,
     outbox::Message,
@@ -43,7 +45,7 @@ struct Open {
     video: Arc<Channel>,
     depth: Option<Arc<Channel>>,
     /// There when there was a packet.
-    body: Option<Arc<Channel>>,
+    bodies: Option<Bodies>,
 }
 
 impl Live {
@@ -65,7 +67,7 @@ impl Live {
             self.channels.open(&channel);
             channel
         });
-        let open = Open { plan, meter, video: Arc::clone(&video), depth, body: None };
+        let open = Open { plan, meter, video: Arc::clone(&video), depth, bodies: None };
         if let Some(before) = self.lock().replace(open) {
             self.end(before);
         }
@@ -80,8 +82,11 @@ impl Live {
     }
 
     fn end(&self, open: Open) {
-        let Open { video, depth, body, .. } = open;
-        [Some(video), depth, body].iter().flatten().for_each(|channel| self.channels.close(channel));
+        let Open { video, depth, bodies, .. } = open;
+        [Some(video), depth].iter().flatten().for_each(|channel| self.channels.close(channel));
+        if let Some(bodies) = bodies {
+            bodies.close(&self.channels);
+        }
     }
 
     /// Takes in an access unit; waits for nobody.
@@ -105,17 +110,20 @@ impl Live {
 
     /// Takes in a body-tracking packet; waits for nobody.
     pub fn body(&self, packet: &[u8]) {
-        let mut open = self.lock();
-        let (Some(open), Some(time_ns)) = (open.as_mut(), messages::body_time(packet)) else {
+        let is_wanted = |open: &Open| open.bodies.as_ref().is_none_or(Bodies::is_wanted);
+        if !self.lock().as_ref().is_some_and(is_wanted) {
+            return;
+        }
+        let Ok(parsed) = Packet::parse(packet) else {
             return;
         };
-        let body = open.body.get_or_insert_with(|| {
-            let channel = Channel::new(open.plan.topics.name(Leaf::Body), Leaf::Body, Source::Elsewhere);
-            self.channels.open(&channel);
-            channel
+        // Pictures do not wait until it is drawn.
+        let bodies = self.lock().as_mut().map(|open| {
+            let bodies = open.bodies.get_or_insert_with(|| Bodies::open(&open.plan, &self.channels));
+            bodies.clone()
         });
-        if body.is_wanted() {
-            body.offer(Message { time_ns, data: packet.to_vec(), is_keyframe: true, captured: None, meter: None });
+        if let Some(bodies) = bodies {
+            bodies.offer(packet, &parsed);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Cameras live in Foxglove, by its WebSocket protocol. Source: the protocol's specification, `docs/spec.md` of
 //! `foxglove/ws-protocol`.
 
+mod bodies;
 pub mod channels;
 mod client;
 mod depth_source;

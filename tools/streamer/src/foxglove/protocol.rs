@@ -6,7 +6,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{channels::Channel, outbox::Item};
+use super::{
+    channels::{Channel, Kind},
+    outbox::Item,
+};
 
 /// Names that the protocol has had; nothing else changed for what is sent here.
 pub const NAMES: [&str; 2] = ["foxglove.sdk.v1", "foxglove.websocket.v1"];
@@ -52,13 +55,13 @@ pub fn server_info() -> String {
 /// What there is to subscribe to.
 pub fn advertise<'a>(channels: impl Iterator<Item = &'a Channel>) -> String {
     let channels = channels.map(|channel| {
-        let schema = channel.leaf.schema();
+        let Kind { schema, encoding } = channel.kind;
         json!({
             "id": channel.id,
             "topic": channel.topic,
-            "encoding": channel.leaf.message_encoding(),
+            "encoding": encoding,
             "schemaName": schema.map_or("", |schema| schema.name),
-            "schemaEncoding": schema.map(|_| channel.leaf.message_encoding()),
+            "schemaEncoding": schema.map(|_| encoding),
             "schema": schema.map_or_else(String::new, |schema| BASE64_STANDARD.encode(schema.descriptors)),
         })
     });

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tools_cli::failure::Failure;
-use tools_mcap::{depth::DepthCoding, writer::Topics};
+use tools_mcap::{depth::DepthCoding, topics::Leaf, writer::Topics};
 
 use super::{address, wrong::usage};
 use crate::{options::OutputArgs, recorder::McapSettings};
@@ -43,6 +43,12 @@ pub(super) fn shown(args: &OutputArgs, recorded: &McapSettings, b_frames: u32) -
         Some(label) => (Topics::of(label), label.to_owned()),
         None => (recorded.topics.clone(), recorded.frame_id.clone()),
     };
+    let scene = topics.body_scene();
+    if Leaf::ALL.iter().any(|leaf| topics.name(*leaf) == scene) {
+        return Err(usage(format!(
+            "--foxglove shows skeletons as {scene} too; give the other topic of that name another one"
+        )));
+    }
     Ok(Some(Foxglove { server, topics, frame_id, depth: recorded.depth }))
 }
 

@@ -1,14 +1,17 @@
 //! The page: files that are part of the program, for it has to work without any other host.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
+    body::Bytes,
     extract::State,
     http::header,
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
+use cvmmap::body::Format;
+use tools_mcap::bones;
 
 use super::cameras::Cameras;
 
@@ -28,15 +31,24 @@ pub fn routes() -> Router<Arc<Cameras>> {
         .route("/page/player.js", file("text/javascript; charset=utf-8", include_str!("page/player.js")))
         .route("/page/depth.js", file("text/javascript; charset=utf-8", include_str!("page/depth.js")))
         .route("/page/bodies.js", file("text/javascript; charset=utf-8", include_str!("page/bodies.js")))
+        .route("/page/bones.js", file("text/javascript; charset=utf-8", bones()))
         .route("/page/operate.js", file("text/javascript; charset=utf-8", include_str!("page/operate.js")))
         .route("/page/cameras.json", get(cameras))
 }
 
-fn file(kind: &'static str, text: &'static str) -> MethodRouter<Arc<Cameras>> {
+/// Pairs of keypoints that are joined, by how many there are.
+fn bones() -> String {
+    let formats = [Format::Body18, Format::Body34, Format::Body38];
+    let bones = formats.map(|format| (format.keypoints(), bones::of(format).collect::<Vec<_>>()));
+    format!("export const BONES = {};\n", serde_json::json!(BTreeMap::from(bones)))
+}
+
+fn file(kind: &'static str, text: impl Into<Bytes>) -> MethodRouter<Arc<Cameras>> {
+    let text = text.into();
     get(move || async move { answer(kind, text) })
 }
 
-fn answer(kind: &'static str, text: &'static str) -> Response {
+fn answer(kind: &'static str, text: Bytes) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
