@@ -94,6 +94,12 @@ fn store(words: &[AtomicU32; 2], values: [u32; 2]) {
     words.iter().zip(values).for_each(|(word, value)| word.store(value, Ordering::Relaxed));
 }
 
+/// The same as a step that may fail.
+fn stored(words: &[AtomicU32; 2], values: [u32; 2]) -> Result<(), ()> {
+    store(words, values);
+    Ok(())
+}
+
 fn load(words: &[AtomicU32; 2]) -> [u32; 2] {
     [words[0].load(Ordering::Relaxed), words[1].load(Ordering::Relaxed)]
 }
@@ -116,9 +122,9 @@ impl World {
         let [_, rest] = self.metadata(frame - 1);
         let written = header_first::write(
             &mut segment,
-            |segment| Ok::<_, ()>(store(&segment.metadata, [frame, rest])),
-            |segment| Ok(store(&segment.payload, [frame; 2])),
-            |segment| Ok(store(&segment.metadata, self.metadata(frame))),
+            |segment| stored(&segment.metadata, [frame, rest]),
+            |segment| stored(&segment.payload, [frame; 2]),
+            |segment| stored(&segment.metadata, self.metadata(frame)),
         );
         written.unwrap();
         segment.announced.store(frame, if self.is_message { Ordering::Release } else { Ordering::Relaxed });

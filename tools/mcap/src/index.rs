@@ -61,6 +61,9 @@ pub struct Stored {
 /// Offset in its chunk, channel and log time of a message.
 type Indexed = (u64, u16, u64);
 
+/// The first log time of some messages, and the last, nanoseconds.
+pub type LogTimes = (u64, u64);
+
 /// The index of a recording.
 #[derive(Debug)]
 pub struct Index {
@@ -114,7 +117,7 @@ impl Index {
     ///
     /// # Errors
     /// When the file cannot be read, or its summary is damaged.
-    pub fn of_chunks(path: &Path) -> Result<Option<(Self, Vec<(u64, u64)>)>, ReadError> {
+    pub fn of_chunks(path: &Path) -> Result<Option<(Self, Vec<LogTimes>)>, ReadError> {
         let Some(mut summary) = summary(path)? else {
             return Ok(None);
         };

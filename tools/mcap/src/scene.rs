@@ -193,7 +193,9 @@ mod tests {
     }
 
     fn packet(format: Format, bodies: Vec<Body>) -> Packet {
-        Packet { format, bodies, ..Packet::new(7, 1_000_000_001, "cam0") }
+        let mut packet = Packet::new(7, 1_000_000_001, "cam0");
+        (packet.format, packet.bodies) = (format, bodies);
+        packet
     }
 
     #[test]
