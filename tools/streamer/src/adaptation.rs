@@ -25,10 +25,12 @@ const STEP_DOWN_MAX: f64 = 0.25;
 const STEP_UP: f64 = 1.3;
 /// once the encoder makes so much of the rate that it has: what nobody sent says nothing of a server.
 const USED: f64 = 0.8;
-/// A picture that is still may never make so much of it: then a step up is this,
-const STEP_UP_UNUSED: f64 = 2.0;
-/// and comes after so long. An encoder takes some seconds to follow a step up.
+/// An encoder takes some seconds to follow a step up, and a picture that is still never does: the next one comes after so long,
 const RAISE_UNUSED_AFTER: Duration = Duration::from_millis(4000);
+/// and of a rate of which less than this is used
+const HARDLY_USED: f64 = 0.5;
+/// it is larger.
+const STEP_UP_UNUSED: f64 = 2.0;
 /// How long there has to be room before a step up. It doubles when a step up was one too many.
 const RAISE_AFTER: Duration = Duration::from_millis(1000);
 const RAISE_AFTER_MAX: Duration = Duration::from_millis(4000);
@@ -109,18 +111,18 @@ impl Adaptation {
         let calm = now.duration_since(*self.calm_since.get_or_insert(now));
         let (from, first) = *self.used_since.get_or_insert((now, slowest.taken));
         let looked = now.duration_since(from);
-        if self.kbit.is_none() {
-            return false;
-        }
-        if calm >= RAISE_UNUSED_AFTER.max(self.raise_after) {
-            return self.raise(now, slowest.taken, f64::from(current) * STEP_UP_UNUSED, full);
-        }
-        if looked < self.raise_after {
+        if self.kbit.is_none() || looked < self.raise_after {
             return false;
         }
         self.used_since = Some((now, slowest.taken));
-        let used = kbit_per_second(slowest.taken - first, looked);
-        used >= USED * f64::from(current) && self.raise(now, slowest.taken, f64::from(current) * STEP_UP, full)
+        let used = kbit_per_second(slowest.taken - first, looked) / f64::from(current);
+        let step = match used {
+            USED.. => STEP_UP,
+            _ if calm < RAISE_UNUSED_AFTER => return false,
+            HARDLY_USED.. => STEP_UP,
+            _ => STEP_UP_UNUSED,
+        };
+        self.raise(now, slowest.taken, f64::from(current) * step, full)
     }
 
     /// The lag that no moment of the window was below.
