@@ -37,10 +37,18 @@ pub enum Failure {
     Timeout(String),
     /// A signal ended the work before it was done; nothing unfinished is left.
     #[error("interrupted; nothing unfinished is left behind")]
-    Interrupted { signal: u8 },
+    Interrupted {
+        /// Its number.
+        signal: u8,
+    },
     /// A signal ended the work before it was done; what was done until then is kept.
     #[error("interrupted; what was converted until then is in {}", left.display())]
-    CutShort { signal: u8, left: PathBuf },
+    CutShort {
+        /// Its number.
+        signal: u8,
+        /// The file that is kept.
+        left: PathBuf,
+    },
 }
 
 impl Failure {

@@ -1,5 +1,7 @@
 //! What every program shares: the command line's manners, exit codes, reports and progress, signals, and files that appear whole.
 
+#![warn(missing_docs)]
+
 pub mod aside;
 pub mod command_line;
 

@@ -41,11 +41,14 @@ enum Shown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Told {
+    /// Frames done.
     pub done: usize,
+    /// Frames in all.
     pub of: usize,
 }
 
 impl Progress {
+    /// Begins at none of so many frames, in the name of a program.
     pub fn new(program: &'static str, what: &str, frames: usize) -> Self {
         let shown = if std::env::var_os(TELL).is_some() {
             Shown::Told { last: None }

@@ -47,10 +47,12 @@ impl Target {
         Ok(Self(whole))
     }
 
+    /// The final name.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
+    /// The directory that the file is made in.
     pub fn directory(&self) -> &Path {
         self.0.directory()
     }
