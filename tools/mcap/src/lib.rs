@@ -1,5 +1,7 @@
 //! What an MCAP file of ours holds: schemas, writer, readers, index, coded depth and access units.
 
+#![warn(missing_docs)]
+
 pub mod bones;
 pub mod camera;
 pub mod channel;

@@ -11,20 +11,28 @@ pub const BODY_ENCODING: &str = "cvmmap.body_tracking.v1";
 /// What a camera's topic holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leaf {
+    /// Access units.
     Video,
+    /// Depth pictures.
     Depth,
+    /// Intrinsics.
     Calibration,
+    /// Intrinsics of depth pictures of another size.
     DepthCalibration,
+    /// Where the camera was.
     Pose,
+    /// Body-tracking packets.
     Body,
 }
 
 /// A topic, as its channel declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Declared<'a> {
+    /// Its name.
     pub topic: &'a str,
     /// Name of its schema; empty for none.
     pub schema: &'a str,
+    /// How its messages are encoded.
     pub message_encoding: &'a str,
 }
 
@@ -108,7 +116,9 @@ impl Leaf {
 /// A label, and whether it is from a topic that has its name from us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label<'a> {
+    /// What the camera is called.
     pub text: &'a str,
+    /// Whether the topic has its name from us.
     pub is_ours: bool,
 }
 

@@ -38,9 +38,13 @@ pub struct Damage {
 /// A message, and whether what it holds can be believed.
 #[derive(Debug)]
 pub struct Message<'a> {
+    /// Its channel.
     pub channel: Arc<Channel>,
+    /// Its number in the channel, as its writer counts.
     pub sequence: u32,
+    /// When it was written, in nanoseconds.
     pub log_time: u64,
+    /// What it holds.
     pub data: &'a [u8],
     /// Its chunk does not have the checksum that it was written with.
     pub suspect: bool,

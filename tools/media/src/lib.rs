@@ -1,5 +1,7 @@
 //! GStreamer as the programs use it: elements, encoders, access units, capture times, running time.
 
+#![warn(missing_docs)]
+
 pub mod annex_b;
 pub mod capture_time;
 pub mod codec;

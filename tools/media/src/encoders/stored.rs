@@ -29,6 +29,7 @@ impl Stored {
 
 /// `--preset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "a line at a variant would be one of --help")]
 pub enum Preset {
     Fast,
     Balanced,
