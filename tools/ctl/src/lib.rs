@@ -1,5 +1,7 @@
 //! `cvmmap_ctl`: what a person at a terminal or a script asks of producers and streamers.
 
+#![warn(missing_docs)]
+
 pub mod args;
 
 mod camera;

@@ -1,5 +1,7 @@
 //! `mcap_replay`: a recording as a producer.
 
+#![warn(missing_docs)]
+
 mod args;
 mod frames;
 mod index;

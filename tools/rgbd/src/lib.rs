@@ -1,5 +1,7 @@
 //! Looking at recordings of colour and depth: any frame of any camera, without reading what is before it.
 
+#![warn(missing_docs)]
+
 pub mod alignment;
 pub mod bundle_validator;
 mod calibration;

@@ -12,25 +12,45 @@ use crate::recording::Layout;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
+    /// The file has its end.
     Finished,
+    /// The file is whole, by its checksums.
     Undamaged,
+    /// The summary counts the messages that are there.
     Summary,
+    /// There is a camera: a topic of foxglove.CompressedVideo.
     Camera,
+    /// Each topic has its schema and encoding.
     Schema,
+    /// Each message is what its channel says.
     Message,
+    /// Video is h264 or h265, and stays what it is.
     Format,
+    /// Access units begin with a start code.
     ByteStream,
+    /// A message of video holds one picture.
     OnePicture,
+    /// The first access unit is a keyframe.
     FirstKeyframe,
+    /// Keyframes carry their parameter sets.
     ParameterSets,
+    /// The timestamps of a topic rise.
     TimestampsRise,
+    /// Depth unpacks to its width and height.
     Depth,
+    /// Each picture has its depth, where there is depth.
     DepthPairs,
+    /// There is one calibration, with intrinsics.
     Calibration,
+    /// There is one depth calibration if the depth has a size of its own, and else none.
     DepthCalibration,
+    /// Bundle indices are consecutive, or with the strict policy rise.
     BundleIndex,
+    /// Bundles name the cameras of the recording, each once.
     BundleMembers,
+    /// A camera has as many messages as bundles in which it is present.
     BundleCounts,
+    /// Messages have the times that their bundles say.
     BundleTimes,
 }
 
@@ -67,7 +87,9 @@ impl Rule {
 /// A rule that is broken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
+    /// Which one.
     pub rule: Rule,
+    /// How often.
     pub count: u64,
     /// Where it is broken first, and how.
     pub first: String,
@@ -76,21 +98,32 @@ pub struct Violation {
 /// Messages of a camera.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CameraCounts {
+    /// What the camera is called.
     pub label: String,
+    /// Access units.
     pub video: usize,
+    /// Depth pictures.
     pub depth: usize,
+    /// Poses.
     pub pose: usize,
+    /// Body-tracking packets.
     pub body: usize,
 }
 
 /// What a recording holds, and which rules it breaks.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// Its path.
     pub file: String,
+    /// How its cameras stand side by side.
     pub layout: Layout,
+    /// Messages that say what belongs together.
     pub bundles: usize,
+    /// Its cameras, by label.
     pub cameras: Vec<CameraCounts>,
+    /// Whether no rule is broken.
     pub valid: bool,
+    /// The broken rules.
     pub violations: Vec<Violation>,
 }
 
