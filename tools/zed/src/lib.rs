@@ -1,5 +1,7 @@
 //! Recordings of ZED cameras, offline: who reads them, and what they are converted to.
 
+#![warn(missing_docs)]
+
 pub mod batch;
 mod calibration;
 mod camera;

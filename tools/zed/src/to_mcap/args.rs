@@ -54,6 +54,7 @@ pub struct Args {
     /// Replace an output that is there already
     #[arg(long)]
     pub overwrite: bool,
+    /// Who reads it, and how.
     #[command(flatten)]
     pub reading: Reading,
     /// First bundle, counted from 0 as the common start's, or first picture of one camera [default: 0]

@@ -29,7 +29,9 @@ const PROGRAM: &str = "zed_svo_to_mcap";
 /// A recording, and what its camera is called.
 #[derive(Clone, Debug)]
 pub struct Input {
+    /// Its file.
     pub path: PathBuf,
+    /// The camera's label.
     pub label: String,
 }
 

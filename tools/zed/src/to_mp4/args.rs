@@ -36,6 +36,7 @@ pub struct Args {
     /// Replace an output that is there already
     #[arg(long)]
     pub overwrite: bool,
+    /// Who reads it, and how.
     #[command(flatten)]
     pub reading: Reading,
     /// First picture, counted from 0 as the camera's [default: 0]
