@@ -3,6 +3,8 @@
 //! Their readers are strict and of their own making: they share no code with the elements they judge, so one
 //! mistake cannot hide on both sides.
 
+#![warn(missing_docs)]
+
 pub mod flv;
 pub mod picture_compare;
 mod report;

@@ -8,24 +8,42 @@ const MAX_DEPTH: usize = 16;
 /// Values in one message. The longest real ones are key frame indexes of recordings, of some thousands.
 const MAX_VALUES: usize = 65_536;
 
+/// A value. Source: AMF0 specification, 2.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// A number.
     Number(f64),
+    /// True or false.
     Boolean(bool),
+    /// A text, short or long.
     String(String),
+    /// Named values.
     Object(Vec<Entry>),
-    EcmaArray { declared: u32, entries: Vec<Entry> },
+    /// Named values behind a count, which need not be theirs.
+    EcmaArray {
+        /// The count.
+        declared: u32,
+        /// The values.
+        entries: Vec<Entry>,
+    },
+    /// Values in a row.
     StrictArray(Vec<Value>),
+    /// Milliseconds since 1970.
     Date(f64),
+    /// No value.
     Null,
+    /// A value that nobody set.
     Undefined,
 }
 
+/// A named value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
+    /// Its name.
     pub key: String,
     /// Offset in the body of the value's type byte.
     pub offset: usize,
+    /// The value.
     pub value: Value,
 }
 
@@ -38,10 +56,12 @@ impl Value {
         }
     }
 
+    /// The first entry of a name, of an object or an ECMA array.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries()?.iter().find(|entry| entry.key == key)
     }
 
+    /// The text that it is.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -49,6 +69,7 @@ impl Value {
         }
     }
 
+    /// The number that it is.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),
@@ -79,18 +100,25 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Begins at an offset of the body.
     pub fn new(body: &'a [u8], start: usize) -> Self {
         Self { cursor: Cursor::new(body, start), values: 0 }
     }
 
+    /// Offset in the body of the next byte.
     pub fn position(&self) -> usize {
         self.cursor.position()
     }
 
+    /// Whether no byte is left.
     pub fn at_end(&self) -> bool {
         self.cursor.remaining() == 0
     }
 
+    /// The next value.
+    ///
+    /// # Errors
+    /// When it is none.
     pub fn value(&mut self) -> Result<Value, Fault> {
         self.nested(0)
     }

@@ -9,11 +9,16 @@ use std::{
 
 use super::stream_check::Content;
 
+/// Writes an elementary stream.
 pub struct Writer {
     out: BufWriter<File>,
 }
 
 impl Writer {
+    /// Makes the file, or empties it.
+    ///
+    /// # Errors
+    /// What the system says.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Self { out: BufWriter::new(File::create(path)?) })
     }
@@ -34,6 +39,10 @@ impl Writer {
         Ok(())
     }
 
+    /// Hands over what is left.
+    ///
+    /// # Errors
+    /// What the system says.
     pub fn finish(mut self) -> io::Result<()> {
         self.out.flush()
     }

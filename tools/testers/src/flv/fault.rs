@@ -12,10 +12,12 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A body that is broken at an offset.
     pub fn new(offset: usize, text: impl Into<String>) -> Self {
         Self { offset, wrong_packaging: false, text: text.into() }
     }
 
+    /// A body of another codec or packaging, as an offset of it tells.
     pub fn wrong_packaging(offset: usize, text: impl Into<String>) -> Self {
         Self { wrong_packaging: true, ..Self::new(offset, text) }
     }
@@ -38,14 +40,17 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// A cursor over the body from an offset on.
     pub fn new(body: &'a [u8], start: usize) -> Self {
         Self { body, at: start.min(body.len()), end: body.len() }
     }
 
+    /// Offset in the body of the next byte.
     pub fn position(&self) -> usize {
         self.at
     }
 
+    /// Bytes that are left.
     pub fn remaining(&self) -> usize {
         self.end - self.at
     }
@@ -67,19 +72,35 @@ impl<'a> Cursor<'a> {
         Ok(self.bytes(count, what)?.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
     }
 
+    /// The next byte.
+    ///
+    /// # Errors
+    /// When it is missing.
     pub fn u8(&mut self, what: &str) -> Result<u8, Fault> {
         Ok(self.bytes(1, what)?[0])
     }
 
+    /// The next two bytes.
+    ///
+    /// # Errors
+    /// When one is missing.
     pub fn u16(&mut self, what: &str) -> Result<u16, Fault> {
         let bytes = self.bytes(2, what)?;
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
+    /// The next three bytes.
+    ///
+    /// # Errors
+    /// When one is missing.
     pub fn u24(&mut self, what: &str) -> Result<u32, Fault> {
         self.number(3, what)
     }
 
+    /// The next four bytes.
+    ///
+    /// # Errors
+    /// When one is missing.
     pub fn u32(&mut self, what: &str) -> Result<u32, Fault> {
         self.number(4, what)
     }

@@ -14,20 +14,32 @@ const TAG_HEADER_LENGTH: usize = 11;
 /// Where in a file its format is broken, and how; or the reading failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The system refuses.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The file breaks a rule at an offset.
     #[error("file offset {offset}: {text}")]
-    Format { offset: u64, text: String },
+    Format {
+        /// Bytes from the file's start.
+        offset: u64,
+        /// The rule, as a sentence.
+        text: String,
+    },
 }
 
+/// A tag with bytes of its own.
 #[derive(Debug)]
 pub struct OwnedTag {
+    /// What it carries.
     pub kind: TagKind,
+    /// When, in milliseconds.
     pub timestamp: u32,
+    /// What is behind its header.
     pub body: Vec<u8>,
 }
 
 impl OwnedTag {
+    /// The tag, with its bytes lent.
     pub fn as_tag(&self) -> Tag<'_> {
         Tag { kind: self.kind, timestamp: self.timestamp, body: &self.body }
     }
@@ -41,12 +53,20 @@ pub struct Reader<R> {
 }
 
 impl Reader<BufReader<File>> {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no FLV file.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         Self::new(BufReader::new(File::open(path)?))
     }
 }
 
 impl<R: BufRead> Reader<R> {
+    /// Reads the header of a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no FLV file.
     pub fn new(input: R) -> Result<Self, ReadError> {
         let mut reader = Self { input, offset: 0, tags: 0 };
         let header: [u8; 13] = reader.array("the file header")?;
@@ -135,6 +155,10 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Makes the file, or empties it, and writes its header.
+    ///
+    /// # Errors
+    /// What the system says.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut out = BufWriter::new(File::create(path)?);
         out.write_all(&[b'F', b'L', b'V', 1, 0])?;
@@ -143,6 +167,10 @@ impl Writer {
         Ok(Self { out, flags: 0 })
     }
 
+    /// Writes a tag.
+    ///
+    /// # Errors
+    /// What the system says.
     pub fn tag(&mut self, tag: &Tag<'_>) -> io::Result<()> {
         self.flags |= match tag.kind {
             TagKind::Audio => 4,

@@ -16,10 +16,14 @@ use super::{
     warnings::Warnings,
 };
 
+/// What a tag carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKind {
+    /// Sound.
     Audio,
+    /// Pictures.
     Video,
+    /// Metadata.
     Script,
 }
 
@@ -34,6 +38,7 @@ impl TagKind {
         }
     }
 
+    /// The number that stands for it.
     pub fn id(self) -> u8 {
         match self {
             Self::Audio => 8,
@@ -51,46 +56,69 @@ impl TagKind {
     }
 }
 
+/// A tag of a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Tag<'a> {
+    /// What it carries.
     pub kind: TagKind,
+    /// When, in milliseconds.
     pub timestamp: u32,
+    /// What is behind its header.
     pub body: &'a [u8],
 }
 
 /// What a tag holds for somebody who wants the elementary stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Content {
+    /// Parameter sets of a sequence header, as ranges of its body.
     ParameterSets(Vec<Range<usize>>),
+    /// NAL units of a picture, as ranges of its body.
     Frame(Vec<Range<usize>>),
+    /// Something else.
     Other,
 }
 
 /// A broken rule, told with its place.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Violation {
+    /// Whether the stream is of another codec or packaging than asked for, rather than broken.
     pub wrong_packaging: bool,
+    /// The rule and its place, as a sentence.
     pub text: String,
 }
 
+/// What a stream held.
 #[derive(Debug, Default)]
 pub struct Counts {
+    /// All tags.
     pub tags: u64,
+    /// Tags with sound.
     pub audio_tags: u64,
+    /// Tags with metadata.
     pub script_tags: u64,
+    /// Tags with pictures, or about them.
     pub video_tags: u64,
+    /// Sequence headers of video.
     pub sequence_headers: u64,
+    /// Pictures.
     pub frames: u64,
+    /// Pictures at which decoding can start.
     pub keyframes: u64,
+    /// Ends of sequences.
     pub ends: u64,
     /// Coded frames of each track beside the first.
     pub track_frames: BTreeMap<u8, u64>,
     /// Frames whose presentation time has an offset in nanoseconds.
     pub nanosecond_offsets: u64,
+    /// Bytes of video bodies.
     pub video_bytes: u64,
+    /// Timestamp of the first tag of video, in milliseconds.
     pub first_timestamp: Option<u32>,
+    /// Timestamp of the last tag of video, in milliseconds; none after a new connection.
     pub last_timestamp: Option<u32>,
+    /// Smallest composition time, in milliseconds.
     pub min_composition_ms: i32,
+    /// Largest composition time, in milliseconds.
     pub max_composition_ms: i32,
 }
 
@@ -116,6 +144,7 @@ impl Default for Track {
     }
 }
 
+/// Checks one tag after the other.
 pub struct StreamCheck {
     mode: Mode,
     counts: Counts,
@@ -128,6 +157,7 @@ pub struct StreamCheck {
 }
 
 impl StreamCheck {
+    /// A check of a stream that is packaged so.
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
@@ -149,18 +179,22 @@ impl StreamCheck {
         self.sound.begin_anew();
     }
 
+    /// The sound so far.
     pub fn sound(&self) -> &Sound {
         &self.sound
     }
 
+    /// What the stream held so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
+    /// Where warnings are collected.
     pub fn warnings(&mut self) -> &mut Warnings {
         &mut self.warnings
     }
 
+    /// The warnings so far, as sentences.
     pub fn warning_texts(&self) -> impl Iterator<Item = &str> {
         self.warnings.texts()
     }
