@@ -7,9 +7,11 @@ use gst::glib;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstFlvHevcPackaging")]
 pub enum HevcPackaging {
+    /// As Enhanced RTMP has it.
     #[default]
     #[enum_value(name = "Enhanced RTMP: FourCC hvc1", nick = "enhanced")]
     Enhanced,
+    /// As Chinese CDNs have it.
     #[enum_value(name = "Domestic: FLV codec-id 12", nick = "domestic")]
     Domestic,
 }
