@@ -1,5 +1,7 @@
 //! `cvmmap_streamer`: frames of producers, encoded once or by the producer itself, to receivers, servers, players, browsers and files.
 
+#![warn(missing_docs)]
+
 mod adaptation;
 mod camera_run;
 mod capture_sei;

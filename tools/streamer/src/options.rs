@@ -109,6 +109,7 @@ pub struct Options {
     /// Encoder: the first that works, and software when it stops working; or one kind and no other
     #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = "Codec")]
     pub encoder_device: Device,
+    /// How pictures are encoded.
     #[command(flatten)]
     pub encoding: EncodingArgs,
 
@@ -154,6 +155,7 @@ pub struct Options {
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub rtmp_ca_file: Option<PathBuf>,
 
+    /// Outputs, and what they show.
     #[command(flatten)]
     pub output: OutputArgs,
 
@@ -181,6 +183,7 @@ pub struct Options {
     #[arg(long, value_name = "N", help_heading = "Browsers")]
     pub max_viewers: Option<u32>,
 
+    /// Recordings.
     #[command(flatten)]
     pub recording: RecordingArgs,
 
