@@ -78,3 +78,14 @@ fn no_files_import_each_other() {
     }
     assert!(told.is_empty(), "imports of files that import each other:\n{}", told.join("\n"));
 }
+
+#[test]
+fn libraries_say_what_their_items_are() {
+    let libraries = crates().into_iter().map(|(_, manifest, _)| manifest.with_file_name("src/lib.rs"));
+    let libraries = libraries.filter(|library| library.is_file()).collect::<Vec<_>>();
+    assert!(libraries.len() > 10, "only {} libraries were seen", libraries.len());
+    for library in libraries {
+        let text = std::fs::read_to_string(&library).unwrap();
+        assert!(text.contains("#![warn(missing_docs)]"), "{} lets items be without a word", library.display());
+    }
+}
