@@ -28,10 +28,16 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 rustup --quiet target add aarch64-unknown-linux-gnu
 
+# Parts of the names of tests that QEMU cannot run.
+left_out=(
+)
+
 mounted=()
 registration=
+producer=
 leave() {
   local place
+  [ -z "$producer" ] || kill "$producer" 2>/dev/null || true
   [ -z "$registration" ] || echo -1 > "$registration"
   for place in "${mounted[@]}"; do umount "$place"; done
 }
@@ -72,9 +78,46 @@ export PKG_CONFIG_LIBDIR=$libraries/pkgconfig:$root/usr/share/pkgconfig
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-Clink-arg=-Wl,-rpath-link,$libraries"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$PWD/scripts/lib/run_arm64.sh $root"
-# The oldest processor of a Jetson, which has NEON and nothing that came later.
-export CPU=cortex-a57
 cross=(--target aarch64-unknown-linux-gnu --target-dir target/arm64-build --locked)
-built=target/arm64-build/aarch64-unknown-linux-gnu/debug
-cargo build --quiet -p cvmmap -p gst-plugin-cvmmap -p gst-plugin-flvhevc --lib --examples "${cross[@]}"
-cargo test --quiet -p cvmmap -p gst-plugin-cvmmap -p gst-plugin-flvhevc --lib --tests --no-run "${cross[@]}"
+crates=(-p cvmmap -p gst-plugin-cvmmap -p gst-plugin-flvhevc)
+cargo build --quiet "${crates[@]}" --lib --examples "${cross[@]}"
+
+log=$(mktemp)
+failed=0
+# run_tests CPU ARGUMENT...: runs tests on a processor, and lets through what is worth reading.
+run_tests() {
+  export CPU=$1
+  shift
+  cargo test --no-fail-fast "${cross[@]}" "$@" -- --test-threads 2 "${left_out[@]/#/--skip=}" 2>&1 | tee -a "$log" |
+    grep -v '^test .*\.\.\. \(ok\|ignored.*\)$' || failed=1
+}
+# The oldest processor of a Jetson: NEON, and nothing that came later. The corpora of fuzz/ are among the tests.
+run_tests cortex-a57 "${crates[@]}" --lib --tests
+# The conversions choose other instructions on a newer one.
+run_tests cortex-a76 -p gst-plugin-cvmmap --lib --test planar
+
+# A frame from one process to another, by somebody else's program.
+folder=$(mktemp -d "$root/tmp/frame.XXXXXX")
+inside=${folder#"$root"}
+export GST_PLUGIN_PATH=$PWD/target/arm64-build/aarch64-unknown-linux-gnu/debug
+launch=(scripts/lib/run_arm64.sh "$root" gst-launch-1.0 -q)
+picture=video/x-raw,format=BGRA,width=640,height=360,framerate=10/1
+"${launch[@]}" videotestsrc num-buffers=1 pattern=colors ! "$picture" ! filesink location="$inside/sent"
+"${launch[@]}" videotestsrc is-live=true pattern=colors ! "$picture" ! cvmmapsink uri="cvmmap://arm64@$inside" nats-url= &
+producer=$!
+timeout 120 "${launch[@]}" cvmmapsrc uri="cvmmap://arm64@$inside" nats-url= max-frames=3 ! multifilesink location="$inside/%d" || failed=1
+kill "$producer"
+wait "$producer" || true
+producer=
+frames=0
+for frame in 0 1 2; do
+  if cmp "$folder/sent" "$folder/$frame"; then frames=$((frames + 1)); else failed=1; fi
+done
+rm -r "$folder"
+
+awk -v frames="$frames" -v names="${#left_out[@]}" '
+  /^test result:/ { passed += $4; failed += $6; ignored += $8; left_out += $12 }
+  END { printf "test_arm64: %d tests passed, %d failed, %d ignored here as everywhere, %d left out, %d of 3 frames arrived whole\n",
+    passed, failed, ignored, left_out, frames }' "$log"
+rm "$log"
+exit "$failed"

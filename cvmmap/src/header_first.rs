@@ -2,7 +2,7 @@
 //! metadata that are equal before and after a copy prove it, on every processor.
 //!
 //! `header_first_model.rs` runs this file with loom, which shows one thread's stores to another in every order that the
-//! fences allow. For that, they come from the module beside it.
+//! fences leave open. For that, they come from the module beside it.
 
 use super::fences::{Ordering, fence};
 

@@ -65,7 +65,7 @@ mod fences {
 }
 
 /// The last frame that is written; the first one is there before.
-const LAST: u32 = 3;
+const LAST: u32 = 2;
 
 /// A segment and what was announced of it.
 struct Segment {

@@ -17,7 +17,7 @@ if [ ! -x "$root/usr/bin/gst-launch-1.0" ]; then
     gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav >/dev/null
 fi
 # The other sides of the tests.
-if [ ! -x "$root/usr/bin/ffprobe" ] || [ ! -x "$root/usr/bin/python3" ]; then
+if [ ! -x "$root/usr/bin/ffprobe" ] || [ ! -x "$root/usr/bin/python3" ] || [ ! -x "$root/usr/bin/openssl" ]; then
   inside apt-get -o Acquire::Check-Valid-Until=false update -qq
-  inside apt-get install -qq -y --no-install-recommends ffmpeg python3 >/dev/null
+  inside apt-get install -qq -y --no-install-recommends ffmpeg openssl python3 >/dev/null
 fi

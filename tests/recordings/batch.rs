@@ -68,7 +68,7 @@ fn converters(program: &Program) -> Vec<(Pid, OwnedFd)> {
     children.split_whitespace().map(pid).map(|pid| (pid, pidfd_open(pid, PidfdFlags::empty()).unwrap())).collect()
 }
 
-/// Stopped, a converter hears nothing of the batch's end.
+/// Stopped, a batch hears nothing of its converters' ends.
 fn wait_until_stopped(pid: Pid) {
     let deadline = Instant::now() + PATIENCE;
     let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
@@ -225,16 +225,14 @@ fn a_signal_ends_the_converters_and_the_next_run_finishes() {
     // Killed together with them, what they leave is in nobody's way.
     let program = start();
     let running = converters(&program);
-    for (pid, _) in &running {
-        kill_process(*pid, Signal::STOP).unwrap();
-        wait_until_stopped(*pid);
-    }
+    // A group of stopped processes that loses its parent is continued and told to end: they have to be gone before it.
+    program.signal("STOP");
+    wait_until_stopped(Pid::from_raw(program.id().cast_signed()).unwrap());
+    running.iter().for_each(|(pid, _)| kill_process(*pid, Signal::KILL).unwrap());
     drop(program);
-    for (pid, converter) in &running {
-        kill_process(*pid, Signal::KILL).unwrap();
-        expect_end(converter);
-    }
-    assert!(names(root.path()).iter().any(|name| name.ends_with(".partial")));
+    running.iter().for_each(|(_, converter)| expect_end(converter));
+    let left = names(root.path());
+    assert!(left.iter().any(|name| name.ends_with(".partial")), "{left:?}");
 
     fs::remove_file(&long).unwrap();
     recording(&long, 2);

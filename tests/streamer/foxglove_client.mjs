@@ -37,7 +37,7 @@ client.on("message", ({ subscriptionId, timestamp, data }) => {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const sha = createHash("sha256").update(bytes).digest("hex");
   // More than a number holds.
-  seen[leaves.get(subscriptionId)].push(`{"log_time":${timestamp},"bytes":"${sha}"}`);
+  (seen[leaves.get(subscriptionId)] ??= []).push(`{"log_time":${timestamp},"bytes":"${sha}"}`);
   if (Object.entries(wanted).every(([leaf, count]) => seen[leaf].length >= count)) {
     const lists = Object.entries(seen).map(([leaf, all]) => `"${leaf}":[${all}]`);
     console.log(`{"channels":${JSON.stringify(channels)},${lists}}`);
