@@ -331,7 +331,7 @@ impl Cadence {
         let next = interval.min(self.rhythm.usual()? as f64 - overdue);
         let lead = self.begin().map(|begin| earliest.saturating_sub(begin)).max(self.lead);
         // The writes that were seen may be none of the earliest: the earliest announcement had one before it, too.
-        let write = lead.map(|lead| lead.max(self.writes.median().unwrap_or(lead)) as f64);
+        let write = lead.map(|lead| lead.max(self.usual_write().unwrap_or(lead)) as f64);
         let quiet = write.map(|write| next - write - self.unseen(earliest));
         Some(Known { earliest, interval, next, quiet, write })
     }
@@ -356,6 +356,15 @@ impl Cadence {
 
     fn begin(&self) -> Option<i64> {
         self.begins.iter().min().copied()
+    }
+
+    /// How long a write usually takes. One that took longer than an interval was held up: no producer keeps its rhythm with
+    /// writes like that.
+    fn usual_write(&self) -> Option<i64> {
+        let usual = self.rhythm.usual()?;
+        let mut writes = Recent::<i64, BEGINS>::default();
+        self.writes.iter().filter(|write| **write <= usual).for_each(|write| writes.push(*write));
+        writes.median()
     }
 
     /// Whether the timestamps run faster than time, as those of a recording that is played fast do: then the next write
@@ -391,8 +400,9 @@ impl Cadence {
         }
     }
 
-    /// Begins to watch for the write behind a frame, whose announcement was noted last, if it is time to. `seen` is when
-    /// its payload was looked at first.
+    /// Begins to watch for the write behind a frame, whose announcement was noted last, if it is time to and not too late.
+    /// `seen` is when its payload was looked at first. A frame of which no copy is taken is watched like any other: what was
+    /// learned may be what forbids the copy.
     pub(crate) fn watch(&mut self, seen: Instant) -> bool {
         self.watch = None;
         let (Some(last), Some(usual)) = (self.last, self.rhythm.usual()) else { return false };
@@ -402,6 +412,12 @@ impl Cadence {
             return false;
         }
         let seen = self.since_epoch(seen);
+        // Whatever was written since the announcement, nobody has seen.
+        let since =
+            self.earliest().map_or(seen, |earliest| timestamp(last.timestamp_ns).saturating_add(earliest).min(seen));
+        if self.delays.len() >= self.needed && seen.saturating_sub(since) as f64 > usual as f64 * LATEST {
+            return false;
+        }
         let expected = match (self.rhythm.expected(), self.begin()) {
             (Some(interval), Some(begin)) if is_known => {
                 timestamp(last.timestamp_ns).saturating_add(begin).saturating_add(interval as i64)
@@ -410,9 +426,6 @@ impl Cadence {
         };
         self.unwatched = 0;
         self.has_shown = false;
-        // Whatever was written since the announcement, nobody has seen.
-        let since =
-            self.earliest().map_or(seen, |earliest| timestamp(last.timestamp_ns).saturating_add(earliest).min(seen));
         self.watch = Some(Watch::new(since, seen, expected, usual));
         true
     }

@@ -165,10 +165,8 @@ impl SnapshotReader {
                 }
                 let now = Instant::now();
                 let verdict = cadence.judge(announced.timestamp_ns, now);
-                if !matches!(verdict, Verdict::Late { .. }) {
-                    self.witnesses = Witnesses::of(segment, metadata.payload_size)?;
-                    cadence.watch(now);
-                }
+                self.witnesses = Witnesses::of(segment, metadata.payload_size)?;
+                cadence.watch(now);
                 // Too late already: the copy can be saved.
                 accept(verdict)?;
                 Some(Judged { cadence, witnesses: &self.witnesses })

@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let verdict = self.judge(timestamp);
-        if self.rule == Rule::Cadence && !matches!(verdict, Verdict::Late { .. }) {
+        if self.rule == Rule::Cadence {
             self.cadence.watch(self.instant(self.free));
         }
         let next_write = self.instant(line.begin[frame + 1]);
@@ -463,8 +463,6 @@ fn the_first_burst_brings_no_mixed_frame() {
     }
 }
 
-/// Slow writes of pictures that a network delays at random: a writer that is behind for a while begins late, and then
-/// in time again.
 /// Two frames that are late together by nearly an interval, as a busy machine brings them, and the next one right behind.
 #[test]
 fn a_frame_that_is_late_by_nearly_an_interval_leaves_no_time_before_the_next() {
@@ -493,6 +491,56 @@ fn a_frame_that_is_late_by_nearly_an_interval_leaves_no_time_before_the_next() {
     assert!(matches!(verdict, Verdict::Late { .. }), "{verdict:?}");
 }
 
+/// A writer of which every third write stands still for longer than an interval, for some time or for good: a third of the frames is
+/// written in time and left alone for most of an interval.
+#[test]
+fn writes_that_are_held_up_again_and_again_leave_the_others() {
+    for (write, held, (until, least)) in (0..4).flat_map(|write| {
+        (11..18).flat_map(move |held| [(FRAMES / 2, 30), (FRAMES, 10)].map(|until| (write, held, until)))
+    }) {
+        let mut line = Writer { write, ..CALM_WRITER }.timeline();
+        let mut free = 0;
+        for frame in 0..FRAMES {
+            let stall = if frame % 3 == 0 && frame < until { held } else { 0 };
+            line.begin[frame] = line.timestamp[frame].max(free);
+            line.end[frame] = line.begin[frame] + write + stall;
+            free = line.end[frame];
+        }
+        for copy in [0, 1] {
+            let mut reader = Reader::new(&line, copy, Rule::Cadence);
+            while reader.next < FRAMES - 2 {
+                reader.read((0, 0));
+            }
+            let what = format!("write {write}, held {held}, until {until}, copy {copy}");
+            assert_eq!(reader.outcome.mixed, 0, "{what}");
+            assert!(reader.outcome.taken >= least, "{what}: {}", reader.outcome.taken);
+        }
+    }
+}
+
+/// What forbids every copy is looked at again: the writes may be quicker by now. A frame that is reached late is not watched.
+#[test]
+fn a_frame_that_may_not_be_copied_is_watched_all_the_same() {
+    let (usual, write) = (Duration::from_millis(10), Duration::from_millis(9));
+    let begin = Instant::now();
+    let mut cadence = Cadence::new(begin);
+    let mut announced = begin;
+    for frame_id in 0..100 {
+        let time = usual * (frame_id + 1);
+        announced = begin + time + write;
+        cadence.note_announcement(frame_id, time.as_nanos() as u64, Arrival { at: announced, waited: true });
+        cadence.begins.push(0);
+        cadence.writes.push(write.as_nanos() as i64);
+    }
+    let timestamp = (usual * 100).as_nanos() as u64;
+    let soon = announced + Duration::from_micros(700);
+    assert!(matches!(cadence.judge(timestamp, soon), Verdict::Late { .. }));
+    assert!(!cadence.clone().watch(announced + usual / 2));
+    assert!(cadence.watch(soon));
+}
+
+/// Slow writes of pictures that a network delays at random: a writer that is behind for a while begins late, and then
+/// in time again.
 #[test]
 fn slow_writes_of_delayed_pictures_bring_no_mixed_frame() {
     const READ: usize = FRAMES - 2;
