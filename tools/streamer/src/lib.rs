@@ -18,6 +18,7 @@ mod fleet;
 mod foxglove;
 mod frame_rate;
 mod handoff;
+mod heap;
 mod http;
 mod ingest;
 mod latency;

@@ -15,6 +15,7 @@ use super::{
     camera_run,
     config::{self, Config},
     fleet::{self, Fleet, Member, Phase, Told, Wanted},
+    heap,
     log::{self, tell},
     options::Options,
     plan::{Plan, Rtsp, Servers, rtsp_server},
@@ -36,6 +37,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return report::taken(std::io::Write::write_all(&mut std::io::stdout(), config::example().as_bytes()))
             .map(drop);
     }
+    heap::share();
     log::init(options.log_level, options.log_format)?;
     match &options.config {
         Some(path) => run_config(path, options),
