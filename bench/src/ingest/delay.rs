@@ -18,7 +18,7 @@ const MEMORIES_MAX: usize = 8;
 
 pub fn measure(effort: &Effort, bench: &Bench) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for picture in picture::ALL {
+    for picture in [picture::TINY].into_iter().chain(picture::ALL) {
         rows.push(announcement_to_pad(effort, bench, picture)?);
     }
     for fps in [30, 60] {
