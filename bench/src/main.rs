@@ -3,18 +3,26 @@
 
 mod allocations;
 mod child;
+mod clip;
 mod copies;
 mod ingest;
 mod latency;
 mod machine;
+mod many;
 mod muxer;
 mod pace;
 mod passthrough;
 mod picture;
+mod receiver;
 mod recordings;
+mod reel;
 mod report;
 mod roles;
+mod sizes;
+mod streamers;
+mod units;
 mod usage;
+mod used;
 mod viewers;
 
 use std::path::PathBuf;
@@ -96,9 +104,33 @@ enum Command {
         #[arg(long, default_value = "target/bench/viewers.json")]
         json: PathBuf,
     },
+    /// Measures one process for twenty cameras, beside twenty processes
+    Many {
+        /// Shorter, one round
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/many.json")]
+        json: PathBuf,
+    },
+    /// Measures what a camera takes, by its size and by what is done with its pictures
+    Sizes {
+        /// The two smaller sizes alone
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/sizes.json")]
+        json: PathBuf,
+    },
     /// Publishes frames until its input ends
     #[command(hide = true)]
     Produce(roles::produce::Args),
+    /// Makes the files of a clip that producers play
+    #[command(hide = true)]
+    Prepare(roles::prepare::Args),
+    /// Publishes a clip until its input ends
+    #[command(hide = true)]
+    Play(roles::play::Args),
     /// Feeds one picture to a pipeline, at a pace, until its input ends
     #[command(hide = true)]
     Send(roles::send::Args),
@@ -121,7 +153,11 @@ fn main() -> anyhow::Result<()> {
         Command::Latency { quick, json, only } => latency::run(quick, &json, &only),
         Command::Recordings { quick, json, only } => recordings::run(quick, &json, &only),
         Command::Viewers { quick, json } => viewers::run(quick, &json),
+        Command::Many { quick, json } => many::run(quick, &json),
+        Command::Sizes { quick, json } => sizes::run(quick, &json),
         Command::Produce(args) => roles::produce::run(&args),
+        Command::Prepare(args) => roles::prepare::run(&args),
+        Command::Play(args) => roles::play::run(&args),
         Command::Send(args) => roles::send::run(&args),
         Command::Read(args) => roles::read::run(&args),
         Command::Churn(args) => roles::churn::run(&args),

@@ -5,6 +5,8 @@ use std::fmt;
 use clap::{Args, ValueEnum};
 use cvmmap::PixelFormat;
 
+use crate::clip::Size;
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Format {
     Bgr,
@@ -37,6 +39,10 @@ pub const ALL: [Picture; 5] = [VGA, HD, FULL_HD, ZED, UHD];
 impl Picture {
     pub fn at(self, fps: u32) -> Self {
         Self { fps, ..self }
+    }
+
+    pub fn size(&self) -> Size {
+        Size { width: self.width, height: self.height }
     }
 
     pub fn pixel_format(&self) -> PixelFormat {

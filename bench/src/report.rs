@@ -1,6 +1,6 @@
 //! One table of what was measured, and the same as JSON.
 
-use std::{fs, path::Path};
+use std::{array, fs, path::Path};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -69,8 +69,6 @@ impl Row {
 
 /// Prints the table and writes the JSON.
 pub fn publish(machine: &Machine, sections: &Value, rows: &[Row], json: &Path) -> Result<()> {
-    println!("{}", machine.describe());
-    println!();
     let mut lines = vec![["", "measured", "against", "ratio", "goal", "met"].map(str::to_owned)];
     for row in rows {
         let (against, ratio) = row.against.as_ref().map_or_else(Default::default, |against| {
@@ -82,28 +80,39 @@ pub fn publish(machine: &Machine, sections: &Value, rows: &[Row], json: &Path) -
             .map_or_else(Default::default, |goal| (goal.text.clone(), if goal.met { "yes" } else { "NO" }.to_owned()));
         lines.push([row.what.clone(), format!("{} {}", number(row.measured), row.unit), against, ratio, goal, met]);
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3, 4, 5].map(width);
-    let print = |cells: &[String; 6]| {
+    print(machine, &lines);
+    let missed = rows.iter().filter(|row| row.goal.as_ref().is_some_and(|goal| !goal.met)).count();
+    println!("\n{missed} goals missed; all figures in {}", json.display());
+    keep(&json!({ "machine": machine, "sections": sections, "rows": rows }), json)
+}
+
+/// Prints a table below its first line.
+pub fn print<const COLUMNS: usize>(machine: &Machine, lines: &[[String; COLUMNS]]) {
+    println!("{}", machine.describe());
+    println!();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
+    let widths: [usize; COLUMNS] = array::from_fn(width);
+    let print = |cells: &[String; COLUMNS]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
     };
     for (index, line) in lines.iter().enumerate() {
         print(line);
         if index == 0 {
-            print(&widths.map(|width| "-".repeat(width.max(3))));
+            print(&widths.map(|width| "-".repeat(width)));
         }
     }
-    let missed = rows.iter().filter(|row| row.goal.as_ref().is_some_and(|goal| !goal.met)).count();
-    println!("\n{missed} goals missed; all figures in {}", json.display());
+}
+
+/// Writes all figures.
+pub fn keep(all: &Value, json: &Path) -> Result<()> {
     if let Some(folder) = json.parent() {
         fs::create_dir_all(folder)?;
     }
-    let all = json!({ "machine": machine, "sections": sections, "rows": rows });
-    Ok(fs::write(json, serde_json::to_string_pretty(&all)? + "\n")?)
+    Ok(fs::write(json, serde_json::to_string_pretty(all)? + "\n")?)
 }
 
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value.abs() {
         size if size == 0.0 || size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -1,7 +1,6 @@
 //! From a capture to the decoded picture at a receiver, through `cvmmap_streamer` and through an ffmpeg that does the same
 //! job. Both get the same pictures at the same pace, and the same receiver decodes what either of them publishes.
 
-mod clip;
 mod number;
 mod player;
 mod publisher;
@@ -15,11 +14,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use self::{
-    clip::{Clip, Size},
     row::Seen,
     way::{Kind, ROWS},
 };
 use crate::{
+    clip::{CLIP, Clip, Size},
     machine::{Busy, Machine},
     report::{self, Row, median, quantile},
 };
@@ -40,7 +39,7 @@ pub fn run(quick: bool, json: &Path, only: &str) -> Result<()> {
     let mut rows = Vec::new();
     let mut about = Map::new();
     for size in SIZES {
-        let clip = Clip::load("media/bigbuckbunny_640x360.mp4", size)?;
+        let clip = Clip::load(CLIP, size)?;
         for row in ROWS.iter().filter(|row| row.name.starts_with(only)) {
             let what = format!("{} {size} at {FPS}", row.name);
             eprintln!("measuring: {what}");

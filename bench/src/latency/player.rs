@@ -18,10 +18,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     FFMPEG,
-    clip::Size,
     number::{self, Arrivals},
     way::{Destination, Kind, Protocol, SRT_LATENCY, Way, camera},
 };
+use crate::clip::Size;
 
 /// One that waits for a publisher listens by then.
 const LISTEN_MAX: Duration = Duration::from_secs(10);

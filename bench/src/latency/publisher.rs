@@ -15,10 +15,9 @@ use serde_json::Value;
 
 use super::{
     FFMPEG, FPS,
-    clip::Size,
     way::{Destination, Kind, SRT_LATENCY, Way, camera},
 };
-use crate::pace::unix_now;
+use crate::{clip::Size, pace::unix_now};
 
 /// A running publisher.
 pub struct Publisher {

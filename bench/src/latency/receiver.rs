@@ -15,11 +15,11 @@ use anyhow::{Context, Result, bail};
 use gst::prelude::*;
 
 use super::{
-    clip::Size,
     number::{self, Arrivals},
     player::Player,
     way::{Destination, Kind, Protocol, Way},
 };
+use crate::clip::Size;
 
 pub struct Receiver {
     _decoder: Decoder,

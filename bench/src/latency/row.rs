@@ -12,13 +12,12 @@ use serde_json::Value;
 
 use super::{
     FPS,
-    clip::Clip,
     number::{self, Arrivals},
     publisher::Publisher,
     receiver::Receiver,
     way::{Kind, Way},
 };
-use crate::pace::Pace;
+use crate::{clip::Clip, pace::Pace};
 
 /// Pictures before those that count: encoder, connection and decoder are under way behind them.
 const WARM_UP: usize = 60;

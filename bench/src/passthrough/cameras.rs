@@ -3,50 +3,28 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use cvmmap::{
-    Abi, Address, Codec, Depth, DepthUnit, Encoded, Frame, PixelFormat, PlaneImage, PlaneKind, Publisher, Target,
+use cvmmap::{Abi, Address, Publisher, Target};
+
+use crate::{
+    pace::Pace,
+    picture::{Format, Picture},
+    roles::produce::image,
+    units::{self, Encoding, FPS, Unit},
 };
-use gst::prelude::*;
 
-use crate::pace::{Pace, unix_now};
-
-/// Units of each stream a second.
-pub const FPS: u32 = 30;
 const KBIT: u32 = 6000;
-/// Size of the picture beside a unit.
-const LEFT: (u32, u32) = (64, 36);
+/// The picture beside a unit.
+const LEFT: Picture = Picture { format: Format::Bgr, width: 64, height: 36, fps: FPS };
 /// How long streams may take to begin on a busy machine, in units.
 const UNITS_MAX: u32 = 60 * FPS;
 
-/// An access unit.
-pub struct Unit {
-    data: Vec<u8>,
-    keyframe: bool,
-}
-
 /// One second of 1080p H.264, a keyframe and what follows it.
 pub fn encode() -> Result<Vec<Unit>> {
-    gst::init()?;
-    let pipeline = gst::parse::launch(&format!(
+    let source = format!(
         "videotestsrc num-buffers={FPS} pattern=smpte75 horizontal-speed=7 ! \
-         video/x-raw,format=I420,width=1920,height=1080,framerate={FPS}/1 ! \
-         x264enc tune=zerolatency speed-preset=superfast key-int-max={FPS} bitrate={KBIT} option-string=nal-hrd=cbr ! \
-         h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au ! \
-         appsink name=sink sync=false"
-    ))?
-    .downcast::<gst::Pipeline>()
-    .ok()
-    .context("a pipeline")?;
-    let sink = pipeline.by_name("sink").and_downcast::<gst_app::AppSink>().context("an appsink")?;
-    pipeline.set_state(gst::State::Playing)?;
-    let mut units = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
-        let buffer = sample.buffer().context("a buffer")?;
-        let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        units.push(Unit { data: buffer.map_readable()?.to_vec(), keyframe });
-    }
-    pipeline.set_state(gst::State::Null)?;
-    Ok(units)
+         video/x-raw,format=I420,width=1920,height=1080,framerate={FPS}/1"
+    );
+    Encoding::start(&source, KBIT)?.finish()
 }
 
 /// All producers, one after the other within each frame's time.
@@ -69,7 +47,7 @@ impl<'a> Cameras<'a> {
             .iter()
             .map(|target| Ok(Publisher::create(&Address::from(target), Abi::V2 { minor: 1 })?))
             .collect::<Result<Vec<_>>>()?;
-        let left = vec![90; (LEFT.0 * LEFT.1 * 3) as usize];
+        let left = vec![90; LEFT.bytes()];
         Ok(Self { units, left, targets, publishers, pace: Pace::new(FPS * count as u32), rounds: 0 })
     }
 
@@ -100,33 +78,9 @@ impl<'a> Cameras<'a> {
     /// One unit of each.
     fn round(&mut self) -> Result<()> {
         let unit = &self.units[(self.rounds % self.units.len() as u64) as usize];
-        let plane = |kind, pixel_format, (width, height), stride, data| PlaneImage {
-            kind,
-            pixel_format,
-            depth: Depth::U8,
-            width,
-            height,
-            stride,
-            data,
-        };
-        let size = unit.data.len() as u32;
-        let planes = [
-            plane(PlaneKind::Left, PixelFormat::Bgr, LEFT, LEFT.0 * 3, &self.left[..]),
-            plane(PlaneKind::Encoded, PixelFormat::Gray, (size, 1), size, &unit.data),
-        ];
         for publisher in &mut self.publishers {
             self.pace.wait();
-            publisher.publish(&Frame {
-                timestamp_ns: unix_now(),
-                planes: &planes,
-                depth_unit: DepthUnit::Unknown,
-                encoded: Some(Encoded {
-                    codec: Codec::H264,
-                    keyframe: unit.keyframe,
-                    frame_rate: (FPS as u16, 1),
-                    stream_pts_ns: 0,
-                }),
-            })?;
+            units::publish(publisher, image(&LEFT, &self.left), Some(unit))?;
         }
         self.rounds += 1;
         Ok(())

@@ -69,8 +69,6 @@ pub fn pixel_of(frame_id: u32) -> u8 {
 
 pub fn run(args: &Args) -> Result<()> {
     let address = Address::from(&args.uri);
-    let published = Arc::new(AtomicU64::new(0));
-    let ended = Arc::new(AtomicBool::new(false));
     let publisher = if args.reference {
         let mut reference = Reference::create(&address, args.picture)?;
         // Made before, for an unthrottled producer writes all the time.
@@ -95,9 +93,16 @@ pub fn run(args: &Args) -> Result<()> {
             Ok(())
         })
     };
+    publish_until_end(args.picture.fps, publisher)
+}
+
+/// Publishes at a pace until the input ends, and says how many frames that were.
+pub fn publish_until_end(fps: u32, mut publish: Box<dyn FnMut() -> Result<()> + Send>) -> Result<()> {
+    let published = Arc::new(AtomicU64::new(0));
+    let ended = Arc::new(AtomicBool::new(false));
     let writer = {
-        let (mut publish, published, ended) = (publisher, Arc::clone(&published), Arc::clone(&ended));
-        let mut pace = Pace::new(args.picture.fps);
+        let (published, ended) = (Arc::clone(&published), Arc::clone(&ended));
+        let mut pace = Pace::new(fps);
         thread::spawn(move || -> Result<()> {
             while !ended.load(Ordering::Relaxed) {
                 pace.wait();

@@ -1,10 +1,12 @@
 //! Pictures of a real clip in memory, at the size that is measured.
 
-use std::fmt;
+use std::{fmt, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use gst::prelude::*;
 
+/// What is there of moving pictures.
+pub const CLIP: &str = "media/bigbuckbunny_640x360.mp4";
 /// Enough to be moving pictures; they are played over and over.
 const PICTURES: usize = 40;
 
@@ -55,10 +57,26 @@ impl Clip {
         Ok(Self { size, pictures })
     }
 
+    /// Keeps the pictures in a file, which [`Clip::open`] reads.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        Ok(fs::write(path, self.pictures.concat())?)
+    }
+
+    pub fn open(path: &Path, size: Size) -> Result<Self> {
+        let pictures = fs::read(path)?;
+        let bytes = (size.stride() * size.height) as usize;
+        ensure!(pictures.len() == PICTURES * bytes, "{} has other pictures", path.display());
+        Ok(Self { size, pictures: pictures.chunks(bytes).map(<[u8]>::to_vec).collect() })
+    }
+
+    /// Turns until everything was shown, forth and back.
+    pub fn turns(&self) -> usize {
+        2 * (self.pictures.len() - 1)
+    }
+
     /// The picture that is shown in this turn, forth and back so that nothing jumps.
     pub fn picture(&self, turn: usize) -> &[u8] {
-        let last = self.pictures.len() - 1;
-        let at = turn % (2 * last);
-        &self.pictures[at.min(2 * last - at)]
+        let at = turn % self.turns();
+        &self.pictures[at.min(self.turns() - at)]
     }
 }
