@@ -4,6 +4,8 @@
 #   scripts/bench.sh ingest [--quick] [--only SECTION]   what a frame costs on its way into a pipeline
 #   scripts/bench.sh muxer [--quick]                     what a tag costs, in instructions, whatever else the machine does
 #   scripts/bench.sh passthrough [--quick]               what a stream costs that is not encoded
+#   scripts/bench.sh many [--quick]                      twenty cameras in one process, beside a process for each
+#   scripts/bench.sh sizes [--quick]                     what a camera takes, by its size and codec
 #   scripts/bench.sh latency [--quick] [--only ROW]      from capture to decoded picture, beside ffmpeg
 #   scripts/bench.sh viewers [--quick]                   what those who watch by WebRTC cost, and that the encoder does not notice
 #   scripts/bench.sh recordings [--quick] [--only ROW]   how fast recordings are converted, beside ffmpeg
@@ -18,10 +20,10 @@ for argument in "${@:2}"; do
   case $argument in --quick | --only | [!-]*) ;; *) refuse "unknown argument '$argument'" ;; esac
 done
 case "${1-}" in
-  ingest | passthrough | viewers) scripts/setup.sh ;;
+  ingest | passthrough | many | sizes | viewers) scripts/setup.sh ;;
   muxer) scripts/setup.sh --bench ;;
   latency | recordings) scripts/setup.sh --tests ;;
-  *) refuse "say what to measure: ingest, muxer, passthrough, latency, viewers or recordings" ;;
+  *) refuse "say what to measure: ingest, muxer, passthrough, many, sizes, latency, viewers or recordings" ;;
 esac
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer --bin cvmmap_bench --bin cvmmap_streamer \

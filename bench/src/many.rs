@@ -152,7 +152,7 @@ fn rows(picture: Picture, one: &Seen, each: &Seen) -> Vec<Row> {
     vec![
         cpu.details(json!({ "one_process": one.details(), "a_process_each": each.details() })),
         row("... memory (PSS)", "MiB", |seen| &seen.mib),
-        row("... threads", "", |seen| &seen.threads),
+        row("... threads", "threads", |seen| &seen.threads),
         row("... access units that were passed through, of each camera", "a second", |seen| &seen.passed),
         row("... pictures that were encoded, of each camera", "a second", |seen| &seen.encoded),
     ]

@@ -67,7 +67,8 @@ pub fn run(quick: bool, json: &Path) -> Result<()> {
         }
     }
     report::print(&machine, &lines(&rows));
-    println!("\nall figures in {}", json.display());
+    let others = rows.iter().map(|row| row.cores_used_by_others).fold(0.0, f64::max);
+    println!("\nothers kept up to {} cores busy; all figures in {}", number(others), json.display());
     report::keep(&json!({ "machine": machine, "rows": rows }), json)
 }
 
