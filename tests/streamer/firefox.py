@@ -56,9 +56,9 @@ async def look(page):
     seen["decodes"] = await page.evaluate(
         "RTCRtpReceiver.getCapabilities('video').codecs.some(({ mimeType }) => mimeType === 'video/H264')")
     if seen["decodes"]:
-        seen["state"] = await page.wait("/fps/.test(document.querySelector('.state').textContent) && document.querySelector('.state').textContent")
+        seen["state"] = await page.wait("/fps/.test(document.querySelector('.state')?.textContent ?? '') && document.querySelector('.state').textContent")
     else:
-        seen["trouble"] = await page.wait("/offer/.test(document.querySelector('.trouble').textContent) && document.querySelector('.trouble').textContent")
+        seen["trouble"] = await page.wait("/offer/.test(document.querySelector('.trouble')?.textContent ?? '') && document.querySelector('.trouble').textContent")
     await page.evaluate("document.getElementById('depth').click()")
     await page.wait(f"globalThis.tiles.get('{camera}').depth.frames >= 5")
     # The simulator's plane: nothing in the first column, one millimetre more each row.
