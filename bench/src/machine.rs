@@ -5,8 +5,7 @@ use std::{fs, thread, time::Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// Ticks of `/proc/stat` a second, as Linux has them on every architecture it is used on here.
-const TICKS: f64 = 100.0;
+use crate::proc;
 
 #[derive(Debug, Serialize)]
 pub struct Machine {
@@ -61,17 +60,15 @@ impl Busy {
             .filter_map(|tick| tick.parse().ok())
             .collect();
         let machine = ticks.iter().take(8).sum::<f64>() - ticks[3] - ticks[4];
-        let stat = fs::read_to_string("/proc/self/stat")?;
-        // utime stime cutime cstime are the 14th to 17th field.
-        let after_name = stat.rsplit_once(')').context("/proc/self/stat")?.1;
-        let own = after_name.split_whitespace().skip(11).take(4).filter_map(|tick| tick.parse::<f64>().ok()).sum();
+        // utime, stime, cutime and cstime.
+        let own = proc::stat::<4>("self", 14)?.iter().sum::<u64>() as f64;
         Ok(Self { machine, own, at: Instant::now() })
     }
 
     /// Cores that were busy with something else since then, on average.
     pub fn others(&self) -> Result<f64> {
         let now = Self::now()?;
-        let busy = (now.machine - self.machine - (now.own - self.own)) / TICKS;
+        let busy = (now.machine - self.machine - (now.own - self.own)) / f64::from(proc::TICKS);
         Ok(busy.max(0.0) / self.at.elapsed().as_secs_f64())
     }
 }

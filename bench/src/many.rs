@@ -98,25 +98,28 @@ struct Camera<'a> {
 }
 
 impl Camera<'_> {
-    fn source(&self) -> &'static str {
-        if self.is_passed { "encoded" } else { "raw" }
+    fn settings(&self) -> [(&'static str, String); 5] {
+        let source = if self.is_passed { "encoded" } else { "raw" };
+        [
+            ("input_uri", self.target.to_string()),
+            ("input_video_source", source.to_owned()),
+            ("codec", "h264".to_owned()),
+            ("encoder_device", "software".to_owned()),
+            ("nats_url", String::new()),
+        ]
     }
 
     fn command(&self) -> Vec<String> {
-        let Self { target, port, .. } = self;
-        let (target, to) = (target.to_string(), format!("127.0.0.1:{port}"));
-        let arguments = ["--input-uri", &target, "--input-video-source", self.source(), "--codec", "h264"];
-        let output = ["--encoder-device", "software", "--nats-url", "", "--rtp", "--rtp-endpoint", &to];
-        arguments.into_iter().chain(output).map(str::to_owned).collect()
+        let settings =
+            self.settings().into_iter().flat_map(|(key, value)| [format!("--{}", key.replace('_', "-")), value]);
+        let output = ["--rtp".to_owned(), "--rtp-endpoint".to_owned(), format!("127.0.0.1:{}", self.port)];
+        settings.chain(output).collect()
     }
 
     fn table(&self) -> String {
-        let Self { target, port, .. } = self;
-        format!(
-            "[[camera]]\nname = \"camera{port}\"\ninput_uri = \"{target}\"\ninput_video_source = \"{}\"\ncodec = \"h264\"\n\
-             encoder_device = \"software\"\nnats_url = \"\"\nrtp = true\nrtp_endpoint = [\"127.0.0.1:{port}\"]\n",
-            self.source()
-        )
+        let settings = self.settings().map(|(key, value)| format!("{key} = \"{value}\"\n")).concat();
+        let port = self.port;
+        format!("[[camera]]\nname = \"camera{port}\"\n{settings}rtp = true\nrtp_endpoint = [\"127.0.0.1:{port}\"]\n")
     }
 }
 

@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
+    footprint::Footprint,
     receiver::{Received, Receiver},
-    used::Used,
 };
 
 /// How long the last packets may be on their way.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What all processes together have used, and what each receiver has got.
 pub struct Sample {
     pub at: Instant,
-    pub used: Used,
+    pub used: Footprint,
     pub received: Vec<Received>,
 }
 
@@ -94,7 +94,7 @@ impl Streamers {
     }
 
     pub fn sample(&self) -> Result<Sample> {
-        let used = self.processes.iter().map(|process| Used::by(process.id()));
+        let used = self.processes.iter().map(|process| Footprint::of(process.id()));
         let at = Instant::now();
         let used = used.sum::<Result<_>>()?;
         Ok(Sample { at, used, received: self.receivers.iter().map(Receiver::received).collect() })

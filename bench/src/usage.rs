@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fs, process, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::allocations;
+use crate::{allocations, proc};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
@@ -26,16 +26,8 @@ impl Usage {
     /// To be asked for by the main thread, which does nothing else while something is measured.
     pub fn now() -> Result<Self> {
         let cpu = clock(ClockId::ProcessCPUTime).saturating_sub(thread_cpu());
-        let status = fs::read_to_string("/proc/self/status")?;
-        let field = |name: &str| -> Result<u64> {
-            let line =
-                status.lines().find_map(|line| line.strip_prefix(name)).context("a line of /proc/self/status")?;
-            Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?)
-        };
-        // proc(5): minflt is the 10th field, and the 8th after the name in parentheses.
-        let stat = fs::read_to_string("/proc/self/stat")?;
-        let after_name = stat.rsplit_once(')').context("/proc/self/stat")?.1;
-        let minor_faults = after_name.split_whitespace().nth(7).context("minflt")?.parse()?;
+        let [threads, rss_kib] = proc::lines("self", "status", ["Threads", "VmRSS"])?;
+        let [minor_faults] = proc::stat("self", 10)?;
         Ok(Self {
             cpu_ns: cpu.as_nanos() as u64,
             cpu_ns_of: by_thread(process::id())?,
@@ -43,8 +35,8 @@ impl Usage {
             large_allocations: allocations::large(),
             // One is the folder's own.
             fds: fs::read_dir("/proc/self/fd")?.count() as u64 - 1,
-            threads: field("Threads")?,
-            rss_kib: field("VmRSS")?,
+            threads,
+            rss_kib,
         })
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::footage::{FPS, Footage};
+use crate::proc;
 
 /// Both are told the same; the words of x264 and x265.
 const PRESET: &str = "veryfast";
@@ -118,9 +119,7 @@ impl Drop for AtWork {
 
 /// `VmHWM` of proc(5); 0 of a process that has ended.
 fn peak(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
+    proc::lines(pid, "status", ["VmHWM"]).map_or(0, |[kib]| kib)
 }
 
 /// One of our programs, which are beside this one, told what both are told.
