@@ -32,6 +32,8 @@ const GOP: u32 = 20;
 /// The producer is away after a second; the rest is a loaded machine's.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 const BACK_MAX: Duration = Duration::from_secs(1);
+/// From a camera's start to its first frame.
+const WARM_UP: Duration = Duration::from_millis(300);
 
 /// A decoded picture.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +137,13 @@ impl Watcher {
     }
 
     /// One source, times that rise, no complaint, and no pause that is longer than the wait for the slate.
+    /// When pictures came thick and fast again.
+    fn live_since(&self, since: Instant) -> Instant {
+        let seen = self.seen();
+        let is_live = |five: &[Seen]| five[0].at > since && five[4].at - five[0].at < Duration::from_millis(350);
+        seen.windows(5).find(|five| is_live(five)).expect("it is live")[0].at
+    }
+
     fn judge(&self) {
         let packets = self.packets.lock().unwrap().clone();
         assert!(packets.iter().all(|(source, _)| *source == packets[0].0), "another SSRC");
@@ -165,10 +174,16 @@ struct Loop {
 
 impl Loop {
     fn start(names: &Names, grey: u8, units: Option<(Codec, Arc<Vec<Unit>>)>) -> Self {
+        Self::start_after(Duration::ZERO, names, grey, units)
+    }
+
+    /// Publishes its first frame so long after it can be connected to.
+    fn start_after(warm_up: Duration, names: &Names, grey: u8, units: Option<(Codec, Arc<Vec<Unit>>)>) -> Self {
         let mut camera = Camera::start(names);
         let (ended, paused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (until, while_paused) = (Arc::clone(&ended), Arc::clone(&paused));
         let thread = thread::spawn(move || {
+            thread::sleep(warm_up);
             let (mut pace, begun) = (Pace::new(FPS), Instant::now());
             let mut frame_id = 0_u32;
             while !until.load(Ordering::Relaxed) {
@@ -360,10 +375,7 @@ fn access_units_are_followed_by_a_slate(name: &str, codec: Codec, slate: &str) {
     let camera = start();
     read_until(&mut talk, "slate: the producer is back");
     watcher.wait_more(40);
-    // Pictures come thick and fast again: the first two that do.
-    let seen = watcher.seen();
-    let live = seen.windows(5).find(|five| five[0].at > back && five[4].at - five[0].at < Duration::from_millis(350));
-    let first = live.unwrap()[0].at - back;
+    let first = watcher.live_since(back) - back;
     eprintln!("{name} {slate}: back after {first:?}");
     assert!(first < BACK_MAX, "back after {first:?}");
 
@@ -394,6 +406,39 @@ fn h264_access_units_are_followed_by_their_last_picture() {
 #[test]
 fn h265_access_units_are_followed_by_black() {
     access_units_are_followed_by_a_slate("h265", Codec::H265, "black");
+}
+
+/// A camera takes a while to its first frame, which is a keyframe: nobody has to wait for the one behind it.
+#[test]
+fn long_groups_of_pictures_are_live_at_once_behind_a_slate() {
+    let names = Names::new();
+    let watcher = Watcher::start("h264");
+    let units = Arc::new(encode(Codec::H264, SIZE, FPS * 20, FPS * 20));
+    let start = || Loop::start_after(WARM_UP, &names, 0, Some((Codec::H264, Arc::clone(&units))));
+    let camera = start();
+    let mut streamer = Running::start(names.streamer().args([
+        "--slate",
+        "freeze",
+        "--json",
+        "--rtp",
+        "--rtp-endpoint",
+        &watcher.endpoint(),
+    ]));
+    let mut talk = streamer.stderr();
+    watcher.wait_total(40);
+    drop(camera);
+    let away = Instant::now();
+    watcher.wait_like(away, 8, |seen| seen.lightest > 200);
+    let back = Instant::now() + WARM_UP;
+    let _camera = start();
+    read_until(&mut talk, "slate: the producer is back");
+    watcher.wait_more(40);
+    let first = watcher.live_since(back).saturating_duration_since(back);
+    eprintln!("long groups: back after {first:?}");
+    assert!(first < BACK_MAX, "back after {first:?}");
+    streamer.signal("-INT");
+    assert_eq!(streamer.wait().0, Some(0));
+    watcher.judge();
 }
 
 #[test]
