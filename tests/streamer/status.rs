@@ -57,6 +57,7 @@ fn counters_are_the_summary_s_and_promtool_is_content() {
         ("cvmmap_frames_dropped_total{camera=\"done\",reason=\"skipped\"}", &done["skipped"]),
         ("cvmmap_encoder_frames_total{camera=\"done\",encoder=\"x264enc\"}", &done["encoded"]),
         ("cvmmap_encoder_bytes_total{camera=\"done\"}", &done["encoded_bytes"]),
+        ("cvmmap_encoder_rate_changes_total{camera=\"done\"}", &done["rate_changes"]),
         ("cvmmap_output_sent_total{camera=\"done\",output=\"rtp\"}", &output["sent"]),
         ("cvmmap_output_bytes_total{camera=\"done\",output=\"rtp\"}", &output["bytes"]),
         ("cvmmap_capture_to_send_seconds_count{camera=\"done\",output=\"rtp\"}", &output["sent"]),
@@ -66,6 +67,8 @@ fn counters_are_the_summary_s_and_promtool_is_content() {
         assert!(value.is_number(), "{name}: {done}");
         assert_eq!(Some(sample(name)), value.as_f64(), "{name}");
     }
+    let asked_for = done["kbit"].as_f64().unwrap();
+    assert_eq!(sample("cvmmap_encoder_bitrate_bps{camera=\"done\"}"), 1000.0 * asked_for);
     assert!(output["sent"].as_u64() > Some(0) && output["bytes"].as_u64() > Some(1000), "{done}");
     let Ok(mut promtool) = peer("promtool")
         .args(["check", "metrics"])

@@ -101,6 +101,12 @@ impl Collector for Accounts {
         )?;
         let bytes = |counts: &Counts| vec![(vec![], counts.stream.encoded_bytes as f64)];
         family.counter("encoder_bytes", "Bytes of access units; their rate is the bit rate", &each(&counts, bytes))?;
+        let asked =
+            |counts: &Counts| counts.stream.kbit.map(|kbit| (vec![], 1000.0 * f64::from(kbit))).into_iter().collect();
+        // Not "bits_per_second": promtool accepts no unit of bits.
+        family.gauge("encoder_bitrate_bps", "Bits a second that the encoder is asked for", &each(&counts, asked))?;
+        let changes = |counts: &Counts| vec![(vec![], counts.stream.rate_changes as f64)];
+        family.counter("encoder_rate_changes", "Times that it was asked for another rate", &each(&counts, changes))?;
         slates(&mut family, &counts)?;
         outputs(&mut family, &counts)?;
         recordings(&mut family, &counts)?;
