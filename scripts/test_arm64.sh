@@ -76,7 +76,8 @@ libraries=$root/usr/lib/aarch64-linux-gnu
 export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_SYSROOT_DIR=$root
 export PKG_CONFIG_LIBDIR=$libraries/pkgconfig:$root/usr/share/pkgconfig
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-Clink-arg=-Wl,-rpath-link,$libraries"
+# Its C library too: the root's linker script names it by a path that begins at the root.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-Clink-arg=--sysroot=$root -Clink-arg=-Wl,-rpath-link,$libraries"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$PWD/scripts/lib/run_arm64.sh $root"
 cross=(--target aarch64-unknown-linux-gnu --target-dir target/arm64-build --locked)
 crates=(-p cvmmap -p gst-plugin-cvmmap -p gst-plugin-flvhevc)
