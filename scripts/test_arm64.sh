@@ -30,6 +30,8 @@ rustup --quiet target add aarch64-unknown-linux-gnu
 
 # Parts of the names of tests that QEMU cannot run.
 left_out=(
+  # What it takes to translate instructions counts as the process's memory.
+  all_of_them_in_turns_cost_no_memory
 )
 
 mounted=()
@@ -104,9 +106,9 @@ export GST_PLUGIN_PATH=$PWD/target/arm64-build/aarch64-unknown-linux-gnu/debug
 launch=(scripts/lib/run_arm64.sh "$root" gst-launch-1.0 -q)
 picture=video/x-raw,format=BGRA,width=640,height=360,framerate=10/1
 "${launch[@]}" videotestsrc num-buffers=1 pattern=colors ! "$picture" ! filesink location="$inside/sent"
-"${launch[@]}" videotestsrc is-live=true pattern=colors ! "$picture" ! cvmmapsink uri="cvmmap://arm64@$inside" nats-url= &
+"${launch[@]}" videotestsrc is-live=true pattern=colors ! "$picture" ! cvmmapsink uri="cvmmap://arm64@$inside" 'nats-url=""' &
 producer=$!
-timeout 120 "${launch[@]}" cvmmapsrc uri="cvmmap://arm64@$inside" nats-url= max-frames=3 ! multifilesink location="$inside/%d" || failed=1
+timeout 120 "${launch[@]}" cvmmapsrc uri="cvmmap://arm64@$inside" 'nats-url=""' max-frames=3 ! multifilesink location="$inside/%d" || failed=1
 kill "$producer"
 wait "$producer" || true
 producer=
