@@ -18,7 +18,7 @@ use std::{
 };
 
 use cvmmap::{
-    Address, Arrival, Coherence, Event, METADATA_SIZE, Metadata, MetadataBytes, SYNC_SIZE, SnapshotError,
+    Address, Arrival, Coherence, Event, METADATA_SIZE, Metadata, MetadataBytes, PlaneKind, SYNC_SIZE, SnapshotError,
     SnapshotReader, Subscriber, SyncMessage, Target, body::Packet,
 };
 
@@ -129,7 +129,7 @@ impl Endpoint {
         let (mut peer, _) = self.listener.accept().expect("somebody connects");
         let mut events = 0;
         let mut take = |subscriber: &mut Subscriber| {
-            while let Some(event) = subscriber.take_newest().expect("the socket lives") {
+            while let Some(event) = subscriber.try_recv().expect("the socket lives") {
                 if let Event::Frame(message) = event {
                     let bytes = message.to_bytes();
                     let is_there = |at: &[u8]| at[4..8] == bytes[4..8] && at[16..24] == bytes[16..24];
@@ -240,11 +240,16 @@ impl Scene {
         };
         let end = if meanwhile == Meanwhile::Cut { keep } else { data.len() };
         let mut whole = true;
-        for plane in metadata.planes.iter().flatten() {
+        for kind in PlaneKind::ALL {
+            let Some(plane) = metadata.plane(kind) else {
+                let refused = snapshot.read(kind, &mut [], 0);
+                assert!(matches!(refused, Err(SnapshotError::NoPlane(none)) if none == kind));
+                continue;
+            };
             let row = plane.row_bytes() as usize;
             let stride = row + usize::from(more) % (STRIDE_MORE + 1);
             let mut target = vec![0xA5; stride * plane.height as usize];
-            match snapshot.read_plane(plane, &mut target, stride) {
+            match snapshot.read(kind, &mut target, stride) {
                 Ok(()) => {
                     for (index, line) in target.chunks(stride).enumerate() {
                         let source = METADATA_SIZE + plane.offset as usize + index * plane.stride as usize;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use cvmmap::{Codec, Depth, DepthUnit, Encoded, Frame, PixelFormat, PlaneImage, PlaneKind, Publisher};
+use cvmmap::{Codec, DepthUnit, Encoded, Frame, PlaneImage, Publisher};
 use gst::prelude::*;
 
 use crate::pace::unix_now;
@@ -23,18 +23,7 @@ pub struct Unit {
 
 /// Publishes a picture that is captured now, and its access unit where there is one.
 pub fn publish(publisher: &mut Publisher, left: PlaneImage<'_>, unit: Option<&Unit>) -> Result<()> {
-    let encoded = unit.map(|unit| {
-        let size = unit.data.len() as u32;
-        PlaneImage {
-            kind: PlaneKind::Encoded,
-            pixel_format: PixelFormat::Gray,
-            depth: Depth::U8,
-            width: size,
-            height: 1,
-            stride: size,
-            data: &unit.data,
-        }
-    });
+    let encoded = unit.map(|unit| PlaneImage::access_unit(&unit.data));
     publisher.publish(&Frame {
         timestamp_ns: unix_now(),
         planes: &[left].into_iter().chain(encoded).collect::<Vec<_>>(),

@@ -16,6 +16,7 @@ pub struct Address {
 
 /// Why an address is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// Not a POSIX shared memory name.
     #[error("shared memory name '{0}' must be one path segment of 1 to 255 bytes")]

@@ -280,6 +280,7 @@ impl Default for Body {
 
 /// Why a message is no body-tracking packet, or a packet cannot be written as one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BodyError {
     /// Shorter than its header.
     #[error("body packet of {0} bytes, at least 64 expected")]

@@ -28,7 +28,7 @@ use self::{
     rhythm::Rhythm,
     watch::{Begin, Look, Watch},
 };
-use crate::subscriber::Arrival;
+use crate::event::Arrival;
 
 /// Announcements whose delays are looked back on: long enough to hold one that nothing delayed, short enough that a clock
 /// that was set back by less than an interval is forgotten in a second.

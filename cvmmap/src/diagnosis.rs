@@ -10,10 +10,10 @@ use rustix::{
 use crate::{
     address::Address,
     contact::Standing,
+    event::Foreign,
     metadata::{MAGIC, METADATA_SIZE},
     reader::SnapshotError,
     segment::shm_path,
-    subscriber::{Foreign, Subscriber},
 };
 
 /// Other names that are told.
@@ -196,8 +196,9 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Diagnosis {
-    /// Looks at a producer's segment and endpoint with this process's eyes. It waits for nothing but the file system.
-    pub fn new(address: &Address, subscriber: &Subscriber, symptoms: &Symptoms) -> Self {
+    /// Looks at a producer's segment and endpoint with this process's eyes. It waits for nothing but the file system. `standing`
+    /// is what [`Subscriber::standing`](crate::Subscriber::standing) says now.
+    pub fn new(address: &Address, standing: Standing, symptoms: &Symptoms) -> Self {
         let mut obstacles = Vec::new();
         let segment = look_at_segment(address);
         match &symptoms.failure {
@@ -207,7 +208,7 @@ impl Diagnosis {
             _ => obstacles.extend(segment.err()),
         }
         if !symptoms.announced {
-            obstacles.extend(look_at_endpoint(address, subscriber.standing(), symptoms));
+            obstacles.extend(look_at_endpoint(address, standing, symptoms));
         }
         if obstacles.is_empty() {
             obstacles.push(Obstacle::NothingAnnounced);

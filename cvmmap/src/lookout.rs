@@ -2,21 +2,25 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
-    sync::Arc,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll},
+    event::{PollFd, PollFlags, epoll, poll},
     io::Errno,
 };
 
-const SOCKET: u64 = 0;
+use crate::{
+    alarm::{Alarm, timespec},
+    waker::Waker,
+};
+
+const CHANGE: u64 = 0;
 const WAKER: u64 = 1;
 
-/// A place at which one thread waits for what comes to a [`Subscriber`](crate::Subscriber), which other threads may have
-/// meanwhile.
+/// A place at which one thread waits for what comes to a [`SharedSubscriber`](crate::SharedSubscriber), which other threads
+/// may have meanwhile.
 ///
 /// What comes wakes one lookout: the first one made at which a thread waits. So of two threads that share a subscriber,
 /// one at each of two lookouts, the second is left alone for as long as the first is there, and no announcement finds
@@ -27,14 +31,10 @@ pub struct Lookout {
     waker: Waker,
 }
 
-/// Wakes a [`Lookout`], and who waits in [`Subscriber::wait`](crate::Subscriber::wait), from any thread, without waiting.
-#[derive(Clone, Debug)]
-pub struct Waker(Arc<OwnedFd>);
-
 /// What ended a wait at a [`Lookout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// Something came. Nobody else may have been told: it has to be [taken](crate::Subscriber::take_newest).
+    /// Something came. Nobody else may have been told: it has to be [taken](crate::SharedSubscriber::take_newest).
     Change,
     /// [`Waker::wake`] was called.
     Woken,
@@ -46,8 +46,8 @@ impl Lookout {
     /// A lookout that watches nothing yet.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let waker = Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
-        epoll::add(&epoll, &waker.0, epoll::EventData::new_u64(WAKER), epoll::EventFlags::IN)?;
+        let waker = Waker::new()?;
+        epoll::add(&epoll, &waker, epoll::EventData::new_u64(WAKER), epoll::EventFlags::IN)?;
         Ok(Self { epoll, waker })
     }
 
@@ -55,7 +55,12 @@ impl Lookout {
     pub(crate) fn watch(&self, socket: impl AsFd) -> io::Result<()> {
         // Exclusive: of those that wait for a descriptor this way the kernel wakes one, in the order in which they came.
         let exclusive = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-        Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(SOCKET), exclusive)?)
+        Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(CHANGE), exclusive)?)
+    }
+
+    /// Watches an alarm: that it goes off is a [change](Seen::Change), too.
+    pub(crate) fn heed(&self, alarm: &Alarm) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, alarm, epoll::EventData::new_u64(CHANGE), epoll::EventFlags::IN)?)
     }
 
     /// What ends a wait early.
@@ -63,7 +68,7 @@ impl Lookout {
         self.waker.clone()
     }
 
-    /// Waits as long as `longest` says, in whole milliseconds, or for ever.
+    /// Waits as long as `longest` says, in whole milliseconds and for an hour at most, or for ever.
     ///
     /// # Errors
     /// When the system cannot wait.
@@ -77,7 +82,7 @@ impl Lookout {
         };
         let came = |what: u64| events[..count].iter().any(|event| event.data.u64() == what);
         // The other one is told by the next wait.
-        if came(SOCKET) {
+        if came(CHANGE) {
             return Ok(Seen::Change);
         }
         if came(WAKER) {
@@ -93,7 +98,7 @@ impl Lookout {
     /// When the system cannot wait.
     pub fn stand_aside(&self, longest: Option<Duration>) -> io::Result<Seen> {
         let longest = longest.map(timespec);
-        match poll(&mut [PollFd::new(&self.waker.0, PollFlags::IN)], longest.as_ref()) {
+        match poll(&mut [PollFd::new(&self.waker, PollFlags::IN)], longest.as_ref()) {
             Ok(0) | Err(Errno::INTR) => Ok(Seen::Nothing),
             Ok(_) => {
                 self.waker.drain();
@@ -104,18 +109,9 @@ impl Lookout {
     }
 }
 
-fn timespec(duration: Duration) -> Timespec {
-    Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 })
-}
-
-impl Waker {
-    /// Ends the wait that is under way, or the next one.
-    pub fn wake(&self) {
-        // Fails only when the counter is full, and then the wait ends anyway.
-        let _ = rustix::io::write(self.0.as_fd(), &1u64.to_ne_bytes());
-    }
-
-    fn drain(&self) {
-        let _ = rustix::io::read(self.0.as_fd(), &mut [0; 8]);
+/// Readable while a wait would end at once.
+impl AsFd for Lookout {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }

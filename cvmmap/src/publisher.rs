@@ -35,6 +35,14 @@ const TRIES: usize = 8;
 
 /// Publishes frames at an address, in an order that no coherent reader can misread: the header is given the new frame
 /// id first, then the payload is written, then the whole metadata, then the frame is announced.
+///
+/// ```no_run
+#[doc = include_str!("../examples/publish_frames.rs")]
+/// ```
+///
+/// # Threads
+/// It is `Send`, and for one thread at a time. No call waits for a reader, whether there are any or not; ZeroMQ sends from a
+/// thread of its own.
 pub struct Publisher {
     // Before `segment`: consumers lose the endpoint first, then the segment.
     endpoint: Endpoint,
@@ -65,6 +73,25 @@ pub struct PlaneImage<'a> {
     pub data: &'a [u8],
 }
 
+impl<'a> PlaneImage<'a> {
+    /// The encoded plane of a frame: one H.264 or H.265 access unit in Annex B form, a keyframe with its parameter sets in
+    /// front. What else is known of it goes into [`Frame::encoded`]. An empty unit, or one of 4 GiB, is refused when it is
+    /// published. Source: cv-mmap IPC contract, section 2: the plane is grey, of bytes, and one row as wide as the unit is
+    /// long.
+    pub fn access_unit(unit: &'a [u8]) -> Self {
+        let size = u32::try_from(unit.len()).unwrap_or(u32::MAX);
+        Self {
+            kind: PlaneKind::Encoded,
+            pixel_format: PixelFormat::Gray,
+            depth: Depth::U8,
+            width: size,
+            height: 1,
+            stride: size,
+            data: unit,
+        }
+    }
+}
+
 /// A frame to publish.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -80,6 +107,7 @@ pub struct Frame<'a> {
 
 /// Why a frame is not published, or a producer not made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// Somebody publishes there.
     #[error("{0} belongs to a live producer; stop it, or take another name")]
@@ -157,7 +185,8 @@ impl Publisher {
         Ok(Self { endpoint, segment, label, abi, publish_seq: 0, next_frame_id: 0, last_metadata: None })
     }
 
-    /// Publishes one frame and returns its frame id.
+    /// Publishes one frame and returns its frame id. The planes are copied into the segment; the segment grows to the largest
+    /// frame, and stays as large.
     ///
     /// # Errors
     /// When the frame does not fit the layout, or the segment (no space left in `/dev/shm`) or the endpoint fails.
@@ -177,7 +206,7 @@ impl Publisher {
         Ok(metadata.frame_id)
     }
 
-    /// Counts frame ids from 0 again: the source starts over.
+    /// Counts frame ids from 0 again: the source starts over. They start at 0, and wrap at 2^32.
     pub fn start_over(&mut self) {
         self.next_frame_id = 0;
     }

@@ -11,11 +11,11 @@ use std::{
 use crate::{
     address::Address,
     coherence::{Cadence, Coherence, Verdict},
+    event::Arrival,
     guarded_mapping::Rows,
     header_first,
     metadata::{METADATA_SIZE, Metadata, MetadataBytes, MetadataError, Plane, PlaneKind, is_header_first},
     segment::{Segment, shm_path},
-    subscriber::Arrival,
     sync::SyncMessage,
 };
 
@@ -27,6 +27,14 @@ const WITNESS_BYTES: usize = 64;
 const AFTERLOOKS: u32 = 2;
 
 /// Reads frames of one producer, following it through restarts.
+///
+/// For each announcement that a [`Subscriber`](crate::Subscriber) gives: [`begin`](Self::begin), copy the planes that are wanted,
+/// [`finish`](Snapshot::finish). Between announcements it wants to [`look`](Self::look) at the payload at
+/// [`look_at`](Self::look_at). Announcements of frames that are not wanted are told by [`observe`](Self::observe).
+///
+/// # Threads
+/// It is `Send`, for one thread at a time, and has none. No call waits for the producer. With
+/// [`Coherence::Cadence`] `finish` may sleep for a few milliseconds, behind a producer whose writes are slow.
 pub struct SnapshotReader {
     path: PathBuf,
     segment: Option<Segment>,
@@ -44,8 +52,9 @@ struct Witnesses {
     bytes: [u8; WITNESSES * WITNESS_BYTES],
 }
 
-/// Why there is no snapshot of an announced frame.
+/// Why there is no snapshot of an announced frame, or no such plane in it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SnapshotError {
     /// No segment of that name: the producer is not there, or left.
     #[error("segment {path}: {source}")]
@@ -72,15 +81,29 @@ pub enum SnapshotError {
         /// Frame id of the metadata.
         found: u32,
     },
+    /// The frame has no plane of this kind.
+    #[error("the frame has no {0} plane")]
+    NoPlane(PlaneKind),
+    /// The plane has fewer rows than were asked for.
+    #[error("rows {} to {} of the {plane} plane were asked for, it has {height}", .rows.start, .rows.end)]
+    NoRows {
+        /// The plane.
+        plane: PlaneKind,
+        /// The rows that were asked for.
+        rows: Range<u32>,
+        /// Rows of the plane.
+        height: u32,
+    },
     /// The metadata changed while the payload was copied, or the payload was seen to change.
     #[error("the frame changed while it was copied")]
     Torn,
     /// Too few frames came by to know when the next one is written.
     #[error("the producer's cadence is not known yet")]
     Learning,
-    /// The reader was busy whenever a frame was announced, so it cannot tell how late it is.
+    /// The reader waited for none of the last announcements ([`Arrival::waited`]): it was busy whenever one came, or looks by
+    /// a clock of its own. So it cannot tell how late it is.
     #[error(
-        "the reader was busy at each of the last announcements and cannot know how late it is; wait for them in a \
+        "the reader waited for none of the last announcements and cannot know how late it is; wait for them in a \
          thread that only waits and copies, or copy less"
     )]
     NeverWaited,
@@ -244,42 +267,54 @@ impl Snapshot<'_> {
         &self.metadata
     }
 
-    /// Copies one plane of this frame's metadata to rows `target_stride` bytes apart; what lies between them is left as it
-    /// is.
+    /// Copies a plane to `target`, whose rows are `stride` bytes apart. A row has
+    /// [`Plane::row_bytes`](crate::Plane::row_bytes); what lies between rows is left as it is. An encoded plane is one row, as
+    /// long as its access unit.
     ///
     /// # Errors
-    /// When the segment is too short by now, or for a plane that is none of this frame's.
+    /// [`SnapshotError::NoPlane`] when the frame has none of this kind, [`SnapshotError::Truncated`] when the segment is too
+    /// short by now.
     ///
     /// # Panics
-    /// When `target` does not hold the plane's rows.
-    pub fn read_plane(&mut self, plane: &Plane, target: &mut [u8], target_stride: usize) -> Result<(), SnapshotError> {
-        self.read_rows(plane, 0..plane.height, target, target_stride)
+    /// When `target` does not hold the plane's rows, or `stride` is less than a row.
+    pub fn read(&mut self, kind: PlaneKind, target: &mut [u8], stride: usize) -> Result<(), SnapshotError> {
+        let rows = 0..self.plane(kind)?.height;
+        self.read_rows(kind, rows, target, stride)
     }
 
-    /// Copies some rows of a plane as [`read_plane`](Self::read_plane) copies all of them, to the beginning of `target`.
+    /// Copies some rows of a plane as [`read`](Self::read) copies all of them, to the beginning of `target`. Row 0 is the
+    /// first one; no rows are none.
     ///
     /// # Errors
-    /// As there, and for rows that the plane has not.
+    /// As there, and [`SnapshotError::NoRows`] for rows that the plane has not.
     ///
     /// # Panics
-    /// When `target` does not hold the rows.
+    /// When `target` does not hold the rows, or `stride` is less than a row.
     pub fn read_rows(
         &mut self,
-        plane: &Plane,
+        kind: PlaneKind,
         rows: Range<u32>,
         target: &mut [u8],
-        target_stride: usize,
+        stride: usize,
     ) -> Result<(), SnapshotError> {
-        if rows.is_empty() || rows.end > plane.height || plane.row_bytes() > plane.stride {
-            return Err(SnapshotError::Truncated);
+        let plane = *self.plane(kind)?;
+        if rows.end > plane.height {
+            return Err(SnapshotError::NoRows { plane: kind, rows, height: plane.height });
+        }
+        if rows.is_empty() {
+            return Ok(());
         }
         let row_bytes = plane.row_bytes() as usize;
-        assert!(target_stride >= row_bytes, "rows overlap");
+        assert!(stride >= row_bytes, "rows overlap");
         let begin = u64::from(rows.start) * u64::from(plane.stride);
         let offset = METADATA_SIZE as u64 + u64::from(plane.offset) + begin;
         let rows = Rows { bytes: row_bytes, count: rows.len() };
-        self.segment.read(offset, plane.stride as usize, target, target_stride, rows)?;
+        self.segment.read(offset, plane.stride as usize, target, stride, rows)?;
         Ok(())
+    }
+
+    fn plane(&self, kind: PlaneKind) -> Result<&Plane, SnapshotError> {
+        self.metadata.plane(kind).ok_or(SnapshotError::NoPlane(kind))
     }
 
     /// Ends the snapshot: what was copied is the frame, unless its metadata changed meanwhile or, by the cadence, its

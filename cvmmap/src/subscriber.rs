@@ -1,201 +1,181 @@
 //! Waiting for a producer's frame-sync messages.
 
 use std::{
-    io,
+    io, mem,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
     address::Address,
-    connection::Endpoint,
-    contact::{Contact, Limits, Standing},
-    lookout::{Lookout, Seen, Waker},
-    sync::{SyncError, SyncMessage},
-    zmtp::Breach,
+    alarm::Alarm,
+    announcements::Announcements,
+    contact::{Limits, Standing},
+    event::{Arrival, Event},
+    lookout::{Lookout, Seen},
+    waker::Waker,
 };
 
-/// Receives the sync messages of one producer, whether it is there yet, or comes and goes.
+/// Rounds in which what comes is read before a call that does not wait returns: a peer that never stops talking must not keep
+/// it.
+const ROUNDS_MAX: u32 = 16;
+
+/// Receives the announcements of one producer, whether it is there yet, or comes and goes.
 ///
-/// It is a ZeroMQ subscriber on one descriptor, and has no thread: an announcement wakes whoever waits for it and nobody
-/// else. One thread [waits](Self::wait) with it. Or several do without it, each at a [`Lookout`] of its own, and whoever is
-/// woken [takes](Self::take_newest) what came, deals with it, and asks whether that was [all](Self::is_caught_up).
+/// It is a ZeroMQ subscriber on one socket and has no thread of its own: an announcement wakes whoever waits for it and nobody
+/// else. It connects by itself, finds out when a producer died without a word, and connects again.
+///
+/// There are two ways to wait. [`wait`](Self::wait) blocks a thread, and is the way to choose where a thread can be had.
+/// In an event loop, wait until the descriptor ([`AsFd`], [`AsRawFd`]) is readable, then call
+/// [`note_readable`](Self::note_readable), and [`try_recv`](Self::try_recv) until it gives `None`. The descriptor is an
+/// epoll instance: it goes into `poll`, another epoll set (level- or edge-triggered), tokio's `AsyncFd`, or what else there is. It is readable
+/// whenever `try_recv` has something to do, heartbeats and reconnections included: no timer is needed beside it. Nothing else
+/// may be done with it than to wait until it is readable.
+///
+/// # Threads
+/// A subscriber is `Send`, and for one thread at a time: whatever receives takes `&mut self`. [`wait`](Self::wait) is the one
+/// call that blocks; a [`Waker`] ends it from any thread.
 pub struct Subscriber {
-    contact: Contact,
-    label: Option<Vec<u8>>,
-    /// In the order in which they are woken.
-    lookouts: Vec<Arc<Lookout>>,
-    arrival: Arrival,
-    /// Whether nothing was left when the last announcement had been dealt with, so that the next one finds somebody
-    /// waiting.
-    caught_up: bool,
-}
-
-/// How an announcement was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// When.
-    pub at: Instant,
-    /// Whether the reader was waiting for it. One that was busy knows only that it came before.
-    pub waited: bool,
-}
-
-/// What ended a wait.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Frames were announced; this is the newest of them.
-    Frame(SyncMessage),
-    /// A message that is no announcement of this producer's was dropped.
-    Foreign(Foreign),
-    /// Nothing came in time.
-    TimedOut,
-    /// [`Waker::wake`] was called.
-    Woken,
-}
-
-/// A message on the endpoint that is not the producer's.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Foreign {
-    /// Not a sync message.
-    #[error(transparent)]
-    Malformed(#[from] SyncError),
-    /// A sync message of another label.
-    #[error("sync message of '{0}'")]
-    Label(String),
-    /// Whoever is at the endpoint is no ZeroMQ publisher.
-    #[error("no producer at the frame-sync endpoint: {0}")]
-    Peer(#[from] Breach),
+    announcements: Announcements,
+    lookout: Arc<Lookout>,
+    /// Goes off when something is due on the connection.
+    alarm: Alarm,
+    /// Whether the last [`Subscriber::try_recv`] has left nothing.
+    has_all: bool,
+    /// Whether the descriptor was said to be readable since.
+    is_noted: bool,
 }
 
 impl Subscriber {
-    /// Subscribes to the endpoint of an address.
+    /// Subscribes to the endpoint of an address. A `tcp://` endpoint's host is looked up here, which may block; nothing else
+    /// does.
     ///
     /// # Errors
-    /// When the endpoint is none that can be connected to. A producer that is not there is no error.
+    /// When the endpoint is none that can be connected to, its host has no address, or the process has no more descriptors. A
+    /// producer that is not there is no error.
     pub fn connect(address: &Address) -> io::Result<Self> {
         Self::with_limits(address, Limits::default())
     }
 
     pub(crate) fn with_limits(address: &Address, limits: Limits) -> io::Result<Self> {
-        let mut subscriber = Self {
-            contact: Contact::new(Endpoint::new(address.zmq_endpoint())?, limits),
-            label: address.label().map(|label| label.as_bytes().to_vec()),
-            lookouts: vec![Arc::new(Lookout::new()?)],
-            arrival: Arrival { at: Instant::now(), waited: false },
-            caught_up: false,
-        };
-        subscriber.contact.tend(&subscriber.lookouts)?;
-        Ok(subscriber)
-    }
-
-    /// What ends a [wait](Self::wait) early.
-    pub fn waker(&self) -> Waker {
-        self.lookouts[0].waker()
-    }
-
-    /// The lookout at which [`wait`](Self::wait) waits, the first one.
-    pub fn lookout(&self) -> Arc<Lookout> {
-        Arc::clone(&self.lookouts[0])
-    }
-
-    /// Another lookout, behind those there are.
-    ///
-    /// # Errors
-    /// When the system has no more descriptors.
-    pub fn another_lookout(&mut self) -> io::Result<Arc<Lookout>> {
         let lookout = Arc::new(Lookout::new()?);
-        for connection in self.contact.connections() {
-            lookout.watch(connection)?;
-        }
-        self.lookouts.push(Arc::clone(&lookout));
-        Ok(lookout)
+        let announcements = Announcements::new(address, limits, slice::from_ref(&lookout))?;
+        let mut alarm = Alarm::new()?;
+        lookout.heed(&alarm)?;
+        alarm.keep(announcements.due_at())?;
+        Ok(Self { announcements, lookout, alarm, has_all: false, is_noted: false })
     }
 
-    /// Waits for the next announcement, for as long as `timeout` says or for ever. Of several that came meanwhile the
-    /// newest counts: the segment holds no other frame.
+    /// What ends a [wait](Self::wait) early, and makes the descriptor readable.
+    pub fn waker(&self) -> Waker {
+        self.lookout.waker()
+    }
+
+    /// Waits for the next announcement, for as long as `timeout` says (in whole milliseconds) or for ever. Of several that
+    /// came meanwhile the newest counts: the segment holds no other frame.
     ///
     /// # Errors
-    /// When the socket fails.
+    /// When the process has no more descriptors, or the system cannot wait. A producer that leaves is no error.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Event> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        self.caught_up = false;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // What is there already came while nobody waited.
+        (self.has_all, self.is_noted) = (false, false);
+        self.announcements.set_caught_up(false);
+        let mut longest = Some(Duration::ZERO);
         loop {
-            if let Some(event) = self.take_newest()? {
-                return Ok(event);
-            }
-            let due_at = self.contact.due_at();
-            let until = deadline.map_or(due_at, |deadline| deadline.min(due_at));
-            match self.lookouts[0].wait(Some(until.saturating_duration_since(Instant::now())))? {
-                Seen::Woken => return Ok(Event::Woken),
-                Seen::Nothing if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
-                    return Ok(Event::TimedOut);
+            match self.lookout.wait(longest)? {
+                Seen::Change => {
+                    if let Some(event) = self.take()? {
+                        return Ok(event);
+                    }
                 }
-                Seen::Nothing | Seen::Change => {}
+                Seen::Woken => return Ok(Event::Woken),
+                Seen::Nothing => self.announcements.set_caught_up(true),
+            }
+            longest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if longest == Some(Duration::ZERO) {
+                return Ok(Event::TimedOut);
             }
         }
     }
 
-    /// The newest announcement that came, or else what came instead of one, without waiting. To be called whenever a
-    /// lookout has seen a [change](Seen::Change), and by [`look_again_at`](Self::look_again_at) even if none has: a silence
-    /// may mean that the producer is not there any more.
+    /// What came, without waiting: the newest announcement, or else what came instead of one. Does what is due on the
+    /// connection as well. `None` says that there is nothing more to do until the descriptor is readable; it may be readable
+    /// and this gives `None`, when only the connection had to be looked after.
+    ///
+    /// Under [`Coherence::Cadence`](crate::Coherence::Cadence) it matters when an announcement came. This call cannot know
+    /// that: it is told by [`note_readable`](Self::note_readable). Whoever calls this by a clock instead hears of frames late,
+    /// and [`arrival`](Self::arrival) says that nobody waited. Then the frames of a producer that overwrites its payload
+    /// first are left out ([`SnapshotError::NeverWaited`](crate::SnapshotError::NeverWaited)); those of a
+    /// [`Publisher`](crate::Publisher) are taken all the same.
     ///
     /// # Errors
-    /// When the socket fails.
-    pub fn take_newest(&mut self) -> io::Result<Option<Event>> {
-        let event = self.newest();
-        let now = Instant::now();
-        self.contact.tend(&self.lookouts)?;
-        let waited = std::mem::replace(&mut self.caught_up, event.is_none());
-        if event.is_some() {
-            self.arrival = Arrival { at: now, waited };
+    /// As [`wait`](Self::wait).
+    pub fn try_recv(&mut self) -> io::Result<Option<Event>> {
+        let waited = mem::take(&mut self.is_noted);
+        self.has_all = false;
+        self.announcements.set_caught_up(waited);
+        for _ in 0..ROUNDS_MAX {
+            match self.lookout.wait(Some(Duration::ZERO))? {
+                Seen::Change => {
+                    let event = self.take()?;
+                    if event.is_some() {
+                        return Ok(event);
+                    }
+                    self.announcements.set_caught_up(waited);
+                }
+                Seen::Woken => return Ok(Some(Event::Woken)),
+                Seen::Nothing => {
+                    self.has_all = true;
+                    return Ok(None);
+                }
+            }
         }
-        Ok(event)
+        // There is more. Who waits for the descriptor to become readable is told at once.
+        self.alarm.ring()?;
+        Ok(None)
     }
 
-    /// Whether nothing came while the announcement that was [taken](Self::take_newest) last was dealt with. Otherwise there
-    /// is more to take, and it may be that no lookout is told of it.
+    /// Says that the descriptor has become readable right now, behind a wait that lasted until then. What the next
+    /// [`try_recv`](Self::try_recv) gives is taken for [waited for](Arrival::waited), if the one before has given `None`.
     ///
-    /// # Errors
-    /// When the socket fails.
-    pub fn is_caught_up(&mut self) -> io::Result<bool> {
-        self.caught_up = !self.contact.has_more()?;
-        Ok(self.caught_up)
-    }
-
-    /// When to look again although nothing has come.
-    pub fn look_again_at(&self) -> Instant {
-        self.contact.due_at()
+    /// Do not call it when the descriptor was only looked at, or something else was done since it became readable: frames
+    /// that are mixed of two could be taken for whole then.
+    pub fn note_readable(&mut self) {
+        self.is_noted = self.has_all;
     }
 
     /// How it stands with the producer's endpoint.
     pub fn standing(&self) -> Standing {
-        self.contact.standing()
+        self.announcements.standing()
     }
 
-    /// How the last announcement that [`wait`](Self::wait) or [`take_newest`](Self::take_newest) gave was received.
+    /// How the last announcement that [`wait`](Self::wait) or [`try_recv`](Self::try_recv) gave was received, for
+    /// [`SnapshotReader::begin`](crate::SnapshotReader::begin).
     pub fn arrival(&self) -> Arrival {
-        self.arrival
+        self.announcements.arrival()
     }
 
-    fn newest(&mut self) -> Option<Event> {
-        let mut newest = None;
-        let label = self.label.as_deref();
-        let breach = self.contact.receive(&mut |bytes| match parse(bytes, label) {
-            Ok(message) => newest = Some(Event::Frame(message)),
-            // Told at once, unless a frame waits: that one is in more of a hurry.
-            Err(foreign) => newest = newest.take().or(Some(Event::Foreign(foreign))),
-        });
-        newest.or_else(|| breach.map(|breach| Event::Foreign(breach.into())))
+    fn take(&mut self) -> io::Result<Option<Event>> {
+        let event = self.announcements.take(slice::from_ref(&self.lookout))?;
+        self.alarm.keep(self.announcements.due_at())?;
+        Ok(event)
     }
 }
 
-fn parse(bytes: &[u8], label: Option<&[u8]>) -> Result<SyncMessage, Foreign> {
-    let message = SyncMessage::parse(bytes)?;
-    match label {
-        Some(label) if label != message.label() => {
-            Err(Foreign::Label(String::from_utf8_lossy(message.label()).into_owned()))
-        }
-        _ => Ok(message),
+/// Readable whenever [`Subscriber::try_recv`] has something to do.
+impl AsFd for Subscriber {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lookout.as_fd()
+    }
+}
+
+/// As [`AsFd`], for event loops that take a number. It is the same one for as long as the subscriber lives.
+impl AsRawFd for Subscriber {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

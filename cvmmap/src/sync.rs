@@ -38,6 +38,7 @@ pub struct SyncMessage {
 
 /// Why a message is no sync message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SyncError {
     /// Shorter than 48 bytes.
     #[error("sync message of {0} bytes, at least 48 expected")]

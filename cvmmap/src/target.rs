@@ -35,6 +35,7 @@ pub struct Target {
 
 /// Why a target name is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TargetError {
     /// A plain name holds a URI delimiter.
     #[error("'{0}': plain cvmmap instance names hold no '@', '?' or '/'; write cvmmap://NAME@/PREFIX?namespace=NS")]

@@ -49,6 +49,7 @@ pub(crate) fn ping() -> Vec<u8> {
 
 /// Why there is nothing more to hear from a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Breach {
     /// Another protocol, or ZMTP 2 and older, which ZeroMQ before 4.0 speaks.
     #[error("whoever listens there does not speak ZMTP 3")]

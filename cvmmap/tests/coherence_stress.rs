@@ -4,36 +4,31 @@
 //! Each picture has one value, which its frame id tells, so a single byte of another frame shows. Every case runs for
 //! a few seconds; `CVMMAP_STRESS_TIMES=20` makes it twenty times as long.
 
+#[path = "common/reference_producer.rs"]
+mod reference_producer;
+
 use std::{
     collections::VecDeque,
     env,
-    ffi::OsStr,
-    fs,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{self, Child, Command, Stdio},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use cvmmap::{Address, Arrival, Coherence, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
-use rustix::process::{Pid, Signal, kill_process};
+use cvmmap::{Arrival, Coherence, Event, Plane, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Signal, kill_process},
+};
+
+use self::reference_producer::{Producer, Running, filler, value};
 
 /// One case at a time: they would take each other's processor.
 static ALONE: Mutex<()> = Mutex::new(());
-static NAMES: AtomicU32 = AtomicU32::new(0);
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The byte that the producer fills a frame with.
-fn value(frame_id: u32) -> u8 {
-    (frame_id % 251) as u8
 }
 
 /// Deterministic random numbers (xorshift64).
@@ -56,53 +51,6 @@ impl Random {
     }
 }
 
-/// A child that is killed at the end.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The reference producer, as a process of its own.
-struct Producer {
-    child: Running,
-    address: Address,
-    _folder: tempfile::TempDir,
-}
-
-impl Producer {
-    fn start(arguments: &[impl AsRef<OsStr>]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let endpoint = format!("ipc://{}/sync", folder.path().display());
-        let shm_name = format!("cvmmap_stress_{}_{}", process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
-        let mut child = Command::new(program())
-            .args(["--shm", &shm_name, "--endpoint", &endpoint])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        let address = Address::new(&shm_name, &endpoint, Some("reference")).unwrap();
-        Self { child: Running(child), address, _folder: folder }
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.child.0)
-    }
-}
-
-impl Drop for Producer {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(Path::new("/dev/shm").join(self.address.shm_name()));
-    }
-}
-
 /// A producer whose writes take a quarter of its interval: a late copy is likely to meet the next one.
 fn slow_writer(fps: u32) -> Vec<String> {
     let stall = 250 / fps;
@@ -110,25 +58,43 @@ fn slow_writer(fps: u32) -> Vec<String> {
     flags.split(' ').map(str::to_owned).collect()
 }
 
-/// `target/<profile>/examples/reference_producer`; this test is in `target/<profile>/deps`.
-fn program() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("examples").join("reference_producer");
-    assert!(program.exists(), "{}: build it with cargo build -p cvmmap --examples", program.display());
-    program
+/// How the reader hears of frames.
+#[derive(Clone, Copy)]
+enum Hears {
+    /// It waits for them.
+    Waiting,
+    /// It waits until the subscriber's descriptor is readable.
+    ByDescriptor,
+    /// It asks as often as this, whatever came when.
+    ByClock(Duration),
 }
 
-/// A producer whose writes are spread over a part of its interval, in hundredths, and what else it does.
-fn filler(fps: u32, part: u32, more: &str) -> Vec<String> {
-    let fill = 10 * part / fps;
-    let flags = format!("--fps {fps} --width 1280 --height 720 --fill-ms {fill} {more}");
-    flags.split_whitespace().map(str::to_owned).collect()
+impl Hears {
+    /// What comes next, if it comes in time. One that goes by a clock knows nothing of time.
+    fn next(self, subscriber: &mut Subscriber, timeout: Duration) -> Option<Event> {
+        match self {
+            Self::Waiting => Some(subscriber.wait(Some(timeout)).unwrap()),
+            Self::ByDescriptor => subscriber.try_recv().unwrap().or_else(|| {
+                let timeout = Timespec::try_from(timeout).unwrap();
+                if poll(&mut [PollFd::new(subscriber, PollFlags::IN)], Some(&timeout)).unwrap() == 0 {
+                    return None;
+                }
+                subscriber.note_readable();
+                subscriber.try_recv().unwrap()
+            }),
+            Self::ByClock(interval) => subscriber.try_recv().unwrap().or_else(|| {
+                thread::sleep(interval);
+                None
+            }),
+        }
+    }
 }
 
 /// What happens to the reader.
 #[derive(Clone, Copy)]
 struct Case {
     coherence: Coherence,
+    hears: Hears,
     seconds: u64,
     /// Longest delay before the snapshot and in the middle of it.
     longest: Duration,
@@ -141,6 +107,7 @@ impl Default for Case {
     fn default() -> Self {
         Self {
             coherence: Coherence::Cadence,
+            hears: Hears::Waiting,
             seconds: 2,
             longest: Duration::ZERO,
             renewed_after: u64::MAX,
@@ -225,9 +192,9 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
     let end = Instant::now() + case.duration();
     while Instant::now() < end && !enough(&tally) {
         let timeout = reader.look_at().map(|at| at.saturating_duration_since(Instant::now()));
-        let event = subscriber.wait(Some(timeout.unwrap_or(Duration::from_secs(1)))).unwrap();
+        let event = case.hears.next(&mut subscriber, timeout.unwrap_or(Duration::from_secs(1)));
         let arrival = subscriber.arrival();
-        let Event::Frame(announced) = event else {
+        let Some(Event::Frame(announced)) = event else {
             reader.look();
             continue;
         };
@@ -237,10 +204,10 @@ fn read(name: &str, producer: &Producer, case: Case, enough: impl Fn(&Tally) -> 
         }
         thread::sleep(random.delay(case.longest));
         let outcome = reader.begin(&announced, arrival).and_then(|mut snapshot| {
-            let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
-            picture.resize(plane.size as usize, 0);
+            let Plane { size, stride, .. } = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
+            picture.resize(size as usize, 0);
             thread::sleep(random.delay(case.longest));
-            snapshot.read_plane(&plane, &mut picture, plane.stride as usize)?;
+            snapshot.read(PlaneKind::Left, &mut picture, stride as usize)?;
             snapshot.finish()
         });
         evidence.note(&announced, arrival, &outcome);
@@ -294,6 +261,39 @@ fn a_reader_that_is_late_at_random_takes_no_mixed_frame() {
         let tally = read(&format!("reader late by up to 30 ms, {fps} fps"), &producer, case, never);
         assert_eq!(tally.mixed, 0, "{fps} fps");
     }
+}
+
+/// Writes that take most of the interval, and a reader that may ask at any time of it. One whose clock is the camera's is late by
+/// the same time again and again.
+#[test]
+fn a_reader_that_asks_by_a_clock_loses_frames_and_takes_no_mixed_one() {
+    let _alone = alone();
+    for millis in [10, 33] {
+        let producer = Producer::start(&filler(30, 60, ""));
+        let by_clock = Hears::ByClock(Duration::from_millis(millis));
+        let case = Case { hears: by_clock, ..Case::default() };
+        let tally = read(&format!("asks every {millis} ms"), &producer, case, never);
+        assert_eq!((tally.mixed, tally.taken), (0, 0), "{millis} ms");
+        assert!(tally.announced > 10 && tally.late > 0, "{millis} ms");
+        // Nothing else keeps it from that.
+        let case = Case { coherence: Coherence::Metadata, seconds: 10, ..case };
+        let tally = read("the same by the metadata alone", &producer, case, |tally| tally.mixed > 0);
+        assert!(tally.mixed > 0, "{millis} ms");
+    }
+}
+
+#[test]
+fn a_reader_at_the_descriptor_is_as_good_as_one_that_waits() {
+    let _alone = alone();
+    // What else runs on the machine costs frames, and may spoil a try.
+    let shares = (0..3).map(|_| {
+        let producer = Producer::start(&["--fps", "30"]);
+        let case = Case { hears: Hears::ByDescriptor, ..Case::default() };
+        let tally = read("waits for the descriptor", &producer, case, never);
+        assert_eq!(tally.mixed, 0);
+        tally.share()
+    });
+    assert!(shares.into_iter().any(|share| share >= 0.5));
 }
 
 #[test]

@@ -92,8 +92,7 @@ fn a_signal_right_behind_the_exchange_of_handlers_goes_to_the_earlier_one() {
     let mut reader = SnapshotReader::new(&Address::new(&name, "ipc:///none", None).unwrap(), Coherence::Metadata);
     let arrival = Arrival { at: Instant::now(), waited: true };
     let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), arrival).unwrap();
-    let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
-    snapshot.read_plane(&plane, &mut vec![0; PAYLOAD as usize], SIDE as usize).unwrap();
+    snapshot.read(PlaneKind::Left, &mut vec![0; PAYLOAD as usize], SIDE as usize).unwrap();
     snapshot.finish().unwrap();
 
     assert_eq!(SENT.load(Ordering::Relaxed), 1, "the crate's handler was put in force once");

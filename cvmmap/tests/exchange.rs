@@ -78,16 +78,21 @@ fn a_frame_arrives_whole_in_any_stride() {
         for target_stride in [15, 16, 24, 40] {
             let message = announced(&mut publisher, &mut subscriber, &frame(1_000, &planes));
             let mut snapshot = reader.begin(&message, now()).unwrap();
-            let plane = left(snapshot.metadata());
             let mut copy = vec![0xEE; target_stride * 6 + 15];
-            snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
+            snapshot.read(PlaneKind::Left, &mut copy, target_stride).unwrap();
             let mut some = vec![0xEE; target_stride + 15];
-            snapshot.read_rows(&plane, 3..5, &mut some, target_stride).unwrap();
+            snapshot.read_rows(PlaneKind::Left, 3..5, &mut some, target_stride).unwrap();
             assert_eq!(some[..15], copy[3 * target_stride..][..15]);
             assert_eq!(some[target_stride..], copy[4 * target_stride..][..15]);
-            let no_rows = [5..5, 6..8, 7..8];
+            snapshot.read_rows(PlaneKind::Left, 5..5, &mut [], target_stride).unwrap();
+            for rows in [6..8, 7..8] {
+                let refused = snapshot.read_rows(PlaneKind::Left, rows, &mut some, target_stride);
+                assert!(matches!(refused, Err(SnapshotError::NoRows { plane: PlaneKind::Left, height: 7, .. })));
+            }
+            let refused = snapshot.read(PlaneKind::Depth, &mut some, target_stride).unwrap_err();
+            assert_eq!(refused.to_string(), "the frame has no depth plane");
             assert!(
-                no_rows.into_iter().all(|rows| snapshot.read_rows(&plane, rows, &mut some, target_stride).is_err())
+                matches!(refused, SnapshotError::NoPlane(PlaneKind::Depth)) && !refused.is_torn() && !refused.is_late()
             );
             let metadata = snapshot.finish().unwrap();
             assert_eq!(metadata.abi, abi);
@@ -117,9 +122,8 @@ fn more_rows_than_one_system_call_takes() {
         let message = announced(&mut publisher, &mut subscriber, &frame(1, &planes));
         for target_stride in [3, 4, 9] {
             let mut snapshot = reader.begin(&message, now()).unwrap();
-            let plane = left(snapshot.metadata());
             let mut copy = vec![0; target_stride * height as usize];
-            snapshot.read_plane(&plane, &mut copy, target_stride).unwrap();
+            snapshot.read(PlaneKind::Left, &mut copy, target_stride).unwrap();
             snapshot.finish().unwrap();
             for row in 0..height as usize {
                 assert_eq!(copy[row * target_stride..][..3], data[row * stride as usize..][..3], "{abi:?}, row {row}");
@@ -163,7 +167,7 @@ fn a_segment_cut_short_is_an_error() {
     let plane = left(snapshot.metadata());
     let mut copy = vec![0; 2 * plane.size as usize];
     for stride in [192, 193] {
-        assert!(matches!(snapshot.read_plane(&plane, &mut copy, stride), Err(SnapshotError::Truncated)));
+        assert!(matches!(snapshot.read(PlaneKind::Left, &mut copy, stride), Err(SnapshotError::Truncated)));
     }
     drop(snapshot);
     assert!(matches!(reader.begin(&message, now()), Err(SnapshotError::Metadata(_))));
@@ -300,7 +304,7 @@ fn a_write_that_is_seen_ends_the_trust_in_the_cadence() {
         fs::write(&path, &content).unwrap();
         let arrival = Arrival { at: began + SECOND * frame_id, waited: true };
         let mut snapshot = reader.begin(&SyncMessage::new(frame_id, timestamp_ns, ""), arrival)?;
-        snapshot.read_plane(&plane, &mut picture, 100)?;
+        snapshot.read(PlaneKind::Left, &mut picture, 100)?;
         let segment = fs::OpenOptions::new().write(true).open(&path).unwrap();
         segment.write_all_at(written_meanwhile, METADATA_SIZE as u64 + 5_000).unwrap();
         snapshot.finish()
@@ -352,8 +356,7 @@ fn padding_wider_than_memory_is_not_read() {
     let mut reader = SnapshotReader::new(&place.address, Coherence::Metadata);
     let mut snapshot = reader.begin(&SyncMessage::new(1, 1, ""), now()).unwrap();
     let mut copy = [9; 6];
-    let plane = left(snapshot.metadata());
-    snapshot.read_plane(&plane, &mut copy, 2).unwrap();
+    snapshot.read(PlaneKind::Left, &mut copy, 2).unwrap();
     snapshot.finish().unwrap();
     assert_eq!(copy, [0; 6]);
     fs::remove_file(path).unwrap();

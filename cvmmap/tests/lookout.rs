@@ -11,22 +11,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cvmmap::{Address, Event, Seen, Subscriber, SyncMessage};
+use cvmmap::{Address, Event, Seen, SharedSubscriber, SyncMessage};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A producer's socket, and a subscriber that hears it and has caught up.
-fn stage(folder: &tempfile::TempDir) -> (zmq::Socket, Subscriber) {
+fn stage(folder: &tempfile::TempDir) -> (zmq::Socket, SharedSubscriber) {
     let endpoint = format!("ipc://{}/sync", folder.path().display());
     let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
     socket.bind(&endpoint).unwrap();
-    let mut subscriber = Subscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+    let mut subscriber = SharedSubscriber::connect(&Address::new("none", &endpoint, None).unwrap()).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut take = || {
+        assert!(Instant::now() < deadline, "nobody subscribes");
+        subscriber.front().wait(Some(Duration::from_millis(5))).unwrap();
+        subscriber.take_newest().unwrap()
+    };
     while socket.recv_bytes(zmq::DONTWAIT) != Ok(vec![1]) {
-        assert_eq!(subscriber.wait(Some(Duration::from_millis(5))).unwrap(), Event::TimedOut);
+        assert_eq!(take(), None);
     }
     // Behind it come no more changes of the connection's own.
     let message = announce(&socket, u32::MAX);
-    assert_eq!(subscriber.wait(Some(PATIENCE)).unwrap(), Event::Frame(message));
+    while take() != Some(Event::Frame(message)) {}
     assert_eq!(subscriber.take_newest().unwrap(), None);
     (socket, subscriber)
 }
@@ -56,7 +62,7 @@ fn await_sleep(name: &str) {
 fn the_first_one_that_waits_is_woken_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let (socket, mut subscriber) = stage(&folder);
-    let (first, second) = (subscriber.lookout(), subscriber.another_lookout().unwrap());
+    let (first, second) = (subscriber.front(), subscriber.behind());
     let (first, second) = (&*first, &*second);
     thread::scope(|scope| {
         let wait = |name: &str, lookout| {
@@ -96,7 +102,7 @@ fn the_first_one_that_waits_is_woken_and_nobody_else() {
 fn what_comes_while_a_frame_is_dealt_with_found_nobody_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let (socket, mut subscriber) = stage(&folder);
-    let lookout = subscriber.lookout();
+    let lookout = subscriber.front();
     announce(&socket, 0);
     assert_eq!(lookout.wait(Some(PATIENCE)).unwrap(), Seen::Change);
     assert!(matches!(subscriber.take_newest().unwrap(), Some(Event::Frame(_))));
@@ -115,8 +121,8 @@ fn no_announcement_is_slept_through() {
     const STALL: Duration = Duration::from_millis(500);
     const STALLS_MAX: u32 = 10;
     let folder = tempfile::tempdir().unwrap();
-    let (socket, mut subscriber) = stage(&folder);
-    let (first, second) = (subscriber.lookout(), subscriber.another_lookout().unwrap());
+    let (socket, subscriber) = stage(&folder);
+    let (first, second) = (subscriber.front(), subscriber.behind());
     let (first, second) = (&*first, &*second);
     let subscriber = &Mutex::new(subscriber);
     let is_over = &AtomicBool::new(false);

@@ -1,9 +1,6 @@
 //! Body-tracking packets as GStreamer sees them: messages, and metas on the frames they belong to.
 
-use cvmmap::{
-    body::{ActionState, Body, Packet, TrackingState},
-    nats::Bytes,
-};
+use cvmmap::body::{ActionState, Body, Packet, TrackingState};
 use gst::prelude::*;
 
 /// Name of the element message that carries a packet.
@@ -45,12 +42,12 @@ pub fn attach_packet(buffer: &mut gst::BufferRef, packet: &Packet) -> bool {
     let Ok(bytes) = packet.to_bytes() else {
         return false;
     };
-    attach(buffer, &describe(packet, bytes.into()));
+    attach(buffer, &describe(packet, bytes));
     true
 }
 
 /// A packet with what is mostly asked of it, and its bytes for the rest.
-pub(crate) fn describe(packet: &Packet, bytes: Bytes) -> gst::Structure {
+pub(crate) fn describe(packet: &Packet, bytes: Vec<u8>) -> gst::Structure {
     let bodies = packet.bodies.iter().map(|body| describe_body(body).to_send_value());
     gst::Structure::builder(BODY_MESSAGE)
         .field("frame-id", packet.frame_id)

@@ -62,7 +62,7 @@ impl Segment {
         let mut snapshot = self.reader.begin(&SyncMessage::new(1, 1, ""), arrival)?;
         self.file.set_len(size).unwrap();
         let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
-        let read = snapshot.read_plane(&plane, &mut vec![0; plane.size as usize], plane.stride as usize);
+        let read = snapshot.read(PlaneKind::Left, &mut vec![0; plane.size as usize], plane.stride as usize);
         self.file.set_len(self.size).unwrap();
         read
     }

@@ -303,7 +303,7 @@ impl Viewer {
             let Ok(mut snapshot) = self.reader.begin(&announced, self.subscriber.arrival()) else { continue };
             let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
             let mut bytes = vec![0; plane.size as usize];
-            let read = snapshot.read_plane(&plane, &mut bytes, plane.stride as usize);
+            let read = snapshot.read(PlaneKind::Left, &mut bytes, plane.stride as usize);
             if read.is_ok() && snapshot.finish().is_ok() {
                 return (announced.frame_id, announced.timestamp_ns, checksum(&bytes));
             }

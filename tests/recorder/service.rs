@@ -78,7 +78,7 @@ impl Scene {
     fn ask<R: Message>(&self, format: &str, verb: &str, request: &R) -> Option<RecordingStatusResponse> {
         let subject = self.subjects.streamer_recorder(format, verb);
         let answer = self.client.request(&subject, request.encode_to_vec(), PATIENCE).ok()?;
-        Some(RecordingStatusResponse::decode(answer).unwrap())
+        Some(RecordingStatusResponse::decode(&*answer).unwrap())
     }
 
     fn start_at(&self, format: &str, path: &str) -> RecordingStatusResponse {
@@ -157,7 +157,7 @@ fn video_depth_and_bodies_are_recorded_on_request() {
     // The clients that exist ask under another subject.
     let subject = scene.subjects.control_recorder("mcap", "status");
     let answer = scene.client.request(&subject, Vec::new(), PATIENCE).unwrap();
-    assert_eq!(RecordingStatusResponse::decode(answer).unwrap().error(), ErrorCode::Ok);
+    assert_eq!(RecordingStatusResponse::decode(&*answer).unwrap().error(), ErrorCode::Ok);
 
     scene.streamer.signal("-TERM");
     let (code, _, stderr) = scene.streamer.wait();
@@ -213,7 +213,7 @@ fn refusals_say_why_and_write_nothing() {
     let unknown = scene.ask("mcap", "start", &compressed("rar")).unwrap();
     assert!(unknown.error_message.contains("zstd, lz4 or none"), "{}", unknown.error_message);
     let garbage = scene.client.request(&scene.subjects.streamer_recorder("mcap", "start"), vec![0xFF; 64], PATIENCE);
-    let garbage = RecordingStatusResponse::decode(garbage.unwrap()).unwrap();
+    let garbage = RecordingStatusResponse::decode(&*garbage.unwrap()).unwrap();
     assert_eq!(garbage.error(), ErrorCode::InvalidPayload);
     assert_eq!(scene.ctl(&["record", "stop", &scene.uri]).0, Some(2));
 

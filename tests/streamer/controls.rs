@@ -92,7 +92,7 @@ impl Simulated {
             let Ok(mut snapshot) = reader.begin(&announced, subscriber.arrival()) else { continue };
             let plane = *snapshot.metadata().plane(PlaneKind::Left).unwrap();
             let mut picture = vec![0; plane.size as usize];
-            let read = snapshot.read_plane(&plane, &mut picture, plane.stride as usize).is_ok();
+            let read = snapshot.read(PlaneKind::Left, &mut picture, plane.stride as usize).is_ok();
             if !read || snapshot.finish().is_err() {
                 continue;
             }

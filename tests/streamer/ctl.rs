@@ -228,9 +228,9 @@ fn the_simulator_has_every_plane() {
             let Ok(mut snapshot) = reader.begin(&announced, subscriber.arrival()) else { continue };
             let metadata = *snapshot.metadata();
             let mut bytes = |kind| {
-                let plane = *metadata.plane(kind)?;
+                let plane = metadata.plane(kind)?;
                 let mut bytes = vec![0; plane.size as usize];
-                snapshot.read_plane(&plane, &mut bytes, plane.stride as usize).ok()?;
+                snapshot.read(kind, &mut bytes, plane.stride as usize).ok()?;
                 Some(bytes)
             };
             let [unit, depth, confidence] =

@@ -83,7 +83,7 @@ impl Segment {
                 let metadata = *snapshot.metadata();
                 let Some(plane) = metadata.plane(PlaneKind::Depth) else { continue };
                 let mut bytes = vec![0; plane.size as usize];
-                let read = snapshot.read_plane(plane, &mut bytes, plane.stride as usize);
+                let read = snapshot.read(PlaneKind::Depth, &mut bytes, plane.stride as usize);
                 if read.is_ok() && snapshot.finish().is_ok() {
                     seen.insert(metadata.timestamp_ns, bytes);
                 }

@@ -85,16 +85,6 @@ fn publish(publisher: &mut Publisher, index: usize, (is_keyframe, unit): &(bool,
     let metres = |depth: &u16| if *depth == 0 { f32::NAN } else { f32::from(*depth) / 1000.0 };
     let depth = millimetres.iter().flat_map(|depth| metres(depth).to_le_bytes()).collect::<Vec<_>>();
     let timestamp_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let gray = PlaneImage {
-        kind: PlaneKind::Depth,
-        pixel_format: PixelFormat::Gray,
-        depth: Depth::F32,
-        width: DEPTH_WIDTH,
-        height: DEPTH_HEIGHT,
-        stride: DEPTH_WIDTH * 4,
-        data: &depth,
-    };
-    let size = unit.len() as u32;
     let planes = [
         PlaneImage {
             kind: PlaneKind::Left,
@@ -105,16 +95,16 @@ fn publish(publisher: &mut Publisher, index: usize, (is_keyframe, unit): &(bool,
             stride: WIDTH * 3,
             data: &left,
         },
-        gray,
         PlaneImage {
-            kind: PlaneKind::Encoded,
-            depth: Depth::U8,
-            width: size,
-            height: 1,
-            stride: size,
-            data: unit,
-            ..gray
+            kind: PlaneKind::Depth,
+            pixel_format: PixelFormat::Gray,
+            depth: Depth::F32,
+            width: DEPTH_WIDTH,
+            height: DEPTH_HEIGHT,
+            stride: DEPTH_WIDTH * 4,
+            data: &depth,
         },
+        PlaneImage::access_unit(unit),
     ];
     let encoded =
         Some(Encoded { codec: Codec::H264, keyframe: *is_keyframe, frame_rate: (30, 1), stream_pts_ns: timestamp_ns });

@@ -138,12 +138,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the newest announced frame, with delays before the snapshot and within.
-    fn read(&mut self, (before, within): (u64, u64)) {
-        let line = self.line;
+    fn read(&mut self, delays: (u64, u64)) {
         // What came while the reader was busy is received when it is free.
-        let received = line.end[self.next].max(self.free);
-        let frame = line.newest(self.next, received).expect("more frames are written than read");
-        let waited = line.end[self.next] > self.free;
+        let received = self.line.end[self.next].max(self.free);
+        self.receive(received, self.line.end[self.next] > self.free, delays);
+    }
+
+    /// Reads the newest announced frame at a time, if there is one.
+    fn receive(&mut self, received: u64, waited: bool, (before, within): (u64, u64)) {
+        let line = self.line;
+        let Some(frame) = line.newest(self.next, received) else { return };
         self.next = frame + 1;
         let timestamp = (TICK * line.timestamp[frame] as u32).as_nanos() as u64;
         let arrival = Arrival { at: self.instant(received), waited };
@@ -304,6 +308,34 @@ fn a_reader_in_step_with_the_producer_and_always_late_takes_no_mixed_frame() {
         mixed += read(&line, 2, in_step(), Rule::Metadata).mixed;
     }
     assert!(mixed > 0, "nothing would have been mixed");
+}
+
+/// A reader that asks by a clock of its own may have asked in vain just before, and is late all the same: it must not say that it
+/// waited.
+#[test]
+fn a_reader_that_asks_by_a_clock_must_not_say_that_it_waited() {
+    let outcome = |says_waited| {
+        let mut sum = Outcome::default();
+        for (write, interval, phase) in
+            (1..=8).flat_map(|write| (3..=INTERVAL).flat_map(move |every| (0..every).map(move |at| (write, every, at))))
+        {
+            let line = Writer { write, ..CALM_WRITER }.timeline();
+            for copy in [0, 1, 2] {
+                let mut reader = Reader::new(&line, copy, Rule::Cadence);
+                let mut asked = 100 + phase;
+                while reader.next < FRAMES - 2 {
+                    reader.receive(asked.max(reader.free), says_waited, (0, 0));
+                    asked += interval;
+                }
+                sum.taken += reader.outcome.taken;
+                sum.mixed += reader.outcome.mixed;
+            }
+        }
+        sum
+    };
+    let (honest, careless) = (outcome(false), outcome(true));
+    assert_eq!((honest.taken, honest.mixed), (0, 0));
+    assert!(careless.mixed > 0, "nothing would have been mixed");
 }
 
 #[test]

@@ -61,6 +61,22 @@ pub enum PlaneKind {
 impl PlaneKind {
     /// Every kind, in slot order.
     pub const ALL: [Self; PLANES] = [Self::Left, Self::Depth, Self::Confidence, Self::Encoded];
+
+    /// What it is called in messages and metas: `left`, `depth`, `confidence` or `encoded`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Depth => "depth",
+            Self::Confidence => "confidence",
+            Self::Encoded => "encoded",
+        }
+    }
+}
+
+impl std::fmt::Display for PlaneKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// Unit of the depth plane.
@@ -168,6 +184,7 @@ pub struct Metadata {
 
 /// Why a metadata region describes no frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MetadataError {
     /// No `CV-MMAP` at the start.
     #[error("no CV-MMAP magic at the start of the segment")]

@@ -46,6 +46,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 const SENTENCE_MAX: usize = 300;
 
 /// Shared handle of one connection; it ends with the last of them.
+///
+/// Any thread may have a clone. The connection has a thread of its own, and handlers of [subscriptions](Self::subscribe) are called
+/// from up to four others. Calls that take a `timeout` block for as long; do not make them in a handler that others wait for.
+/// All others return at once.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -144,11 +148,12 @@ pub struct Message {
     /// What it was published to.
     pub subject: String,
     /// Its bytes.
-    pub payload: Bytes,
+    pub payload: Vec<u8>,
 }
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// A file is missing or wrong.
     #[error(transparent)]
@@ -163,6 +168,7 @@ pub enum ClientError {
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// There is no connection.
     #[error("no connection to {server}{}", because(.why.as_deref()))]
@@ -293,9 +299,9 @@ impl Client {
 
     /// Publishes without waiting. Without a connection nothing is kept for later: who listens then is told what is then.
     /// Whether the message is on its way.
-    pub fn publish(&self, subject: &str, payload: impl Into<Bytes>) -> bool {
+    pub fn publish(&self, subject: &str, payload: impl Into<Vec<u8>>) -> bool {
         let sent = self.is_connected()
-            && matches!(self.0.nats.publish(subject.to_owned(), payload.into()).now_or_never(), Some(Ok(())));
+            && matches!(self.0.nats.publish(subject.to_owned(), payload.into().into()).now_or_never(), Some(Ok(())));
         let counter = if sent { &self.0.shared.published } else { &self.0.shared.unsent };
         counter.fetch_add(1, Ordering::Relaxed);
         sent
@@ -311,11 +317,16 @@ impl Client {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn request(&self, subject: &str, payload: impl Into<Bytes>, timeout: Duration) -> Result<Bytes, RequestError> {
+    pub fn request(
+        &self,
+        subject: &str,
+        payload: impl Into<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, RequestError> {
         if !self.is_connected() {
             return Err(self.not_connected());
         }
-        let request = async_nats::Request::new().payload(payload.into()).timeout(None);
+        let request = async_nats::Request::new().payload(payload.into().into()).timeout(None);
         let (nats, to) = (self.0.nats.clone(), subject.to_owned());
         let subject = || subject.to_owned();
         let shared = Arc::clone(&self.0.shared);
@@ -341,7 +352,7 @@ impl Client {
                     value.map(|value| sentence(value.as_str()))
                 };
                 match (header(NATS_SERVICE_ERROR_CODE), header(NATS_SERVICE_ERROR)) {
-                    (None, None) => Ok(answer.payload),
+                    (None, None) => Ok(answer.payload.into()),
                     (code, message) => Err(RequestError::Service {
                         subject: subject(),
                         code: code.unwrap_or_default(),
@@ -360,7 +371,7 @@ impl Client {
         &self,
         subject: &str,
         (timeout, quiet, most): (Duration, Duration, usize),
-    ) -> Result<Vec<Bytes>, RequestError> {
+    ) -> Result<Vec<Vec<u8>>, RequestError> {
         if !self.is_connected() {
             return Err(self.not_connected());
         }
@@ -381,7 +392,7 @@ impl Client {
                 let until =
                     if answers.is_empty() { deadline } else { deadline.min(tokio::time::Instant::now() + quiet) };
                 match tokio::time::timeout_at(until, subscriber.next()).await {
-                    Ok(Some(message)) if message.status.is_none() => answers.push(message.payload),
+                    Ok(Some(message)) if message.status.is_none() => answers.push(message.payload.into()),
                     // "No responders", the end of the connection, or of the time.
                     _ => break,
                 }
@@ -408,7 +419,7 @@ impl Client {
             };
             while let Some(message) = subscriber.next().await {
                 shared.received.fetch_add(1, Ordering::Relaxed);
-                let message = Message { subject: message.subject.to_string(), payload: message.payload };
+                let message = Message { subject: message.subject.to_string(), payload: message.payload.into() };
                 let handled = tokio::task::spawn_blocking(move || {
                     handler(message);
                     handler
@@ -422,13 +433,17 @@ impl Client {
         }))
     }
 
-    /// The client library's own handle, for what this one has no words for, such as JetStream. Its futures are for
-    /// [`Client::wait`].
+    /// The client library's own handle, for what this one has no words for: the converters' queue is kept in JetStream. Its
+    /// futures are for [`Client::wait`]. It is no part of what this crate promises: the library's version may change with any
+    /// version of this crate.
+    #[doc(hidden)]
     pub fn nats(&self) -> async_nats::Client {
         self.0.nats.clone()
     }
 
-    /// Runs a future on the connection's thread and waits for what it gives, so long at most.
+    /// Runs a future on the connection's thread and waits for what it gives, so long at most. It is for those of
+    /// [`Client::nats`].
+    #[doc(hidden)]
     pub fn wait<T: Send + 'static>(
         &self,
         timeout: Duration,

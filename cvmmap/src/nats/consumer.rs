@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prost::{Message as _, bytes::Bytes};
+use prost::Message as _;
 
 use super::{
     client::{Client, Message, Subscription},
@@ -43,7 +43,7 @@ pub struct BodyPacket {
     /// What it says.
     pub packet: Packet,
     /// As it came.
-    pub bytes: Bytes,
+    pub bytes: Vec<u8>,
 }
 
 /// What came.

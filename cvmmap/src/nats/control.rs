@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prost::bytes::Bytes;
-
 use super::{
     camera::{CameraControlChange, CameraControlValue},
     client::{Client, RequestError},
@@ -34,7 +32,7 @@ pub struct Control {
     prefix: Arc<Mutex<Option<String>>>,
 }
 
-/// Why a request did not work.
+/// Why a request did not work: there is no answer, it is a no, or it is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
     /// No answer.
@@ -175,7 +173,7 @@ impl Control {
     }
 
     /// Sends a request to the subject behind the producer's family, `source.info` for one.
-    fn send(&self, path: &str, payload: Bytes, timeout: Duration) -> Result<Bytes, ControlError> {
+    fn send(&self, path: &str, payload: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, ControlError> {
         let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now());
         let send = |prefix: &str| self.client.request(&format!("{prefix}.{path}"), payload.clone(), left());
@@ -226,7 +224,7 @@ impl Control {
     }
 
     fn ask<R: Reply>(&self, path: &str, request: &impl prost::Message, timeout: Duration) -> Result<R, ControlError> {
-        let answer = self.send(path, request.encode_to_vec().into(), timeout)?;
+        let answer = self.send(path, request.encode_to_vec(), timeout)?;
         checked(path, &answer)
     }
 }

@@ -46,7 +46,8 @@ pub use discovery::{Discovered, SERVICE_PRODUCER, SERVICE_STREAMER, discover};
 pub use options::{Credentials, DEFAULT_URL, Options, OptionsError, Secret, TlsFiles};
 pub use playlist::Player;
 pub use producer::{Identity, Producer, Source, SourceState};
-pub use prost::{self, bytes::Bytes};
+/// What the messages of [`proto`] are made with, in the version that they need.
+pub use prost;
 pub use refusal::Refusal;
 pub use service::{Service, ServiceBuilder};
 pub use subjects::{Family, Subjects};

@@ -82,6 +82,7 @@ enum Auth {
 
 /// Why a server cannot be reached like that. No variant holds what may be secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OptionsError {
     /// Not a NATS URL.
     #[error("the NATS URL must be nats://[USER:PASSWORD@|TOKEN@]HOST[:PORT] or tls://...")]

@@ -1,6 +1,7 @@
 //! The protobuf messages. Source: `proto/cvmmap.proto`, of which the code is generated; a test keeps both the same.
-
-#![allow(missing_docs)]
+//!
+//! They are structures of the crate [`prost`]. Enumerations are numbers in them, as a newer peer may send one that is not known;
+//! a method of the field's name gives the enumeration, and its first value for a number that is none.
 
 include!("proto_generated.rs");
 
@@ -66,10 +67,16 @@ impl ErrorCode {
 
 /// Bits of [`GetSourceInfoResponse::flags`]. Source: cv-mmap IPC contract, section 4.
 pub mod source_flags {
+    /// It can go on from another time.
     pub const CAN_SEEK: u32 = 0x1;
+    /// Behind its end it begins anew by itself.
     pub const AUTO_LOOP: u32 = 0x2;
+    /// Its frames have a depth plane.
     pub const HAS_DEPTH: u32 = 0x4;
+    /// It publishes body-tracking packets.
     pub const HAS_BODY: u32 = 0x8;
+    /// It can record.
     pub const CAN_RECORD: u32 = 0x10;
+    /// Each new beginning is told as a STREAM_RESET.
     pub const LOOP_EMITS_RESET: u32 = 0x20;
 }

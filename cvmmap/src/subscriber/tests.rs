@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::*;
+use crate::sync::SyncMessage;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LIMITS: Limits = Limits {

@@ -83,14 +83,17 @@ impl Riding {
 
     /// The planes in slot order.
     pub(super) fn images(&self) -> impl Iterator<Item = PlaneImage<'_>> {
-        self.planes.iter().map(|rider| PlaneImage {
-            kind: rider.kind,
-            pixel_format: PixelFormat::Gray,
-            depth: if rider.kind == PlaneKind::Encoded { Depth::U8 } else { Depth::F32 },
-            width: rider.width,
-            height: rider.height,
-            stride: rider.stride,
-            data: &rider.data,
+        self.planes.iter().map(|rider| match rider.kind {
+            PlaneKind::Encoded => PlaneImage::access_unit(&rider.data),
+            kind => PlaneImage {
+                kind,
+                pixel_format: PixelFormat::Gray,
+                depth: Depth::F32,
+                width: rider.width,
+                height: rider.height,
+                stride: rider.stride,
+                data: &rider.data,
+            },
         })
     }
 }

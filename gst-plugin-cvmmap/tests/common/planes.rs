@@ -86,16 +86,7 @@ impl Shot {
             images.push(image(PlaneKind::Confidence, PixelFormat::Gray, *sample, stride, data));
         }
         if let Some(unit) = &self.unit {
-            let size = unit.data.len() as u32;
-            images.push(PlaneImage {
-                kind: PlaneKind::Encoded,
-                pixel_format: PixelFormat::Gray,
-                depth: Depth::U8,
-                width: size,
-                height: 1,
-                stride: size,
-                data: &unit.data,
-            });
+            images.push(PlaneImage::access_unit(&unit.data));
         }
         images
     }

@@ -124,7 +124,7 @@ pub fn run(server: Option<&nats::Server>, watch: &Watch, options: &Options) -> R
         }
         let is_silent = frames.count == 0 && heard_at.is_none_or(|heard_at| heard_at.elapsed() >= SILENCE_MAX);
         let is_stalled = is_silent || frames.count > 0 && !is_readable;
-        let stall = is_stalled.then(|| Diagnosis::new(&address, &subscriber, &symptoms).to_string());
+        let stall = is_stalled.then(|| Diagnosis::new(&address, subscriber.standing(), &symptoms).to_string());
         let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
         let connected = consumer.as_ref().is_some_and(|consumer| consumer.client().is_connected());
         let mut line = frames.line(began.elapsed(), last.as_ref(), heard, connected);

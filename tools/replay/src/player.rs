@@ -324,20 +324,17 @@ impl Player {
             stride: picture.stride,
             data: picture.frame.plane_data(0).map_err(|_| PublishError::Frame("the picture has no rows"))?,
         };
-        let gray = PlaneImage { pixel_format: PixelFormat::Gray, ..left };
         let depth_plane = depth.map(|depth| PlaneImage {
             kind: PlaneKind::Depth,
+            pixel_format: PixelFormat::Gray,
             depth: cvmmap::Depth::F32,
             width: depth.width,
             height: depth.height,
             stride: depth.width * 4,
             data: &depth.data,
-            ..gray
         });
-        let size =
-            u32::try_from(unit.len()).map_err(|_| PublishError::Frame("the access unit is larger than 4 GiB"))?;
-        let unit = PlaneImage { kind: PlaneKind::Encoded, width: size, height: 1, stride: size, data: unit, ..gray };
-        let planes = [Some(left), depth_plane, Some(unit)].into_iter().flatten().collect::<Vec<_>>();
+        let planes =
+            [Some(left), depth_plane, Some(PlaneImage::access_unit(unit))].into_iter().flatten().collect::<Vec<_>>();
         let depth_unit = depth.map_or(DepthUnit::Unknown, |depth| depth.unit);
         let frame = Frame { timestamp_ns, planes: &planes, depth_unit, encoded: Some(encoded) };
         let frame_id = self.publisher.publish(&frame)?;

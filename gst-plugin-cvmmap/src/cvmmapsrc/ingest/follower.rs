@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cvmmap::{Address, Coherence, Diagnosis, Event, PlaneKind, SnapshotError, SnapshotReader, Subscriber, SyncMessage};
+use cvmmap::{
+    Address, Coherence, Diagnosis, Event, PlaneKind, SharedSubscriber, SnapshotError, SnapshotReader, SyncMessage,
+};
 use gst::{glib, prelude::*};
 
 use super::{
@@ -19,7 +21,6 @@ use crate::cvmmapsrc::{
     buffers::{canvas::Canvases, fitted::fitted},
     category::CAT,
     planes::{
-        attached::plane_name,
         copy::{Copied, Copier, Outcome},
         media::Media,
         planar::Form,
@@ -111,7 +112,7 @@ impl Shared {
 pub(crate) struct Follower {
     shared: Arc<Shared>,
     address: Address,
-    pub(crate) subscriber: Subscriber,
+    pub(crate) subscriber: SharedSubscriber,
     reader: SnapshotReader,
     copier: Copier,
     /// Pictures that may wait for downstream.
@@ -145,7 +146,7 @@ impl Follower {
         Ok(Self {
             shared,
             address: address.clone(),
-            subscriber: Subscriber::connect(address)?,
+            subscriber: SharedSubscriber::connect(address)?,
             reader: SnapshotReader::new(address, coherence),
             copier: Copier::new(planes),
             pictures_max: Limit { frames: queue_size as usize, bytes: usize::MAX },
@@ -296,7 +297,6 @@ impl Follower {
 
     /// A producer may have a plane on some frames only, or get it later: it is waited for, and the wait is told.
     fn note_absent(&mut self, plane: PlaneKind) {
-        let plane = plane_name(plane);
         self.stall.symptoms.note_useless(&format!("they have no {plane} plane"));
         if let Some(total) = self.shared.stats.note(Count::WithoutPlane) {
             gst::info!(CAT, "{}: frame without {plane} plane ({total} so far)", self.name);
@@ -317,7 +317,7 @@ impl Follower {
     /// Tells that no frame comes while playing, and why.
     fn watch_for_stall(&mut self) {
         let Some(silence) = self.stall.take_due(Instant::now()) else { return };
-        let diagnosis = Diagnosis::new(&self.address, &self.subscriber, &self.stall.symptoms);
+        let diagnosis = Diagnosis::new(&self.address, self.subscriber.standing(), &self.stall.symptoms);
         let told = format!("no frame for {:.0} s: {diagnosis}", silence.as_secs_f64());
         self.shared.stats.set_stall(told.clone());
         if let Some(element) = self.element.upgrade() {

@@ -46,8 +46,8 @@ impl Ingest {
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(stats));
         let told = Arc::clone(&shared);
-        let mut follower = Follower::start(address, coherence, queue_size, planes, stall_timeout, told, element)?;
-        let (create, behind) = (follower.subscriber.lookout(), follower.subscriber.another_lookout()?);
+        let follower = Follower::start(address, coherence, queue_size, planes, stall_timeout, told, element)?;
+        let (create, behind) = (follower.subscriber.front(), follower.subscriber.behind());
         let turns = Arc::new(Turns::new(shared, follower, create, behind));
         let behind = Arc::clone(&turns);
         let thread = thread::Builder::new().name("cvmmap-ingest".to_owned()).spawn(move || behind.run())?;

@@ -38,9 +38,9 @@ impl Attachments {
                 PlaneKind::Encoded => Reused::buffer_of_its_own(size),
                 _ => self.0[kind as usize].buffer(size),
             }?;
-            let buffer = filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
+            let buffer = filled(buffer, |data| snapshot.read(kind, data, row_bytes))?;
             bytes += size;
-            structure.set(plane_name(kind), describe(&metadata, kind, plane, buffer));
+            structure.set(kind.name(), describe(&metadata, kind, plane, buffer));
         }
         Ok(Attached { structure, bytes })
     }
@@ -53,16 +53,6 @@ impl Attached {
             meta.mut_structure().set_value(field, value.clone());
         }
         Ok(())
-    }
-}
-
-/// What a plane is called.
-pub(crate) fn plane_name(kind: PlaneKind) -> &'static str {
-    match kind {
-        PlaneKind::Left => "left",
-        PlaneKind::Depth => "depth",
-        PlaneKind::Confidence => "confidence",
-        PlaneKind::Encoded => "encoded",
     }
 }
 

@@ -117,12 +117,12 @@ impl Copier {
             PlaneKind::Depth => {
                 self.tell_unknown_unit(metadata.depth_unit);
                 let conversion = depth::Conversion::of_depth(metadata.depth_unit);
-                self.read_floats(&mut snapshot, plane, canvases, VideoFormat::Gray16Le, conversion)
+                self.read_floats(&mut snapshot, (kind, plane), canvases, VideoFormat::Gray16Le, conversion)
             }
             PlaneKind::Confidence if plane.depth == Depth::F32 => {
-                self.read_floats(&mut snapshot, plane, canvases, VideoFormat::Gray8, depth::Conversion::Gray8)
+                self.read_floats(&mut snapshot, (kind, plane), canvases, VideoFormat::Gray8, depth::Conversion::Gray8)
             }
-            PlaneKind::Left | PlaneKind::Confidence => self.read_picture(&mut snapshot, plane, canvases),
+            PlaneKind::Left | PlaneKind::Confidence => self.read_picture(&mut snapshot, (kind, plane), canvases),
         };
         let read = match read? {
             Ok(read) => read,
@@ -170,7 +170,7 @@ impl Copier {
     fn read_floats(
         &mut self,
         snapshot: &mut Snapshot<'_>,
-        plane: &Plane,
+        (kind, plane): (PlaneKind, &Plane),
         canvases: &Canvases,
         format: VideoFormat,
         conversion: depth::Conversion,
@@ -182,7 +182,7 @@ impl Copier {
         };
         let row_bytes = plane.row_bytes() as usize;
         self.make_room(row_bytes * plane.height as usize)?;
-        snapshot.read_plane(plane, &mut self.scratch, row_bytes)?;
+        snapshot.read(kind, &mut self.scratch, row_bytes)?;
         Ok(Ok(Read::Floats(canvas, picture, conversion)))
     }
 
@@ -194,7 +194,7 @@ impl Copier {
     ) -> Result<Read, SnapshotError> {
         let row_bytes = plane.row_bytes() as usize;
         let buffer = self.floats.buffer(row_bytes * plane.height as usize)?;
-        let buffer = filled(buffer, |data| snapshot.read_plane(plane, data, row_bytes))?;
+        let buffer = filled(buffer, |data| snapshot.read(PlaneKind::Depth, data, row_bytes))?;
         Ok(Read::Done(buffer, Media::Float32 { width: plane.width, height: plane.height, unit }))
     }
 
@@ -202,7 +202,7 @@ impl Copier {
     fn read_picture(
         &mut self,
         snapshot: &mut Snapshot<'_>,
-        plane: &Plane,
+        (kind, plane): (PlaneKind, &Plane),
         canvases: &Canvases,
     ) -> Result<Result<Read, String>, SnapshotError> {
         let picture = match Picture::of(plane) {
@@ -212,14 +212,14 @@ impl Copier {
         if let Some(agreed) = canvases.agreement(&picture)
             && let Some(conversion) = agreed.conversion()
         {
-            return self.read_converted(snapshot, plane, &picture, &agreed, conversion).map(Ok);
+            return self.read_converted(snapshot, (kind, plane), &picture, &agreed, conversion).map(Ok);
         }
         let canvas = match canvases.take(&picture)? {
             Ok(canvas) => canvas,
             Err(refused) => return Ok(Err(refused)),
         };
         let buffer = canvas.paint(|data, stride| {
-            snapshot.read_plane(plane, data, stride)?;
+            snapshot.read(kind, data, stride)?;
             picture.complete(data, stride);
             Ok(())
         })?;
@@ -230,7 +230,7 @@ impl Copier {
     fn read_converted(
         &mut self,
         snapshot: &mut Snapshot<'_>,
-        plane: &Plane,
+        (kind, plane): (PlaneKind, &Plane),
         picture: &Picture,
         agreed: &Agreement,
         conversion: &Conversion,
@@ -242,7 +242,7 @@ impl Copier {
         for first in (0..plane.height as usize).step_by(piece_rows) {
             let rows = piece_rows.min(plane.height as usize - first);
             let piece = &mut self.scratch[..stride * rows];
-            snapshot.read_rows(plane, first as u32..(first + rows) as u32, piece, stride)?;
+            snapshot.read_rows(kind, first as u32..(first + rows) as u32, piece, stride)?;
             picture.complete(piece, stride);
             if !conversion.convert(piece, stride, first, canvas.planes()) {
                 return Err(unusable("buffer too small for the picture"));
@@ -263,7 +263,7 @@ impl Copier {
 fn read_unit(snapshot: &mut Snapshot<'_>, plane: &Plane, metadata: &Metadata) -> Result<gst::Buffer, SnapshotError> {
     let size = plane.size as usize;
     let mut buffer = filled(Reused::buffer_of_its_own(size)?, |data| {
-        snapshot.read_plane(plane, data, size)?;
+        snapshot.read(PlaneKind::Encoded, data, size)?;
         if is_annex_b(data) { Ok(()) } else { Err(unusable("the access unit does not begin with a start code")) }
     })?;
     if !metadata.encoded.is_some_and(|encoded| encoded.keyframe) {

@@ -22,7 +22,7 @@ use async_nats::jetstream::{
     message::PublishMessage,
     stream::{self, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream},
 };
-use cvmmap::nats::{Bytes, Client};
+use cvmmap::nats::Client;
 use futures_util::StreamExt as _;
 use gst::glib;
 use serde::{Deserialize, Serialize};
@@ -532,9 +532,9 @@ impl Queue {
 }
 
 /// The last message that was published to a subject; none where there is none.
-async fn last(stream: &Stream, subject: &str) -> Result<Option<Bytes>, String> {
+async fn last(stream: &Stream, subject: &str) -> Result<Option<Vec<u8>>, String> {
     match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some(message.payload)),
+        Ok(message) => Ok(Some(message.payload.into())),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(error.to_string()),
     }
