@@ -13,9 +13,11 @@
 //!
 //! # Threads
 //! Everything is `Send`. Readers and publishers are for one thread at a time (`&mut self`); what is shared between threads is a
-//! [`Waker`] and, of `nats`, a `Client`. No thread is made but by `nats`, one for each client. The crate handles `SIGBUS` from the first
-//! segment that is mapped on, as somebody may cut a segment off under a copy: what is not its own goes to the handler
-//! that was there before.
+//! [`Waker`] and, of `nats`, a `Client`. Reading makes no thread; a publisher has libzmq's, and a client of `nats` one of its
+//! own.
+//!
+//! From the first segment that is mapped on the crate handles `SIGBUS`, as somebody may cut a segment off under a copy: what is
+//! not its own goes to the handler that was there before.
 //!
 //! # Features
 //! `nats` (on by default): the module `nats`, with tokio and protobuf.

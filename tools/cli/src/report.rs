@@ -20,7 +20,7 @@ pub fn print(value: &impl Serialize, json: bool, text: impl FnOnce() -> String) 
     taken(told.and_then(|told| stdout.write_all(told.as_bytes())).and_then(|()| stdout.flush()))
 }
 
-/// Whether stdout took what was written; see [`print`].
+/// Whether stdout took what was written; see [`print()`].
 ///
 /// # Errors
 /// [`Failure::Configuration`] when it did not, and not because a reader had enough.

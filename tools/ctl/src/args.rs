@@ -1,5 +1,8 @@
 //! The command line.
 
+// Help texts have their brackets as a person types them.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};

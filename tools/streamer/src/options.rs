@@ -1,5 +1,8 @@
 //! The command line as typed. What it means, and whether it may, is decided in [`super::plan`].
 
+// Help texts have their brackets as a person types them.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod encoding;
 mod output;
 
