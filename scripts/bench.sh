@@ -8,6 +8,7 @@
 #   scripts/bench.sh sizes [--quick]                     what a camera takes, by its size and codec
 #   scripts/bench.sh latency [--quick] [--only ROW]      from capture to decoded picture, beside ffmpeg
 #   scripts/bench.sh viewers [--quick]                   what those who watch by WebRTC cost, and that the encoder does not notice
+#   scripts/bench.sh webrtc [--quick] [--only SIZE]      the same beside GStreamer's webrtcbin, and what they see
 #   scripts/bench.sh recordings [--quick] [--only ROW]   how fast recordings are converted, beside ffmpeg
 #
 # The figures also go to target/bench/, as JSON. The machine should have nothing else to do.
@@ -21,11 +22,11 @@ for argument in "${@:2}"; do
 done
 case "${1-}" in
   ingest | passthrough | many | sizes | viewers) scripts/setup.sh ;;
-  muxer) scripts/setup.sh --bench ;;
+  muxer | webrtc) scripts/setup.sh --bench ;;
   latency | recordings) scripts/setup.sh --tests ;;
-  *) refuse "say what to measure: ingest, muxer, passthrough, many, sizes, latency, viewers or recordings" ;;
+  *) refuse "say what to measure: ingest, muxer, passthrough, many, sizes, latency, viewers, webrtc or recordings" ;;
 esac
 [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer --bin cvmmap_bench --bin cvmmap_streamer \
+cargo build --release --locked --quiet --package cvmmap-bench --package cvmmap-streamer --package gst-plugin-cvmmap --lib --bin cvmmap_bench --bin cvmmap_streamer \
   --bin rtp_receiver_tester --bin rtmp_stub_tester --bin zed_svo_to_mp4 --bin zed_svo_grid_to_mp4 --bin zed_batch_svo_to_mp4
 exec target/release/cvmmap_bench "$@"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building, running, testing (with --tests), looking at the page in a browser
-# (with --with-browser) and counting instructions (with --bench) need on Debian or Ubuntu. Does nothing when all is there.
+# (with --with-browser), and counting instructions and comparing with webrtcbin (with --bench) need on Debian or Ubuntu.
+# Does nothing when all is there.
 #
 #   scripts/setup.sh [--tests | --with-browser | --bench]
 set -euo pipefail
@@ -30,7 +31,9 @@ case "${1-}" in
     # Others' packages of Node bring npm with them, and Debian's cannot stand beside them.
     command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm) ;;
-  --bench) packages+=(valgrind) ;;
+  --bench) packages+=(valgrind
+    # WebRTC by GStreamer's own element.
+    gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice python3-gst-1.0) ;;
   *) refuse "unknown argument '$1'" ;;
 esac
 

@@ -14,6 +14,9 @@ mod muxer;
 mod pace;
 mod passthrough;
 mod picture;
+#[allow(dead_code, reason = "tests take more of it")]
+#[path = "../../tests/support/browser.rs"]
+mod player;
 mod proc;
 mod receiver;
 mod recordings;
@@ -25,6 +28,7 @@ mod streamers;
 mod units;
 mod usage;
 mod viewers;
+mod webrtc;
 
 use std::path::PathBuf;
 
@@ -105,6 +109,18 @@ enum Command {
         #[arg(long, default_value = "target/bench/viewers.json")]
         json: PathBuf,
     },
+    /// Measures what those who watch by WebRTC cost and see, beside GStreamer's webrtcbin
+    Webrtc {
+        /// Shorter, one round
+        #[arg(long)]
+        quick: bool,
+        /// Where the figures go as JSON
+        #[arg(long, default_value = "target/bench/webrtc.json")]
+        json: PathBuf,
+        /// Measures the sizes that start with this alone
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Measures one process for twenty cameras, beside twenty processes
     Many {
         /// Shorter, one round
@@ -154,6 +170,7 @@ fn main() -> anyhow::Result<()> {
         Command::Latency { quick, json, only } => latency::run(quick, &json, &only),
         Command::Recordings { quick, json, only } => recordings::run(quick, &json, &only),
         Command::Viewers { quick, json } => viewers::run(quick, &json),
+        Command::Webrtc { quick, json, only } => webrtc::run(quick, &json, &only),
         Command::Many { quick, json } => many::run(quick, &json),
         Command::Sizes { quick, json } => sizes::run(quick, &json),
         Command::Produce(args) => roles::produce::run(&args),

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -72,6 +72,12 @@ impl Streamers {
         Ok(streamers)
     }
 
+    /// The process, where there is one.
+    pub fn only(&self) -> u32 {
+        assert_eq!(self.processes.len(), 1, "one process was started");
+        self.processes[0].id()
+    }
+
     pub fn all_receive(&self) -> bool {
         self.receivers.iter().all(|receiver| receiver.received().units > 0)
     }
@@ -133,7 +139,8 @@ impl Streamers {
         for process in &mut self.processes {
             let mut text = String::new();
             process.stdout.take().context("a piped output")?.read_to_string(&mut text)?;
-            process.wait()?;
+            let status = process.wait()?;
+            ensure!(status.success(), "cvmmap_streamer ended with {status}");
             summaries.push(serde_json::from_str(&text)?);
         }
         Ok(summaries)
@@ -143,9 +150,11 @@ impl Streamers {
 impl Drop for Streamers {
     fn drop(&mut self) {
         for process in &mut self.processes {
-            // Mostly it has ended.
-            let _ = process.kill();
-            let _ = process.wait();
+            // Mostly it has ended. One that is asked to end leaves nothing behind.
+            if let Ok(None) = process.try_wait() {
+                let _ = kill_process(Pid::from_child(process), Signal::INT);
+                let _ = process.wait();
+            }
         }
     }
 }

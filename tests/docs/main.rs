@@ -44,7 +44,7 @@ const PAGES: [(&str, usize); 20] = [
     ("docs/mcap_viewer.md", 2),
     ("docs/nats.md", 0),
     ("docs/operate.md", 1),
-    ("docs/performance.md", 9),
+    ("docs/performance.md", 10),
     ("docs/recordings.md", 2),
     ("docs/smoke/srs.md", 2),
     ("docs/smoke/zlm.md", 1),

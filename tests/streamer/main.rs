@@ -16,6 +16,8 @@ mod many_support;
 mod nats_server;
 #[path = "../support/recorder.rs"]
 mod recorder_support;
+#[path = "../support/room/mod.rs"]
+mod room;
 #[path = "../support/rtp_session.rs"]
 mod rtp_session;
 #[path = "../support/rude_producer/mod.rs"]
@@ -47,6 +49,7 @@ mod outlets;
 mod outputs;
 mod page;
 mod passthrough;
+mod pictures;
 mod rate;
 mod refusing_server;
 mod rejections;

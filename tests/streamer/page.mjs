@@ -2,7 +2,6 @@
 // Usage: page.mjs PLAYWRIGHT_CORE CHROMIUM ADDRESS CAMERA FOLDER OPEN_ADDRESS OPEN_CAMERA
 // At the open address nothing may be changed.
 
-import { join } from "node:path";
 import { openChromium } from "../../scripts/lib/chromium.mjs";
 
 const [playwright, chromium, address, camera, folder, openAddress, openCamera] = process.argv.slice(2);
@@ -33,7 +32,6 @@ try {
   await shown(list, 10);
   await list.waitForFunction(`/fps/.test(document.querySelector(".state").textContent)`, null, patience);
   seen.state = await list.textContent(".state");
-  await list.screenshot({ path: join(folder, "cameras.png") });
 
   const begun = Date.now();
   const view = await open(`/view/${camera}`);
@@ -45,7 +43,6 @@ try {
   seen.statistics = await view.textContent("pre.statistics");
   seen.statistics_visible = await view.isVisible("pre.statistics");
   seen.delay_ms = await view.evaluate(`${tile(camera)}.delay ?? null`);
-  await view.screenshot({ path: join(folder, "view.png") });
   await view.click("#statistics");
   seen.statistics_hidden = !(await view.isVisible("pre.statistics"));
 
@@ -70,7 +67,6 @@ try {
     return [...canvas.getContext("2d").getImageData(canvas.width / 2, 0, 1, 1).data].join();
   })()`);
   const before = await colour();
-  await view.screenshot({ path: join(folder, "depth.png") });
   await view.keyboard.press("p");
   await view.waitForFunction(`${tile(camera)}.depth.palette === "viridis"`, null, patience);
   seen.palette_changes = before !== await colour();
@@ -99,7 +95,6 @@ try {
   const record = view.locator('#recorders button[data-format="mp4"]');
   await record.click(patience);
   await view.waitForFunction("/stop MP4 \\(\\d\\d+\\)/.test(document.querySelector('#recorders').textContent)", null, patience);
-  await view.screenshot({ path: join(folder, "record.png") });
   await record.click();
   await view.waitForFunction("/^recorded /.test(document.querySelector('#told').textContent)", null, patience);
   seen.recorded = (await view.textContent("#told")).slice("recorded ".length);
@@ -121,7 +116,6 @@ try {
   seen.wall = await wall.locator(".camera").count();
   await wall.setViewportSize({ width: 390, height: 800 });
   seen.phone_fits = await wall.evaluate("document.documentElement.scrollWidth <= innerWidth");
-  await wall.screenshot({ path: join(folder, "wall.png") });
 
   const closed = await open(`/view/${openCamera}`, openAddress);
   await closed.waitForFunction(`(${tile(openCamera)}?.shown ?? 0) >= 5`, null, patience);

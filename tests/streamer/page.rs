@@ -22,15 +22,13 @@ use crate::streamer_support::{ENDLESS, Names, Running, free_port, json};
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 const FIREFOX: &str = "/usr/bin/firefox-esr";
-/// Pictures for docs/watch.md, which are written anew when this is set.
-const WRITE_PICTURES: &str = "CVMMAP_WRITE_PICTURES";
 
-fn root(name: &str) -> PathBuf {
+pub fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// Chromium and what drives it. `None` where they are not installed.
-fn browser(script: &str) -> Option<Command> {
+pub fn browser(script: &str) -> Option<Command> {
     let playwright = root("target/peers/browser/node_modules/playwright-core");
     if !Path::new(CHROMIUM).exists() || !playwright.exists() {
         eprintln!(
@@ -52,14 +50,14 @@ fn bounded(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// What a script saw.
-fn seen(browser: &mut Command) -> Value {
+pub fn seen(browser: &mut Command) -> Value {
     let output = browser.output().unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     assert!(output.status.success(), "{stdout}{stderr}");
     json(&stdout)
 }
 
-fn interrupt(streamer: Running) {
+pub fn interrupt(streamer: Running) {
     streamer.signal("-INT");
     let (status, _, stderr) = streamer.wait();
     assert_eq!(status, Some(0), "{stderr}");
@@ -123,13 +121,6 @@ fn a_person_can_watch_use_each_switch_and_change_what_can_be_changed() {
     assert!(seen["refused"]["told"].as_str().unwrap().contains("OUT_OF_RANGE"), "{seen}");
     interrupt(streamer);
     interrupt(open);
-    if std::env::var_os(WRITE_PICTURES).is_some() {
-        let pictures = root("docs/pictures");
-        fs::create_dir_all(&pictures).unwrap();
-        for name in ["view.png", "depth.png", "wall.png"] {
-            fs::copy(folder.path().join(name), pictures.join(name)).unwrap();
-        }
-    }
 }
 
 /// Pictures that are read.

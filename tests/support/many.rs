@@ -10,6 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use cvmmap::Target;
 use serde_json::Value;
 
 use crate::streamer_support::{Names, Running, free_port, program};
@@ -42,13 +43,21 @@ impl Scene {
     pub fn write(&self, defaults: &str, cameras: &[(&str, String)]) {
         let mut text = format!("[http]\nlisten = \"127.0.0.1:{}\"\n[defaults]\n{defaults}", self.port);
         for (name, keys) in cameras {
-            // Segments are the machine's; names are short, as labels are.
-            let unique = self.names.shm.trim_start_matches("streamer_test_");
-            let uri = format!("cvmmap://{name}_{unique}@{}", self.names.path("").display());
-            let _ =
-                write!(text, "[[camera]]\nname = \"{name}\"\ninput_uri = \"{}\"\n{keys}\n", uri.trim_end_matches('/'));
+            let _ = write!(text, "[[camera]]\nname = \"{name}\"\ninput_uri = \"{}\"\n{keys}\n", self.uri(name));
         }
         fs::write(self.path(), text).unwrap();
+    }
+
+    /// The producer of a camera.
+    pub fn target(&self, name: &str) -> Target {
+        self.uri(name).parse().unwrap()
+    }
+
+    /// Segments are the machine's; names are short, as labels are.
+    fn uri(&self, name: &str) -> String {
+        let unique = self.names.shm.trim_start_matches("streamer_test_");
+        let uri = format!("cvmmap://{name}_{unique}@{}", self.names.path("").display());
+        uri.trim_end_matches('/').to_owned()
     }
 
     pub fn start(&self, more: &[&str]) -> Running {

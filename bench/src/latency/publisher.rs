@@ -1,61 +1,57 @@
 //! The two that publish: `cvmmap_streamer` behind shared memory, and ffmpeg behind a pipe, with the same encoder settings.
 
 use std::{
-    env,
-    io::{Read, Write},
-    os::fd::AsFd,
+    io::Write as _,
+    os::fd::AsFd as _,
     path::Path,
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result};
 use cvmmap::{Abi, Address, Depth, DepthUnit, Frame, PixelFormat, PlaneImage, PlaneKind, Target};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{
     FFMPEG, FPS,
     way::{Destination, Kind, SRT_LATENCY, Way, camera},
 };
-use crate::{clip::Size, pace::unix_now};
+use crate::{clip::Size, pace::unix_now, streamers::Streamers};
 
 /// A running publisher.
 pub struct Publisher {
-    process: Child,
-    input: Input,
     size: Size,
+    kind: Running,
 }
 
-enum Input {
-    Segment(Box<cvmmap::Publisher>),
-    Pipe(Option<ChildStdin>),
+enum Running {
+    Streamer { streamer: Streamers, segment: Box<cvmmap::Publisher> },
+    Ffmpeg(Ffmpeg),
+}
+
+/// Ends with its input, and when dropped.
+struct Ffmpeg {
+    process: Child,
+    pictures: Option<ChildStdin>,
 }
 
 impl Publisher {
     /// Publishes to a receiver; a producer's sockets are in `folder`.
     pub fn start(kind: Kind, way: &Way, size: Size, to: &Destination, folder: &Path) -> Result<Self> {
-        let (mut command, segment) = match kind {
-            Kind::Streamer => streamer(way, to, folder)?,
-            Kind::Ffmpeg => (ffmpeg(way, size, to), None),
-        };
-        let mut process = command.spawn().with_context(|| format!("starting {kind:?}"))?;
-        let input = match segment {
-            Some(segment) => Input::Segment(Box::new(segment)),
-            None => {
-                let pipe = process.stdin.take().context("a piped input")?;
-                // The default of 64 KiB makes many small reads of one picture.
-                rustix::pipe::fcntl_setpipe_size(pipe.as_fd(), 1 << 20)?;
-                Input::Pipe(Some(pipe))
+        let kind = match kind {
+            Kind::Streamer => {
+                let (streamer, segment) = streamer(way, to, folder)?;
+                Running::Streamer { streamer, segment: Box::new(segment) }
             }
+            Kind::Ffmpeg => Running::Ffmpeg(Ffmpeg::start(ffmpeg(way, size, to))?),
         };
-        Ok(Self { process, input, size })
+        Ok(Self { size, kind })
     }
 
     /// Publishes a picture now.
     pub fn offer(&mut self, picture: &[u8]) -> Result<()> {
-        match &mut self.input {
-            Input::Pipe(pipe) => pipe.as_mut().context("an open pipe")?.write_all(picture)?,
-            Input::Segment(segment) => {
+        match &mut self.kind {
+            Running::Ffmpeg(ffmpeg) => ffmpeg.pictures.as_mut().context("an open pipe")?.write_all(picture)?,
+            Running::Streamer { segment, .. } => {
                 segment.publish(&Frame {
                     timestamp_ns: unix_now(),
                     planes: &[PlaneImage {
@@ -76,50 +72,53 @@ impl Publisher {
     }
 
     /// Ends it; the account that it gives.
-    pub fn finish(mut self) -> Result<Value> {
-        match &mut self.input {
-            Input::Pipe(pipe) => *pipe = None,
-            Input::Segment(_) => kill_process(Pid::from_child(&self.process), Signal::INT)?,
+    pub fn finish(self) -> Result<Value> {
+        match self.kind {
+            Running::Streamer { streamer, .. } => streamer.end()?.pop().context("an account"),
+            Running::Ffmpeg(mut ffmpeg) => {
+                drop(ffmpeg.pictures.take());
+                ffmpeg.process.wait()?;
+                Ok(Value::Null)
+            }
         }
-        let mut said = String::new();
-        if let Some(mut output) = self.process.stdout.take() {
-            output.read_to_string(&mut said)?;
-        }
-        let status = self.process.wait()?;
-        if matches!(self.input, Input::Pipe(_)) {
-            return Ok(Value::Null);
-        }
-        ensure!(status.success(), "cvmmap_streamer ended with {status}");
-        Ok(serde_json::from_str(&said)?)
     }
 }
 
-impl Drop for Publisher {
+impl Ffmpeg {
+    fn start(mut command: Command) -> Result<Self> {
+        let mut process = command.spawn().context("starting ffmpeg")?;
+        let pictures = process.stdin.take().context("a piped input")?;
+        // The default of 64 KiB makes many small reads of one picture.
+        rustix::pipe::fcntl_setpipe_size(pictures.as_fd(), 1 << 20)?;
+        Ok(Self { process, pictures: Some(pictures) })
+    }
+}
+
+impl Drop for Ffmpeg {
     fn drop(&mut self) {
+        // Mostly it has ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-fn streamer(way: &Way, to: &Destination, folder: &Path) -> Result<(Command, Option<cvmmap::Publisher>)> {
+fn streamer(way: &Way, to: &Destination, folder: &Path) -> Result<(Streamers, cvmmap::Publisher)> {
     let prefix = folder.to_str().context("a plain path")?;
     let target = Target::new(&camera(), None, Some(prefix))?;
     let segment = cvmmap::Publisher::create(&Address::from(&target), Abi::V2 { minor: 0 })?;
-    let mut command = Command::new(env::current_exe()?.with_file_name("cvmmap_streamer"));
-    command.args(["--input-uri", &target.to_string(), "--codec", way.codec, "--encoder-device", "software", "--json"]);
-    match to {
-        Destination::Rtmp(url) => command.args(["--rtmp", "--rtmp-url", url]),
-        Destination::Rtp(port) => command.args(["--rtp", "--rtp-endpoint", &format!("127.0.0.1:{port}")]),
-        Destination::Rtsp(port) => command.args(["--rtsp", &format!("127.0.0.1:{port}")]),
-        Destination::Srt(port) => {
-            command.args(["--srt-url", &format!("srt://127.0.0.1:{port}?latency={}", SRT_LATENCY.as_millis())])
-        }
+    let (uri, latency) = (target.to_string(), SRT_LATENCY.as_millis());
+    let mut command = vec!["--input-uri", &uri, "--codec", way.codec, "--encoder-device", "software"];
+    let to = match to {
+        Destination::Rtmp(url) => ["--rtmp", "--rtmp-url", url].map(str::to_owned).to_vec(),
+        Destination::Rtp(port) => vec!["--rtp".to_owned(), format!("--rtp-endpoint=127.0.0.1:{port}")],
+        Destination::Rtsp(port) => vec![format!("--rtsp=127.0.0.1:{port}")],
+        Destination::Srt(port) => vec![format!("--srt-url=srt://127.0.0.1:{port}?latency={latency}")],
     };
     if let Some(mode) = way.rtmp_mode {
-        command.args(["--rtmp-mode", mode]);
+        command.extend(["--rtmp-mode", mode]);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    Ok((command, Some(segment)))
+    let command = command.into_iter().map(str::to_owned).chain(to).collect();
+    Ok((Streamers::start(&[command], Vec::new())?, segment))
 }
 
 /// The settings that `cvmmap_streamer` gives its software encoders, and no other buffering than ffmpeg insists on.

@@ -1,14 +1,8 @@
 //! What those who watch by WebRTC cost the streamer, and that they cost the encoder nothing.
 
-#[allow(dead_code, reason = "tests take more of it")]
-#[path = "../../../tests/support/browser.rs"]
-mod player;
-
 use std::{
-    env,
     net::{Ipv4Addr, TcpListener},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -22,10 +16,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     machine::{Busy, Machine},
+    player::Player,
     report::{self, Row},
+    streamers::Streamers,
     usage,
 };
-use player::Player;
 
 /// How many watch at once.
 const VIEWERS: [usize; 3] = [1, 8, 32];
@@ -44,22 +39,25 @@ pub fn run(quick: bool, json: &Path) -> Result<()> {
     let mut rows = Vec::new();
     let mut about = Map::new();
     let folder = tempfile::tempdir()?;
-    let streamer = Streamer::start(folder.path())?;
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let streamer = start(folder.path(), port)?;
     let mut viewers = Vec::new();
     for count in VIEWERS {
         eprintln!("measuring: {count} viewers");
         while viewers.len() < count {
-            viewers.push(Viewer::start(streamer.port));
+            viewers.push(Viewer::start(port));
             thread::sleep(OFFER_SPACING);
         }
         let busy = Busy::now()?;
-        rows.extend(measure(&streamer, &viewers, window)?);
+        rows.extend(measure(streamer.only(), &viewers, window)?);
         about.insert(count.to_string(), json!({ "cores_used_by_others": busy.others()? }));
     }
+    drop(viewers);
+    streamer.end()?;
     report::publish(&machine, &Value::Object(about), &rows, json)
 }
 
-fn measure(streamer: &Streamer, viewers: &[Viewer], window: Duration) -> Result<Vec<Row>> {
+fn measure(streamer: u32, viewers: &[Viewer], window: Duration) -> Result<Vec<Row>> {
     let until = Instant::now() + PATIENCE;
     let shown = || viewers.iter().map(|viewer| viewer.pictures.load(Ordering::Relaxed)).collect::<Vec<_>>();
     let first = shown();
@@ -69,9 +67,9 @@ fn measure(streamer: &Streamer, viewers: &[Viewer], window: Duration) -> Result<
         }
         thread::sleep(Duration::from_millis(50));
     }
-    let (before, begun, seen) = (usage::by_thread(streamer.process.id())?, Instant::now(), shown());
+    let (before, begun, seen) = (usage::by_thread(streamer)?, Instant::now(), shown());
     thread::sleep(window);
-    let (after, took, now) = (usage::by_thread(streamer.process.id())?, begun.elapsed(), shown());
+    let (after, took, now) = (usage::by_thread(streamer)?, begun.elapsed(), shown());
     let used = |name: &str| after[name].saturating_sub(before.get(name).copied().unwrap_or(0));
     let percent = |cpu_ns: u64| cpu_ns as f64 / took.as_nanos() as f64 * 100.0;
     let serving = percent(after.contains_key(THREAD).then(|| used(THREAD)).context("the streamer serves nobody")?);
@@ -87,36 +85,15 @@ fn measure(streamer: &Streamer, viewers: &[Viewer], window: Duration) -> Result<
     ])
 }
 
-/// The launcher with a simulated camera.
-struct Streamer {
-    process: Child,
-    port: u16,
-}
-
-impl Streamer {
-    fn start(folder: &Path) -> Result<Self> {
-        let program = env::current_exe()?.with_file_name("cvmmap_streamer");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let process = Command::new(&program)
-            .args(["--input-mode", "dummy", "--input-uri", &format!("cvmmap://{CAMERA}@{}", folder.display())])
-            .args(["--dummy-width", "1280", "--dummy-height", "720", "--dummy-fps", &FPS.to_string()])
-            .args(["--dummy-frames", "0", "--codec", "h264", "--bitrate", "3000", "--max-viewers", "64"])
-            .args(["--nats-url", "", "--http", &format!("127.0.0.1:{port}")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { process, port })
-    }
-}
-
-impl Drop for Streamer {
-    fn drop(&mut self) {
-        // It leaves nothing behind when it is asked to end.
-        let _ = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
-        let _ = self.process.wait();
-    }
+/// The launcher with a simulated camera, serving this port.
+fn start(folder: &Path, port: u16) -> Result<Streamers> {
+    let (camera, fps) = (format!("cvmmap://{CAMERA}@{}", folder.display()), FPS.to_string());
+    let (size, http) = (["--dummy-width", "1280", "--dummy-height", "720"], format!("127.0.0.1:{port}"));
+    let mut arguments = vec!["--input-mode", "dummy", "--input-uri", &camera, "--dummy-fps", &fps];
+    arguments.extend(size);
+    arguments.extend(["--dummy-frames", "0", "--codec", "h264", "--bitrate", "3000", "--max-viewers", "64"]);
+    arguments.extend(["--nats-url", "", "--http", &http]);
+    Streamers::start(&[arguments.into_iter().map(str::to_owned).collect()], Vec::new())
 }
 
 const CAMERA: &str = "bench_viewers";

@@ -3,16 +3,23 @@
 use cvmmap::Codec;
 use gst_video::prelude::*;
 use tools_cli::failure::Failure;
-use tools_media::elements;
+use tools_media::{codec, elements};
 
 use crate::schema::foxglove::CompressedVideo;
 
 /// A decoder that takes longer than this for a picture gives none.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
+/// The codec that a recording calls so.
+pub fn codec_named(format: &str) -> Option<Codec> {
+    // Some recorders have FFmpeg's name.
+    let name = if format == "hevc" { Codec::H265.name() } else { format };
+    [Codec::H264, Codec::H265].into_iter().find(|codec| codec.name() == name)
+}
+
 /// The codec of an access unit; what cannot be decoded either way counts as H.265.
 pub fn codec_of(video: &CompressedVideo) -> Codec {
-    if video.format == "h264" { Codec::H264 } else { Codec::H265 }
+    codec_named(&video.format).unwrap_or(Codec::H265)
 }
 
 /// A decoded picture in BGR.
@@ -43,17 +50,13 @@ impl Decoder {
     /// # Errors
     /// [`Failure::Protocol`] for another format, [`Failure::Pipeline`] when there is no decoder.
     pub fn new(format: &str) -> Result<Self, Failure> {
-        let (media, parser, decoder) = match format {
-            "h264" => ("video/x-h264", "h264parse", "avdec_h264"),
-            "h265" | "hevc" => ("video/x-h265", "h265parse", "avdec_h265"),
-            other => return Err(Failure::Protocol(format!("video of format '{other}' cannot be decoded"))),
-        };
+        let unknown = || Failure::Protocol(format!("video of format '{format}' cannot be decoded"));
+        let codec = codec_named(format).ok_or_else(unknown)?;
         let wrong = |what| move |_| Failure::Pipeline(format!("the element '{what}' is not GStreamer's"));
         let source = elements::make("appsrc")?.downcast::<gst_app::AppSrc>().map_err(wrong("appsrc"))?;
-        let caps = gst::Caps::builder(media).field("stream-format", "byte-stream").field("alignment", "au").build();
-        source.set_caps(Some(&caps));
+        source.set_caps(Some(&codec::byte_stream(codec)));
         source.set_format(gst::Format::Time);
-        let (parser, decoder) = (elements::make(parser)?, elements::make(decoder)?);
+        let (parser, decoder) = (elements::make(codec::parser(codec))?, elements::make(codec::decoder(codec))?);
         // More threads keep frames back.
         decoder.set_property("max-threads", 1);
         let convert = elements::make("videoconvert")?;

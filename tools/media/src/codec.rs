@@ -34,6 +34,14 @@ pub fn parser(codec: Codec) -> &'static str {
     }
 }
 
+/// FFmpeg's element that decodes it in software.
+pub fn decoder(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "avdec_h264",
+        Codec::H265 => "avdec_h265",
+    }
+}
+
 /// Caps of whole access units in Annex B.
 pub fn byte_stream(codec: Codec) -> gst::Caps {
     gst::Caps::builder(media_type(codec)).field("stream-format", "byte-stream").field("alignment", "au").build()

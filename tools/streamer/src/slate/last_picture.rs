@@ -1,9 +1,10 @@
 //! The last picture of a stream of access units, where nobody else decodes it.
 
+use cvmmap::Codec;
 use gst::prelude::*;
 use gst_video::VideoInfo;
 use tools_cli::failure::Failure;
-use tools_media::elements;
+use tools_media::{codec, elements};
 
 /// A decoder that takes longer has failed.
 const DECODE_MAX: gst::ClockTime = gst::ClockTime::from_seconds(2);
@@ -24,10 +25,7 @@ pub struct Picture {
 pub fn decode(group: &[gst::Sample]) -> Result<Picture, Failure> {
     let caps = group.first().and_then(|unit| unit.caps_owned());
     let name = caps.as_ref().and_then(|caps| caps.structure(0)).map(|caps| caps.name().as_str());
-    let (parser, decoder) = match name {
-        Some("video/x-h264") => ("h264parse", "avdec_h264"),
-        _ => ("h265parse", "avdec_h265"),
-    };
+    let codec = name.and_then(codec::of_media_type).unwrap_or(Codec::H265);
     let source = elements::make_app::<gst_app::AppSrc>("appsrc")?;
     source.set_format(gst::Format::Time);
     source.set_max_bytes(0);
@@ -39,8 +37,11 @@ pub fn decode(group: &[gst::Sample]) -> Result<Picture, Failure> {
     sink.set_drop(true);
     sink.set_wait_on_eos(false);
     let pipeline = gst::Pipeline::new();
-    let [parser, decoder, convert] =
-        [elements::make(parser)?, elements::make(decoder)?, elements::make("videoconvert")?];
+    let [parser, decoder, convert] = [
+        elements::make(codec::parser(codec))?,
+        elements::make(codec::decoder(codec))?,
+        elements::make("videoconvert")?,
+    ];
     elements::add_chain(&pipeline, &[source.upcast_ref(), &parser, &decoder, &convert, &planar, sink.upcast_ref()])?;
     let decoded = run(&pipeline, &source, &sink, group);
     // Of a pipeline that is given up nothing more is asked.

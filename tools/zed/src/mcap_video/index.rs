@@ -6,6 +6,7 @@ use cvmmap::Codec;
 use prost::Message as _;
 use tools_mcap::{
     channel::Channel,
+    decoder::codec_named,
     schema::{
         CAMERA_CALIBRATION, COMPRESSED_VIDEO,
         foxglove::{CameraCalibration, CompressedVideo},
@@ -218,11 +219,7 @@ impl Found {
 }
 
 fn codec(format: &str) -> Result<Codec, String> {
-    match format {
-        "h264" => Ok(Codec::H264),
-        "h265" | "hevc" => Ok(Codec::H265),
-        other => Err(other.chars().take(40).collect()),
-    }
+    codec_named(format).ok_or_else(|| format.chars().take(40).collect())
 }
 
 /// The access units of a range that can be shown.
