@@ -16,6 +16,8 @@
 //! reader hears of frames, the end of the quiet time does not move: only its begin does, and that makes it shorter.
 //!
 //! `docs/coherence.md` has the whole story.
+//!
+//! Longer than other files: what is known, and what follows from it, are one type whose parts cannot be told apart from outside.
 
 mod backlog;
 mod rhythm;

@@ -12,8 +12,8 @@ use crate::{
     contact::Standing,
     event::Foreign,
     metadata::{MAGIC, METADATA_SIZE},
-    reader::SnapshotError,
     segment::shm_path,
+    snapshot_error::SnapshotError,
 };
 
 /// Other names that are told.

@@ -44,6 +44,7 @@ mod contact;
 mod diagnosis;
 mod event;
 mod fences;
+mod frame;
 #[allow(unsafe_code)]
 mod guarded_mapping;
 mod header_first;
@@ -54,10 +55,13 @@ mod lookout;
 mod metadata;
 mod permissions;
 mod pixel;
+mod pub_socket;
+mod publish_error;
 mod publisher;
 mod reader;
 mod segment;
 mod shared_subscriber;
+mod snapshot_error;
 mod subscriber;
 mod sync;
 mod target;
@@ -69,14 +73,17 @@ pub use coherence::Coherence;
 pub use contact::Standing;
 pub use diagnosis::{Diagnosis, Obstacle, Symptoms};
 pub use event::{Arrival, Event, Foreign};
+pub use frame::{Frame, PlaneImage};
 pub use metadata::{
     Abi, Codec, DepthUnit, Encoded, MAGIC, METADATA_SIZE, Metadata, MetadataBytes, MetadataError, PLANES, Plane,
     PlaneKind,
 };
 pub use permissions::{Permissions, PermissionsError};
 pub use pixel::{Depth, PixelFormat};
-pub use publisher::{Frame, PlaneImage, PublishError, Publisher};
-pub use reader::{Snapshot, SnapshotError, SnapshotReader};
+pub use publish_error::PublishError;
+pub use publisher::Publisher;
+pub use reader::{Snapshot, SnapshotReader};
+pub use snapshot_error::SnapshotError;
 pub use subscriber::Subscriber;
 pub use sync::{LABEL_SIZE, SYNC_SIZE, SyncError, SyncMessage};
 pub use target::{

@@ -10,26 +10,22 @@ use std::{
 use rustix::{
     fs::{FallocateFlags, FlockOperation, Mode, OFlags, Stat, fallocate},
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
 };
 
 use crate::{
     address::Address,
+    frame::{Frame, PlaneImage},
     guarded_mapping::{Access, Cut, GuardedMapping, Rows},
     header_first, incumbent,
-    metadata::{
-        Abi, DepthUnit, Encoded, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind, mark_header_first,
-    },
-    permissions::{Permissions, set_socket_mode, socket_mode},
-    pixel::{Depth, PixelFormat},
+    metadata::{Abi, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind, mark_header_first},
+    permissions::{Permissions, socket_mode},
+    pixel::PixelFormat,
+    pub_socket::{PubSocket, is_listened_on},
+    publish_error::PublishError,
     segment::shm_path,
     sync::SyncMessage,
 };
 
-/// How long a closed endpoint may still deliver the last announcements, milliseconds.
-const LINGER: i32 = 50;
-/// Announcements kept for a consumer that does not read; it wants the newest anyway.
-const QUEUED_MAX: i32 = 64;
 /// Tries to write a frame whole while somebody cuts the segment off.
 const TRIES: usize = 8;
 
@@ -45,106 +41,13 @@ const TRIES: usize = 8;
 /// thread of its own.
 pub struct Publisher {
     // Before `segment`: consumers lose the endpoint first, then the segment.
-    endpoint: Endpoint,
+    endpoint: PubSocket,
     segment: OwnedSegment,
     label: String,
     abi: Abi,
     publish_seq: u64,
     next_frame_id: u32,
     last_metadata: Option<MetadataBytes>,
-}
-
-/// One plane of a frame to publish.
-#[derive(Clone, Copy, Debug)]
-pub struct PlaneImage<'a> {
-    /// What the plane holds.
-    pub kind: PlaneKind,
-    /// Channel order.
-    pub pixel_format: PixelFormat,
-    /// Sample type.
-    pub depth: Depth,
-    /// Pixels a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// Bytes from one row to the next in `data`.
-    pub stride: u32,
-    /// The rows; the last one needs no padding.
-    pub data: &'a [u8],
-}
-
-impl<'a> PlaneImage<'a> {
-    /// The encoded plane of a frame: one H.264 or H.265 access unit in Annex B form, a keyframe with its parameter sets in
-    /// front. What else is known of it goes into [`Frame::encoded`]. An empty unit, or one of 4 GiB, is refused when it is
-    /// published. Source: cv-mmap IPC contract, section 2: the plane is grey, of bytes, and one row as wide as the unit is
-    /// long.
-    pub fn access_unit(unit: &'a [u8]) -> Self {
-        let size = u32::try_from(unit.len()).unwrap_or(u32::MAX);
-        Self {
-            kind: PlaneKind::Encoded,
-            pixel_format: PixelFormat::Gray,
-            depth: Depth::U8,
-            width: size,
-            height: 1,
-            stride: size,
-            data: unit,
-        }
-    }
-}
-
-/// A frame to publish.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame<'a> {
-    /// Capture time in nanoseconds, by convention since the Unix epoch.
-    pub timestamp_ns: u64,
-    /// The planes, in slot order, the left one first.
-    pub planes: &'a [PlaneImage<'a>],
-    /// Unit of the depth plane.
-    pub depth_unit: DepthUnit,
-    /// What is known of the encoded plane, when there is one.
-    pub encoded: Option<Encoded>,
-}
-
-/// Why a frame is not published, or a producer not made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// Somebody publishes there.
-    #[error("{0} belongs to a live producer; stop it, or take another name")]
-    Busy(String),
-    /// Somebody publishes in the segment, who is no publisher of this crate.
-    #[error("segment {path} belongs to a live producer: {how}; stop it, or take another name")]
-    Taken {
-        /// Path of the segment.
-        path: PathBuf,
-        /// What shows that it is alive.
-        how: String,
-    },
-    /// The address has no label, and a producer needs one.
-    #[error("a producer needs a label")]
-    NoLabel,
-    /// The segment cannot be made or written.
-    #[error("segment {path}: {source}")]
-    Segment {
-        /// Path of the segment.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Somebody else cuts the segment off as fast as it is written.
-    #[error("segment {0}: somebody keeps cutting it off; find and stop the program that truncates it")]
-    CutOff(PathBuf),
-    /// The endpoint cannot be made or written.
-    #[error("endpoint {endpoint}: {source}")]
-    Endpoint {
-        /// The endpoint.
-        endpoint: String,
-        /// What ZeroMQ says.
-        source: io::Error,
-    },
-    /// The frame cannot be described by the layout.
-    #[error("{0}")]
-    Frame(&'static str),
 }
 
 impl Publisher {
@@ -172,12 +75,12 @@ impl Publisher {
         let (segment, endpoint) = match Remains::find(address)? {
             None => {
                 let segment = OwnedSegment::create(address, permissions)?;
-                let endpoint = Endpoint::bind(address)?;
+                let endpoint = PubSocket::bind(address)?;
                 (segment, endpoint)
             }
             Some(remains) => {
                 // Before anything is touched: a taken endpoint shows that they are somebody's.
-                let endpoint = Endpoint::bind(address)?;
+                let endpoint = PubSocket::bind(address)?;
                 (remains.replace(permissions)?, endpoint)
             }
         };
@@ -442,87 +345,10 @@ fn write_frame(
     )
 }
 
-/// Whether a live process has the Unix socket; what a dead one left refuses.
-fn is_listened_on(path: &str) -> bool {
-    let connect = || {
-        let socket = rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            None,
-        )?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
-    };
-    // AGAIN: its queue of connections is full, so there is somebody to fill it.
-    matches!(connect(), Ok(()) | Err(Errno::AGAIN))
-}
-
 /// Opens a segment for writing and locks it for the life of the descriptor.
 fn open_locked(path: &Path, more: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
     let fd = rustix::fs::open(path, flags, mode)?;
     rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
     Ok(fd)
-}
-
-/// The PUB socket. It has a context of its own: ending that waits until the socket is closed.
-struct Endpoint {
-    socket: Option<zmq::Socket>,
-    context: zmq::Context,
-    name: String,
-    socket_path: Option<PathBuf>,
-}
-
-impl Endpoint {
-    fn bind(address: &Address) -> Result<Self, PublishError> {
-        let name = address.zmq_endpoint();
-        let context = zmq::Context::new();
-        let bound = context.socket(zmq::PUB).and_then(|socket| {
-            socket.set_linger(LINGER)?;
-            socket.set_sndhwm(QUEUED_MAX)?;
-            socket.bind(name)?;
-            Ok(socket)
-        });
-        match bound {
-            Ok(socket) => Ok(Self {
-                socket: Some(socket),
-                context,
-                name: name.to_owned(),
-                socket_path: address.socket_path().map(PathBuf::from),
-            }),
-            Err(zmq::Error::EADDRINUSE) => Err(PublishError::Busy(name.to_owned())),
-            Err(source) => Err(PublishError::Endpoint { endpoint: name.to_owned(), source: source.into() }),
-        }
-    }
-
-    /// Lets others connect, where the endpoint has a file. ZeroMQ makes it by the umask, and then only its owner may.
-    fn open_to(&self, mode: Mode) -> Result<(), PublishError> {
-        let Some(path) = &self.socket_path else {
-            return Ok(());
-        };
-        set_socket_mode(path, mode)
-            .map_err(|source| PublishError::Endpoint { endpoint: self.name.clone(), source: source.into() })
-    }
-
-    fn send(&self, message: &SyncMessage) -> Result<(), PublishError> {
-        let Some(socket) = &self.socket else {
-            return Ok(());
-        };
-        // A PUB socket drops for a slow consumer instead of waiting.
-        socket
-            .send(message.to_bytes().as_slice(), zmq::DONTWAIT)
-            .map_err(|source| PublishError::Endpoint { endpoint: self.name.clone(), source: source.into() })
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.socket = None;
-        // Waits for the socket to be gone, at most LINGER.
-        let _ = self.context.destroy();
-        // ZeroMQ leaves the file. The segment's lock is still held: no successor of ours can have made its own yet.
-        if let Some(path) = &self.socket_path {
-            let _ = rustix::fs::unlink(path);
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! The rule against every schedule of a small world: a writer and a reader on a coarse clock, delayed in every
 //! combination. Time is counted in tenths of the producer's interval.
+//!
+//! Longer than other files: writer, reader and clock of the small world are of use to each other alone.
 
 use std::{
     fmt::Debug,

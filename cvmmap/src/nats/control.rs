@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     camera::{CameraControlChange, CameraControlValue},
-    client::{Client, RequestError},
+    client::Client,
+    client_error::RequestError,
     discovery::{SERVICE_PRODUCER, discover},
     proto::{
         ApplyPlaylistRequest, ApplyPlaylistResponse, CameraControlSetting, CameraControlState, CameraControlWriteMode,

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use super::{
-    client::{Client, RequestError},
-    subjects,
-};
+use super::{client::Client, client_error::RequestError, subjects};
 
 /// Name of a producer's micro service. Source: cv-mmap IPC contract, section 4.
 pub const SERVICE_PRODUCER: &str = "cvmmap_producer";

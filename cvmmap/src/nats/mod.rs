@@ -26,6 +26,7 @@ pub mod proto;
 
 mod camera;
 mod client;
+mod client_error;
 mod consumer;
 mod control;
 mod denials;
@@ -39,7 +40,8 @@ mod service;
 mod subjects;
 
 pub use camera::{Camera, CameraControlChange, CameraControlValue, UnknownSetting};
-pub use client::{Client, ClientError, Counters, Health, Message, RequestError, Subscription};
+pub use client::{Client, Counters, Health, Message, Subscription};
+pub use client_error::{ClientError, RequestError};
 pub use consumer::{BodyPacket, Consumer, Notice, Status, StatusCode};
 pub use control::{Control, ControlError};
 pub use discovery::{Discovered, SERVICE_PRODUCER, SERVICE_STREAMER, discover};

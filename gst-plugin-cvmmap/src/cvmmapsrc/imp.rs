@@ -1,3 +1,5 @@
+//! What GStreamer asks of the element. Longer than other files, as a type's virtual methods stand in one.
+
 use std::{
     iter,
     sync::{

@@ -1,5 +1,7 @@
 //! A client's session that publishes one stream: bytes of a server in, bytes for it out. It has no socket and no clock; who
 //! has them asks what is [awaited](Session::awaits) and ends what takes too long.
+//!
+//! Longer than other files: each step of the session is a few lines, and all of them change the same state.
 
 use super::{
     amf0::{self, Value},

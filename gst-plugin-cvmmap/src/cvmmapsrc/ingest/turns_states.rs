@@ -2,6 +2,8 @@
 //! that steps lead to is looked at once. `turns_model.rs` runs the very file, in those orders that loom gets through.
 //!
 //! A wake-up that is lost shows as a state from which nobody ever gets to the end.
+//!
+//! Longer than other files: it is one machine, with a step for each line of `turns.rs` that another thread can see.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

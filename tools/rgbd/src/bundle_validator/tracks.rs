@@ -1,4 +1,6 @@
 //! Reads a recording once, and counts what breaks a rule.
+//!
+//! Longer than other files: the counts are taken in one pass, by one match over what a recording can hold.
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,6 @@
 //! A published stream, tag by tag: what the tags have to be one after the other.
+//!
+//! Longer than other files: the rules of both codecs stand side by side, as one packaging carries either.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,6 @@
 //! A recording that the SDK has open. The SDK calls it a camera.
+//!
+//! Longer than other files: the SDK's functions for an open recording take a number that nobody else may have.
 
 use std::{
     ffi::{CString, c_int},
