@@ -19,7 +19,6 @@ use crate::{
     header_first, incumbent,
     metadata::{Abi, METADATA_SIZE, Metadata, MetadataBytes, PLANES, Plane, PlaneKind, mark_header_first},
     permissions::{Permissions, socket_mode},
-    pixel::PixelFormat,
     pub_socket::{PubSocket, is_listened_on},
     publish_error::PublishError,
     segment::shm_path,
