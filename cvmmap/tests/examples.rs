@@ -88,13 +88,14 @@ fn both_readers_tell_what_the_publisher_publishes() {
 }
 
 #[test]
-fn the_publisher_ends_behind_its_last_frame() {
+fn the_publisher_ends_when_it_was_asked_to_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let target = target("ends", folder.path());
     let reader = Running::start("read_frames", &[&target.to_string()]);
     let status = Command::new(example("publish_frames")).args([&target.to_string(), "60"]).status().unwrap();
     assert!(status.success(), "{status}");
-    while reader.frame().0 != 59 {}
+    // A reader that is late for the last ones finds no segment any more.
+    while reader.frame().0 < 40 {}
     let address = Address::from(&target);
     assert!(!fs::exists(format!("/dev/shm/{}", address.shm_name())).unwrap(), "the segment stays behind");
     assert!(!fs::exists(address.socket_path().unwrap()).unwrap(), "the socket stays behind");
