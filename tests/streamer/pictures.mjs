@@ -13,7 +13,6 @@ const wanted = 4;
 
 async function open(path, frames) {
   const page = await browser.newPage();
-  await page.waitForTimeout(0);
   for (;;) {
     await page.goto(address + path);
     await page.waitForFunction("globalThis.tiles", null, patience);
@@ -56,6 +55,7 @@ const painted = (page, layer) => page.evaluate(`(() => {
 try {
   const wall = await open("/wall", 30);
   seen.wall = await wall.locator(".camera .name").allTextContents();
+  seen.wall_fits = await wall.evaluate("document.documentElement.scrollHeight <= innerHeight");
   await take(wall, "wall");
   await wall.setViewportSize({ width: 390, height: 800 });
   await take(wall, "phone");

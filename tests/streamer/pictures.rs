@@ -81,7 +81,6 @@ impl Drop for Camera {
 
 /// The frame's number.
 fn publish(publisher: &mut Publisher, shown: &Shown, (width, height): (u32, u32), timestamp_ns: u64) -> u32 {
-    let millimetres = shown.depth.iter().flat_map(|depth| depth.to_le_bytes()).collect::<Vec<_>>();
     let plane = |kind, pixel_format, depth, sample: u32, data| PlaneImage {
         kind,
         pixel_format,
@@ -93,7 +92,7 @@ fn publish(publisher: &mut Publisher, shown: &Shown, (width, height): (u32, u32)
     };
     let planes = [
         plane(PlaneKind::Left, PixelFormat::Bgr, Depth::U8, 3, &shown.picture[..]),
-        plane(PlaneKind::Depth, PixelFormat::Gray, Depth::F32, 4, &millimetres[..]),
+        plane(PlaneKind::Depth, PixelFormat::Gray, Depth::F32, 4, &shown.depth[..]),
     ];
     publisher
         .publish(&Frame { timestamp_ns, planes: &planes, depth_unit: DepthUnit::Millimeter, encoded: None })
@@ -151,6 +150,7 @@ fn four_cameras_are_shown_with_each_layer_and_nothing_lies_over_another() {
     println!("{seen:#}");
     let expected = CAMERAS.map(|(name, _)| name);
     assert_eq!(seen["wall"], json!(expected), "{seen}");
+    assert_eq!(seen["wall_fits"], true, "{seen}");
     for page in ["wall", "phone", "view", "depth", "skeletons"] {
         assert_eq!(seen["overlaps"][page], json!([]), "{page}: {seen}");
     }

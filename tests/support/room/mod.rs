@@ -45,8 +45,8 @@ pub struct View {
 pub struct Shown {
     /// Blue, green and red.
     pub picture: Vec<u8>,
-    /// Millimetres along the camera's axis.
-    pub depth: Vec<f32>,
+    /// Millimetres along the camera's axis, as floats of 32 bits.
+    pub depth: Vec<u8>,
     /// Who is there.
     pub body: Body,
 }
@@ -92,9 +92,9 @@ impl View {
                 // The noise of a sensor.
                 grain = grain.wrapping_mul(1_664_525).wrapping_add(1_013_904_223 + (moment * 1000.0) as u32);
                 let noise = (grain >> 29) as f32 - 3.5;
-                let light = light / (1.0 + 0.02 * hit.distance * hit.distance);
+                let light = light / (1.0 + 0.01 * hit.distance * hit.distance);
                 picture.extend([2, 1, 0].map(|part| (paint[part] * light * 255.0 + noise).clamp(0.0, 255.0) as u8));
-                depth.push(hit.distance * 1000.0);
+                depth.extend((hit.distance * 1000.0).to_le_bytes());
             }
         }
         let place = |joint: Vector| {
@@ -213,7 +213,9 @@ fn somebody(joints: &[Vector; 18]) -> Vec<(Shape, [f32; 3])> {
     });
     let middle = |a: Vector, b: Vector| std::array::from_fn(|axis| (a[axis] + b[axis]) / 2.0);
     let ears = middle(joints[16], joints[17]);
-    let trunk = Shape::Capsule { from: middle(joints[2], joints[5]), to: middle(joints[8], joints[11]), radius: 0.17 };
+    let mut waist = middle(joints[8], joints[11]);
+    waist[1] += 0.12;
+    let trunk = Shape::Capsule { from: middle(joints[2], joints[5]), to: waist, radius: 0.17 };
     let head = Shape::Capsule { from: ears, to: [ears[0], ears[1] - 0.05, ears[2] - 0.01], radius: 0.11 };
     limbs.chain([(trunk, SHIRT), (head, SKIN)]).collect()
 }
