@@ -3,6 +3,8 @@
 //!
 //! Each picture has one value, which its frame id tells, so a single byte of another frame shows. Every case runs for
 //! a few seconds; `CVMMAP_STRESS_TIMES=20` makes it twenty times as long.
+//!
+//! Longer than other files: every case is one call of the same reading loop, which stands here once.
 
 #[path = "common/reference_producer.rs"]
 mod reference_producer;

@@ -1,4 +1,6 @@
 //! A publisher, a subscriber and a reader over real shared memory and real ZeroMQ.
+//!
+//! Longer than other files: the cases share a publisher, a reader and what both are given.
 
 use std::{
     fs,

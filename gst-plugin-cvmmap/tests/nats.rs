@@ -1,4 +1,6 @@
 //! `cvmmapsrc` and `cvmmapsink` over a real NATS server, and without one.
+//!
+//! Longer than other files: the cases share one server, one source and one producer.
 
 mod common;
 #[path = "../../cvmmap/tests/common/nats_server.rs"]

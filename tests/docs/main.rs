@@ -2,6 +2,8 @@
 //!
 //! A page's lines meet its rows in their order. A line without a row fails, and so does a row without a line; a line that
 //! cannot run here is marked in the page's source with its reason (docs_support/page.rs), and the marks are counted.
+//!
+//! Longer than other files: the rows of all pages stand here, to be read beside the pages.
 
 #[path = "../../cvmmap/tests/common/nats_server.rs"]
 mod nats_server;

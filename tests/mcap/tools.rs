@@ -1,4 +1,6 @@
 //! The programs that look at recordings, on recordings of every layout; their pictures seen by ffmpeg.
+//!
+//! Longer than other files: the same few files go through every tool.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -1,4 +1,6 @@
 //! Recordings that begin and end while a stream runs, and `mcap_replay`: what was recorded comes out again.
+//!
+//! Longer than other files: a recording is made, replayed and compared, by one stage for all cases.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

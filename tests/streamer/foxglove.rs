@@ -1,5 +1,7 @@
 //! `--foxglove`: clients that watch, come late, stall or break the rules. They are Foxglove's own client for JavaScript, Python's
 //! `websockets` with Foxglove's own schemas, and raw sockets.
+//!
+//! Longer than other files: the cases share a scene and the clients that watch it.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,6 @@
 //! What receivers that are not ours see while the producer is away, and when it is back.
+//!
+//! Longer than other files: the cases share the watcher that judges all of them.
 
 use std::{
     fs,

@@ -1,4 +1,6 @@
 //! What the tests of recordings share: SVO2 files in every form that is known, and readers that are not ours.
+//!
+//! Longer than other files: what a recording is made of goes from one function into the next.
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 

@@ -1,4 +1,6 @@
 //! `rtmp_stub_tester` against real publishers, files of other programs, and broken ones.
+//!
+//! Longer than other files: it is a table of streams with what the tester has to say of each, and the bytes that they are made of.
 
 use std::{
     io::{Cursor, Read as _, Write as _},

@@ -3,6 +3,8 @@
 //!
 //! `STAND_INS` lists those that are installed, as `FACTORY=BEHAVIOUR[@FRAME]` separated by commas; the behaviour sets in
 //! at that frame, or that opening of the device. What is asked of a stand-in is told on stderr.
+//!
+//! Longer than other files: it is one library, which each of its names is an element of.
 
 use std::{
     sync::{

@@ -12,6 +12,8 @@
 //! odd WORD            see `is_odd`
 //! frame 1000 [corrupted] [untracked] [error=11]
 //! ```
+//!
+//! Longer than other files: it is compiled as one file, in place of the SDK's library.
 
 use std::{collections::HashMap, ffi::{CStr, CString, c_char, c_int, c_uint, c_void}, fmt::Write as _, fs::{self, OpenOptions}, io::Write as _, ptr, sync::{LazyLock, Mutex, MutexGuard}};
 
