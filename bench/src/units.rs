@@ -21,6 +21,13 @@ pub struct Unit {
     keyframe: bool,
 }
 
+impl Unit {
+    /// The same one behind a NAL unit that goes first.
+    pub fn behind(&self, nal: &[u8]) -> Self {
+        Self { data: [nal, &self.data].concat(), keyframe: self.keyframe }
+    }
+}
+
 /// Publishes a picture that is captured now, and its access unit where there is one.
 pub fn publish(publisher: &mut Publisher, left: PlaneImage<'_>, unit: Option<&Unit>) -> Result<()> {
     let encoded = unit.map(|unit| PlaneImage::access_unit(&unit.data));
@@ -38,17 +45,21 @@ pub fn publish(publisher: &mut Publisher, left: PlaneImage<'_>, unit: Option<&Un
     Ok(())
 }
 
+/// Keeps to the bit rate in every second: filled up where there is less to say.
+pub const CONSTANT: &str = "option-string=nal-hrd=cbr";
+
 /// Encodes what a pipeline's source gives, with a keyframe a second.
 pub struct Encoding {
     pipeline: gst::Pipeline,
 }
 
 impl Encoding {
-    pub fn start(source: &str, kbit: u32) -> Result<Self> {
+    /// With so many kbit/s, and what else x264enc is told.
+    pub fn start(source: &str, kbit: u32, more: &str) -> Result<Self> {
         gst::init()?;
         let pipeline = gst::parse::launch(&format!(
             "{source} ! x264enc tune=zerolatency speed-preset=superfast key-int-max={FPS} bitrate={kbit} \
-             option-string=nal-hrd=cbr ! h264parse config-interval=-1 \
+             {more} ! h264parse config-interval=-1 \
              ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
         ))?
         .downcast::<gst::Pipeline>()
@@ -73,6 +84,7 @@ impl Encoding {
             units.push(Unit { data: buffer.map_readable()?.to_vec(), keyframe });
         }
         self.pipeline.set_state(gst::State::Null)?;
+        ensure!(units.first().is_some_and(|unit| unit.keyframe), "the encoder does not begin with a keyframe");
         Ok(units)
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     pace::Pace,
     picture::{Format, Picture},
     roles::produce::image,
-    units::{self, Encoding, FPS, Unit},
+    units::{self, CONSTANT, Encoding, FPS, Unit},
 };
 
 const KBIT: u32 = 6000;
@@ -24,7 +24,7 @@ pub fn encode() -> Result<Vec<Unit>> {
         "videotestsrc num-buffers={FPS} pattern=smpte75 horizontal-speed=7 ! \
          video/x-raw,format=I420,width=1920,height=1080,framerate={FPS}/1"
     );
-    Encoding::start(&source, KBIT)?.finish()
+    Encoding::start(&source, KBIT, CONSTANT)?.finish()
 }
 
 /// All producers, one after the other within each frame's time.

@@ -10,7 +10,7 @@ use crate::{
     child::say,
     clip::{CLIP, Clip},
     picture::Picture,
-    units::{self, Encoding, Unit},
+    units::{self, CONSTANT, Encoding, Unit},
 };
 
 /// The files in the folder.
@@ -52,6 +52,7 @@ fn encode(clip: Clip, picture: Picture, kbit: u32) -> Result<Vec<Unit>> {
     let encoding = Encoding::start(
         "appsrc name=clip format=time block=true max-buffers=4 ! videoconvert ! video/x-raw,format=I420",
         kbit,
+        CONSTANT,
     )?;
     let source = encoding.element("clip")?.downcast::<gst_app::AppSrc>().ok().context("an appsrc")?;
     source.set_caps(Some(&picture.caps().parse()?));

@@ -9,16 +9,13 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use anyhow::{Context, Result, ensure};
-use cvmmap::{
-    Abi, Address, Codec, Depth, DepthUnit, Encoded, Frame, PixelFormat, PlaneImage, PlaneKind, Publisher, Target,
-};
-use gst::prelude::*;
+use anyhow::{Context, Result};
+use cvmmap::{Abi, Address, Depth, PixelFormat, PlaneImage, PlaneKind, Publisher, Target};
 
 use crate::{
     clip::{CLIP, Clip, Size},
     pace::{Pace, unix_now},
-    units::FPS,
+    units::{self, Encoding, FPS, Unit},
 };
 
 /// Begins the message that holds the time; stands where a UUID does.
@@ -80,11 +77,6 @@ impl Drop for Camera {
     }
 }
 
-struct Unit {
-    data: Vec<u8>,
-    is_keyframe: bool,
-}
-
 /// What `cvmmap_streamer` asks a software encoder for at this size.
 pub fn kbit(size: Size) -> u32 {
     (size.width * size.height * FPS / 10_000).max(1000)
@@ -93,31 +85,15 @@ pub fn kbit(size: Size) -> u32 {
 /// The clip's access units, with a keyframe a second.
 fn encode(size: Size) -> Result<Vec<Unit>> {
     let Size { width, height } = size;
-    let pipeline = gst::parse::launch(&format!(
+    let source = format!(
         "filesrc location={CLIP} ! decodebin ! videoconvert ! videoscale ! videorate \
-         ! video/x-raw,format=I420,width={width},height={height},framerate={FPS}/1 \
-         ! x264enc tune=zerolatency speed-preset=superfast key-int-max={FPS} bitrate={} aud=false \
-         ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au \
-         ! appsink name=units sync=false",
-        kbit(size)
-    ))?;
-    let bin = pipeline.downcast_ref::<gst::Bin>().context("a bin")?;
-    let sink = bin.by_name("units").and_downcast::<gst_app::AppSink>().context("an appsink")?;
-    pipeline.set_state(gst::State::Playing)?;
-    let mut units = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
-        let buffer = sample.buffer().context("a buffer")?;
-        let is_keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        units.push(Unit { data: buffer.map_readable()?.to_vec(), is_keyframe });
-    }
-    pipeline.set_state(gst::State::Null)?;
-    ensure!(units.first().is_some_and(|unit| unit.is_keyframe), "{CLIP} does not begin with a keyframe");
-    Ok(units)
+         ! video/x-raw,format=I420,width={width},height={height},framerate={FPS}/1"
+    );
+    // Nothing may stand before a delimiter, so there is none.
+    Encoding::start(&source, kbit(size), "aud=false")?.finish()
 }
 
 fn publish(publisher: &mut Publisher, picture: &[u8], size: Size, unit: &Unit, now: u64) -> Result<()> {
-    let stamped = [stamp(now), unit.data.clone()].concat();
-    let bytes = stamped.len() as u32;
     let left = PlaneImage {
         kind: PlaneKind::Left,
         pixel_format: PixelFormat::Bgr,
@@ -127,27 +103,7 @@ fn publish(publisher: &mut Publisher, picture: &[u8], size: Size, unit: &Unit, n
         stride: size.stride(),
         data: picture,
     };
-    let encoded = PlaneImage {
-        kind: PlaneKind::Encoded,
-        pixel_format: PixelFormat::Gray,
-        depth: Depth::U8,
-        width: bytes,
-        height: 1,
-        stride: bytes,
-        data: &stamped,
-    };
-    publisher.publish(&Frame {
-        timestamp_ns: now,
-        planes: &[left, encoded],
-        depth_unit: DepthUnit::Unknown,
-        encoded: Some(Encoded {
-            codec: Codec::H264,
-            keyframe: unit.is_keyframe,
-            frame_rate: (FPS as u16, 1),
-            stream_pts_ns: 0,
-        }),
-    })?;
-    Ok(())
+    units::publish(publisher, left, Some(&unit.behind(&stamp(now))))
 }
 
 /// A message of supplemental enhancement information with the time. Source: ITU-T H.264, 7.3.2.3 and D.1.7.
